@@ -1,0 +1,1 @@
+"""Pictures to try the program on, and the programs that painted them."""

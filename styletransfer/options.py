@@ -1,0 +1,127 @@
+"""Every option of the program, its default and its range: the only place where either is written.
+
+The command line, the Python interface and TOML files all end in these frozen dataclasses, so a value
+is checked once and means the same everywhere. Imports no torch: `--help` reads its defaults here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from .errors import OptionError
+
+PreserveColor = Literal["none", "luma"]
+Transform = Literal["wct", "monge", "adain"]
+IfExists = Literal["error", "skip", "overwrite", "rename"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+DEFAULT_MODEL = "default"
+
+
+def check_choice(name: str, value: object, choices: object) -> None:
+    """Raise OptionError unless a value is one of the members of a Literal type."""
+    allowed = get_args(choices)
+    if value not in allowed:
+        raise OptionError(f"{name} is {value!r}", hint=f"choose one of {', '.join(map(str, allowed))}")
+
+
+def check_range(
+    name: str, value: float, low: float, high: float = math.inf, *, open_low: bool = False
+) -> None:
+    """Raise OptionError unless low <= value <= high (low < value if `open_low`); NaN never passes."""
+    inside = (low < value if open_low else low <= value) and value <= high
+    if not inside:
+        bound = f"{'above' if open_low else 'at least'} {low:g}" + ("" if high == math.inf else f" and at most {high:g}")
+        raise OptionError(f"{name} is {value:g}", hint=f"it must be {bound}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StylizeOptions:
+    """What a stylized picture looks like.
+
+    Attributes:
+        alpha: Strength in 0..1; 0 reconstructs the content, 1 is the full transfer.
+        style_weights: One non-negative weight per style, not all zero; None weighs styles equally.
+        size: Long edge of the result in pixels, None for the content's own size.
+        style_size: Long edge to which styles are reduced before they are measured, None for their own
+            size: the smaller, the finer the strokes.
+        preserve_color: "luma" keeps the content's colours and takes only the lightness of the result.
+        transform: The map between the statistics: "wct" (ZCA), "monge" (optimal transport), "adain".
+    """
+
+    alpha: float = 1.0
+    style_weights: tuple[float, ...] | None = None
+    size: int | None = None
+    style_size: int | None = None
+    preserve_color: PreserveColor = "none"
+    transform: Transform = "wct"
+
+    def __post_init__(self) -> None:
+        check_range("alpha", self.alpha, 0, 1)
+        for name in ("size", "style_size"):
+            value = getattr(self, name)
+            if value is not None:
+                check_range(name, value, 1, 1_000_000)
+        if self.style_weights is not None:
+            for weight in self.style_weights:
+                check_range("a style weight", weight, 0, 1e9)
+            if not sum(self.style_weights) > 0:
+                raise OptionError("all style weights are zero", hint="give at least one weight above 0")
+        check_choice("preserve_color", self.preserve_color, PreserveColor)
+        check_choice("transform", self.transform, Transform)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeOptions:
+    """Where and how the computation runs.
+
+    Attributes:
+        device: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
+        precision: Of the convolutions; statistics are float64 whatever it is.
+        threads: Processor threads, None for torch's own choice.
+        seed: Of every random number generator; the transfer itself draws none.
+    """
+
+    device: str = "auto"
+    precision: Precision = "auto"
+    threads: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("precision", self.precision, Precision)
+        check_range("seed", self.seed, 0, 2**63 - 1)
+        if self.threads is not None:
+            check_range("threads", self.threads, 1, 4096)
+        kind = self.device.partition(":")[0]
+        if kind not in {"auto", "cpu", "cuda", "mps"}:
+            raise OptionError(f"device is {self.device!r}", hint="choose auto, cpu, cuda, cuda:N or mps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """How results are written.
+
+    Attributes:
+        output: File, existing folder (or a path that ends in a separator), template with the fields
+            {content} {style} {alpha} {ext}, or "-" for stdout; None is "{content}_{style}.png" here.
+        if_exists: What to do about an output that is there; None is "error" for one result and "skip"
+            when the contents are many, so that a stopped run resumes.
+        bit_depth: Bits per channel, 8 or 16 (PNG and TIFF only).
+        quality: Of lossy formats, 1..100.
+        metadata: Record the settings in the file.
+    """
+
+    output: str | None = None
+    if_exists: IfExists | None = None
+    bit_depth: int = 8
+    quality: int = 95
+    metadata: bool = True
+
+    def __post_init__(self) -> None:
+        if self.if_exists is not None:
+            check_choice("if_exists", self.if_exists, IfExists)
+        if self.bit_depth not in {8, 16}:
+            raise OptionError(f"bit_depth is {self.bit_depth}", hint="choose 8 or 16")
+        check_range("quality", self.quality, 1, 100)
