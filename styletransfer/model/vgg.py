@@ -51,6 +51,9 @@ def _list_convolutions() -> dict[str, Convolution]:
 
 
 CONVOLUTIONS = _list_convolutions()
+# Where the two file formats keep each convolution: the key is followed by ".weight" or ".bias".
+TORCHVISION_KEYS = {name: f"features.{each.torchvision_index}" for name, each in CONVOLUTIONS.items()}
+NORMALISED_KEYS = {name: str(each.normalised_index) for name, each in CONVOLUTIONS.items()}
 
 Kernel = tuple[Tensor, Tensor]  # weight [out, in, 3, 3] and bias [out]
 
@@ -94,7 +97,7 @@ class VGG19(nn.Module):
         for name, convolution in self.convolutions.items():
             if CONVOLUTIONS[name].starts_block:
                 features = nn.functional.max_pool2d(features, 2)
-            features = nn.functional.relu(convolution(features))
+            features = nn.functional.relu(convolution(features), inplace=True)
             if f"relu{name}" in self.layers:
                 found[f"relu{name}"] = features
         return found
@@ -143,17 +146,17 @@ def _read_file(path: Path, convolutions: Sequence[Convolution]) -> dict[str, Ker
         with safe_open(path, framework="pt") as file:
             keys = set(file.keys())
             if "features.0.weight" in keys:
-                kernels = _read_kernels(path, keys, file.get_tensor, convolutions, _torchvision_key)
+                kernels = _read_kernels(path, keys, file.get_tensor, convolutions, TORCHVISION_KEYS)
                 kernels["1_1"] = _fold_bgr_mean(kernels["1_1"])
             elif "0.weight" in keys and file.get_slice("0.weight").get_shape() == [3, 3, 1, 1]:
-                kernels = _read_kernels(path, keys, file.get_tensor, convolutions, _normalised_key)
+                kernels = _read_kernels(path, keys, file.get_tensor, convolutions, NORMALISED_KEYS)
                 preprocessing = (file.get_tensor("0.weight").float(), file.get_tensor("0.bias").float())
                 kernels["1_1"] = _fold_preprocessing(kernels["1_1"], *preprocessing)
             else:
                 raise WeightsError(
                     f"{path}: not a VGG-19",
-                    hint="it has neither torchvision's names (features.0.weight) nor those of the normalised VGG "
-                    "(0.weight of 3 x 3 x 1 x 1)",
+                    hint="it must have torchvision's names (features.0.weight, ...) or those of the VGG "
+                    "normalised by WCT and AdaIN (0.weight of 3 x 3 x 1 x 1, ...)",
                 )
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file", hint="name a safetensors file with VGG-19") from error
@@ -162,35 +165,24 @@ def _read_file(path: Path, convolutions: Sequence[Convolution]) -> dict[str, Ker
     return kernels
 
 
-def _torchvision_key(convolution: Convolution) -> str:
-    return f"features.{convolution.torchvision_index}"
-
-
-def _normalised_key(convolution: Convolution) -> str:
-    return str(convolution.normalised_index)
-
-
 def _read_kernels(
     path: Path,
     keys: set[str],
     get_tensor: Callable[[str], Tensor],
     convolutions: Sequence[Convolution],
-    key_of: Callable[[Convolution], str],
+    file_keys: Mapping[str, str],
 ) -> dict[str, Kernel]:
     """Read kernels as fp32, checking that they are all there and that their shapes are VGG-19's."""
 
-    def has(convolution: Convolution) -> bool:
-        return {f"{key_of(convolution)}.weight", f"{key_of(convolution)}.bias"} <= keys
-
-    missing = [f"relu{convolution.name}" for convolution in convolutions if not has(convolution)]
+    offered = [f"relu{name}" for name, key in file_keys.items() if {f"{key}.weight", f"{key}.bias"} <= keys]
+    missing = [f"relu{each.name}" for each in convolutions if f"relu{each.name}" not in offered]
     if missing:
-        offered = [f"relu{convolution.name}" for convolution in CONVOLUTIONS.values() if has(convolution)]
         raise WeightsError(
             f"{path}: no {', '.join(missing)}", hint=f"the file offers {', '.join(offered) or 'no layer'}"
         )
     kernels: dict[str, Kernel] = {}
     for convolution in convolutions:
-        key = key_of(convolution)
+        key = file_keys[convolution.name]
         weight, bias = get_tensor(f"{key}.weight").float(), get_tensor(f"{key}.bias").float()
         expected = (convolution.out_channels, convolution.in_channels, 3, 3)
         if weight.shape != expected or bias.shape != expected[:1]:
@@ -205,7 +197,7 @@ def _read_kernels(
 def _fold_bgr_mean(kernel: Kernel) -> Kernel:
     """Turn a first convolution of BGR 0..255 minus the mean colour into one of RGB 0..1.
 
-    Source: Simonyan & Zisserman 2014 (arXiv 1409.1556), the mean of the training set as Caffe's model states it.
+    Source: Simonyan & Zisserman 2014 (arXiv 1409.1556); the mean colour is that of the published Caffe model.
     """
     mean = torch.tensor([103.939, 116.779, 123.68])
     # x_bgr = P x - mean with P = 255 * (reversal of the channels).
@@ -233,13 +225,11 @@ def _fetch_torchvision(convolutions: Sequence[Convolution]) -> dict[str, Kernel]
             f"torchvision's VGG-19 cannot be had ({reason})",
             hint="connect once to download it, or name a safetensors file with VGG-19",
         ) from error
-    kernels = {
-        convolution.name: (
-            state[f"{_torchvision_key(convolution)}.weight"],
-            state[f"{_torchvision_key(convolution)}.bias"],
-        )
-        for convolution in convolutions
-    }
+    kernels: dict[str, Kernel] = {}
+    for convolution in convolutions:
+        key = TORCHVISION_KEYS[convolution.name]
+        kernels[convolution.name] = state[f"{key}.weight"], state[f"{key}.bias"]
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    kernels["1_1"] = _fold_preprocessing(kernels["1_1"], torch.diag(1 / deviation)[:, :, None, None], -mean / deviation)
+    scaling = torch.diag(1 / deviation)
+    kernels["1_1"] = _fold_preprocessing(kernels["1_1"], scaling[:, :, None, None], -mean / deviation)
     return kernels

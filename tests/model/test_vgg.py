@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import conv2d, pad
+
+from styletransfer.errors import WeightsError
+from styletransfer.model.vgg import VGG19, load_vgg19, needed_convolutions
+
+
+def random_tensors(names: dict[str, tuple[int, int]], seed: int = 0) -> dict[str, Tensor]:
+    """Make kernels of the named convolutions; the values are (out, in) channels."""
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for name, (out_channels, in_channels) in names.items():
+        shape = (out_channels, in_channels, 3, 3)
+        tensors[f"{name}.weight"] = torch.randn(shape, generator=generator) * (2 / (9 * in_channels)) ** 0.5
+        tensors[f"{name}.bias"] = torch.randn(out_channels, generator=generator) * 0.1
+    return tensors
+
+
+def write_oxford(path: Path) -> dict[str, Tensor]:
+    """Write conv1_1 ... conv2_1 under torchvision's names."""
+    tensors = random_tensors({"features.0": (64, 3), "features.2": (64, 64), "features.5": (128, 64)})
+    save_file(tensors, path)
+    return tensors
+
+
+def write_normalised(path: Path) -> dict[str, Tensor]:
+    """Write the preprocessing and conv1_1 ... conv2_1 under the keys of WCT and AdaIN."""
+    tensors = random_tensors({"2": (64, 3), "5": (64, 64), "9": (128, 64)})
+    tensors["0.weight"], tensors["0.bias"] = torch.randn(3, 3, 1, 1), torch.randn(3)
+    save_file(tensors, path)
+    return tensors
+
+
+@pytest.fixture
+def pictures() -> Tensor:
+    return torch.rand(2, 3, 13, 18, generator=torch.Generator().manual_seed(1))
+
+
+def test_oxford_weights_see_bgr_minus_the_mean_colour(tmp_path: Path, pictures: Tensor) -> None:
+    tensors = write_oxford(tmp_path / "vgg.safetensors")
+    network = load_vgg19(tmp_path / "vgg.safetensors", ["relu1_1"])
+    mean = torch.tensor([103.939, 116.779, 123.68])[:, None, None]
+    preprocessed = pad(255 * pictures.flip(1) - mean, (1, 1, 1, 1), "reflect")
+    expected = conv2d(preprocessed, tensors["features.0.weight"], tensors["features.0.bias"]).relu()
+    torch.testing.assert_close(network(pictures)["relu1_1"], expected, rtol=1e-4, atol=1e-2)
+
+
+def test_normalised_weights_see_the_preprocessing(tmp_path: Path, pictures: Tensor) -> None:
+    tensors = write_normalised(tmp_path / "vgg.safetensors")
+    network = load_vgg19(tmp_path / "vgg.safetensors", ["relu1_1"])
+    preprocessed = conv2d(pictures, tensors["0.weight"], tensors["0.bias"])
+    preprocessed = pad(preprocessed, (1, 1, 1, 1), "reflect")
+    expected = conv2d(preprocessed, tensors["2.weight"], tensors["2.bias"]).relu()
+    torch.testing.assert_close(network(pictures)["relu1_1"], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_layers_have_vgg_widths_and_only_what_is_needed_is_built(tmp_path: Path, pictures: Tensor) -> None:
+    write_oxford(tmp_path / "vgg.safetensors")
+    found = load_vgg19(tmp_path / "vgg.safetensors", ["relu2_1", "relu1_2"])(pictures)
+    assert {name: tuple(layer.shape) for name, layer in found.items()} == {
+        "relu1_2": (2, 64, 13, 18),
+        "relu2_1": (2, 128, 6, 9),
+    }
+    shallow = load_vgg19(tmp_path / "vgg.safetensors", ["relu1_1"])
+    assert sum(parameter.numel() for parameter in shallow.parameters()) == 64 * 28
+
+
+def test_network_is_frozen_but_gradients_reach_the_pictures(tmp_path: Path, pictures: Tensor) -> None:
+    write_normalised(tmp_path / "vgg.safetensors")
+    network = load_vgg19(tmp_path / "vgg.safetensors", ["relu1_1", "relu2_1"])
+    pictures.requires_grad_()
+    sum(layer.mean() for layer in network(pictures).values()).backward()
+    assert pictures.grad is not None
+    assert pictures.grad.abs().min() > 0
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert not network.training
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_half_precision_and_memory_layout_change_little(
+    tmp_path: Path, pictures: Tensor, layout: torch.memory_format
+) -> None:
+    write_normalised(tmp_path / "vgg.safetensors")
+    network = load_vgg19(tmp_path / "vgg.safetensors", ["relu2_1"])
+    exact = network(pictures)["relu2_1"]
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = network.to(memory_format=layout)(pictures.contiguous(memory_format=layout))["relu2_1"]
+    assert rounded.dtype == torch.bfloat16
+    assert (rounded - exact).norm() < 0.02 * exact.norm()
+
+
+def test_the_deepest_layers_sit_where_both_formats_put_them() -> None:
+    last = needed_convolutions(["relu5_4"])[-1]
+    assert (last.torchvision_index, last.normalised_index) == (34, 51)
+    assert (last.in_channels, last.out_channels) == (512, 512)
+
+
+def no_file(path: Path) -> None:
+    pass
+
+
+def not_safetensors(path: Path) -> None:
+    path.write_bytes(b"\x80\x04 a pickle, perhaps")
+
+
+def another_network(path: Path) -> None:
+    save_file({"encoder.weight": torch.zeros(3, 3)}, path)
+
+
+def wrong_shape(path: Path) -> None:
+    save_file(random_tensors({"features.0": (64, 1)}), path)
+
+
+@pytest.mark.parametrize(
+    ("write", "layers", "message"),
+    [
+        (no_file, ["relu1_1"], "no such file"),
+        (not_safetensors, ["relu1_1"], "cannot be read as safetensors"),
+        (another_network, ["relu1_1"], "not a VGG-19"),
+        (wrong_shape, ["relu1_1"], r"features.0.weight is \(64, 1, 3, 3\)"),
+        (write_oxford, ["relu2_2"], "no relu2_2; the file offers relu1_1, relu1_2, relu2_1$"),
+        (write_oxford, ["conv9"], "VGG-19 has no layer conv9"),
+        (write_oxford, [], "VGG-19 has no layer"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    tmp_path: Path, write: Callable[[Path], object], layers: list[str], message: str
+) -> None:
+    write(tmp_path / "vgg.safetensors")
+    with pytest.raises(WeightsError, match=message) as caught:
+        load_vgg19(tmp_path / "vgg.safetensors", layers)
+    assert "\n" not in str(caught.value)
+
+
+def test_torchvision_out_of_reach_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    # A proxy that nobody listens on: the download fails at once, on any machine.
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(WeightsError, match="name a safetensors file"):
+        load_vgg19(None)
+
+
+def test_the_normalised_network_is_the_oxford_one_rescaled(shared_data: Path) -> None:
+    """Both published files, read by two different paths, agree up to one factor per channel."""
+    networks = shared_data / "networks"
+    oxford = load_vgg19(networks / "vgg19_conv1_1-conv3_4.safetensors")
+    normalised = load_vgg19(networks / "vgg_normalised_conv1_1-conv3_1.safetensors")
+    picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    for ours, theirs in zip(oxford(picture).values(), normalised(picture).values(), strict=True):
+        # [C, N], each channel scaled to unit length; channels that are dark throughout say nothing.
+        ours, theirs = ours[0].flatten(1), theirs[0].flatten(1)
+        lit = ours.norm(dim=1) > 1e-2 * ours.norm(dim=1).median()
+        cosine = torch.cosine_similarity(ours[lit], theirs[lit], dim=1)
+        assert cosine.min() > 0.999
+
+
+def test_a_file_is_read_no_further_than_needed(shared_data: Path) -> None:
+    path = shared_data / "networks" / "vgg19_conv1_1-conv3_4.safetensors"
+    network = load_vgg19(path, ["relu2_1"])
+    assert isinstance(network, VGG19)
+    assert list(network.convolutions) == ["1_1", "1_2", "2_1"]
+    stored = load_file(path)
+    torch.testing.assert_close(network.convolutions["2_1"].weight, stored["features.5.weight"])
