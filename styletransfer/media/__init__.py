@@ -1,0 +1,22 @@
+"""Picture files: the only place where pixels enter and leave the program."""
+
+from PIL.Image import Image as PILImage
+
+from .formats import check_writable_format, readable_extensions, writable_extensions
+from .picture import Picture
+from .reading import picture_from_pil, read_picture
+from .resizing import resize_picture
+from .writing import picture_to_pil, write_picture
+
+__all__ = [
+    "PILImage",
+    "Picture",
+    "check_writable_format",
+    "picture_from_pil",
+    "picture_to_pil",
+    "read_picture",
+    "readable_extensions",
+    "resize_picture",
+    "writable_extensions",
+    "write_picture",
+]

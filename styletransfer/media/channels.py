@@ -1,0 +1,99 @@
+"""Samples between Pillow's images and tensors, a strip at a time, so that neither side is held twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+STRIP_PIXELS = 2**19  # 2 MB of RGBA: stays in the processor's cache
+
+
+class Orientation(NamedTuple):
+    """How stored pixels become displayed ones: flipped first, then transposed."""
+
+    flip_rows: bool
+    flip_columns: bool
+    transpose: bool
+
+
+# EXIF 2.32, tag 0x0112. 6 is a photograph taken with the camera turned to the left.
+ORIENTATIONS = {
+    1: Orientation(False, False, False),
+    2: Orientation(False, True, False),
+    3: Orientation(True, True, False),
+    4: Orientation(True, False, False),
+    5: Orientation(False, False, True),
+    6: Orientation(True, False, True),
+    7: Orientation(True, True, True),
+    8: Orientation(False, True, True),
+}
+
+
+def oriented_size(image: Image.Image, orientation: int) -> tuple[int, int]:
+    """Return the height and the width of an image as it is displayed."""
+    height, width = image.height, image.width
+    return (width, height) if ORIENTATIONS[orientation].transpose else (height, width)
+
+
+def copy_channels(
+    image: Image.Image,
+    targets: Sequence[Tensor],
+    *,
+    convert: Callable[[Image.Image], Image.Image] | None = None,
+    orientation: int = 1,
+) -> None:
+    """Copy the bytes of an image into tensors, one tensor for each byte of a pixel.
+
+    A mode of 16 bits ("I;16") has two bytes to a pixel: targets are then byte planes, see `byte_planes`.
+
+    Args:
+        image: Of a mode whose samples are whole bytes, once converted.
+        targets: Views, [K, H, W] as displayed, uint8; every one of the K planes gets the same bytes.
+        convert: Applied to each strip; what it returns has the strip's size.
+        orientation: The EXIF orientation of the image, 1..8.
+    """
+    flip_rows, flip_columns, transpose = ORIENTATIONS[orientation]
+    flipped = [axis for axis, flip in enumerate((flip_rows, flip_columns)) if flip]
+    if transpose:
+        targets = [target.transpose(1, 2) for target in targets]
+    width, height = image.size
+    step = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        strip = image.crop((0, top, width, bottom))
+        if convert is not None:
+            strip = convert(strip)
+        # A copy into a bytearray, because torch warns of a buffer that it may not write to.
+        samples = torch.frombuffer(bytearray(strip.tobytes()), dtype=torch.uint8)
+        channels = samples.view(bottom - top, width, len(targets)).flip(flipped).unbind(2)  # [h, W] each
+        start = height - bottom if flip_rows else top
+        for channel, target in zip(channels, targets, strict=True):
+            target[:, start : start + bottom - top].copy_(channel)
+
+
+def byte_planes(samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the high and the low bytes of uint16 samples [C, H, W], two uint8 views of that shape."""
+    parts = samples.view(torch.uint8).view(*samples.shape, 2)
+    low, high = parts.unbind(3) if LITTLE_ENDIAN else reversed(parts.unbind(3))
+    return high, low
+
+
+LITTLE_ENDIAN = torch.tensor([1], dtype=torch.int16).view(torch.uint8)[0].item() == 1
+
+
+def image_from_channels(channels: Tensor) -> Image.Image:
+    """Make a Pillow image of uint8 channels [3, H, W] (RGB) or [4, H, W] (RGBA)."""
+    count, height, width = channels.shape
+    mode = {3: "RGB", 4: "RGBA"}[count]
+    image = Image.new(mode, (width, height))
+    step = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, step):
+        rows = channels[:, top : top + step]
+        strip = bytearray(rows.numel())
+        torch.frombuffer(strip, dtype=torch.uint8).view(-1, width, count).copy_(rows.permute(1, 2, 0))
+        image.paste(Image.frombuffer(mode, (width, rows.shape[1]), strip, "raw", mode, 0, 1), (0, top))
+    return image

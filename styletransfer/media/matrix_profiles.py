@@ -1,0 +1,148 @@
+"""ICC profiles at 16 bits, which Pillow's LittleCMS cannot do: curves and a matrix, computed here.
+
+Profiles of cameras, screens and editing spaces (Adobe RGB, Display P3, ProPhoto, grey gammas) are of this
+kind. Pictures with one of the others, tables of a scanner say, are converted with 8 bits of precision.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .channels import STRIP_PIXELS, copy_channels, image_from_channels
+from .color_profiles import is_srgb, plan_conversion, profile_space, srgb_profile
+from .picture import with_bit_depth
+
+LEVELS = 2**16
+
+
+class MatrixProfile(NamedTuple):
+    """A profile that describes a color space by curves and primaries.
+
+    Attributes:
+        curves: Linear light 0..1 for each 16-bit sample, [C, 65536], float64; C is 1 (grey) or 3.
+        primaries: Linear RGB to CIE XYZ under D50, [3, 3], float64; None for grey.
+    """
+
+    curves: Tensor
+    primaries: Tensor | None
+
+
+def convert_to_srgb(pixels: Tensor, profile: bytes | None, *, grey: bool) -> Tensor:
+    """Convert 16-bit samples from the space of their profile to sRGB.
+
+    Args:
+        pixels: [3, H, W], uint16; may be overwritten.
+        profile: The embedded ICC profile; where it is absent, broken or of another space than the
+            picture, the samples are returned as they are.
+        grey: The picture is grey, its three channels are equal.
+    """
+    space = profile_space(profile)
+    if profile is None or space not in ({"GRAY", "RGB"} if grey else {"RGB"}):
+        return pixels
+    if space == "RGB" and is_srgb(profile):
+        return pixels
+    parsed = parse_matrix_profile(profile)
+    if parsed is None:
+        return _convert_at_8_bits(pixels, profile)
+    if parsed.primaries is None:
+        matrix = torch.eye(3)
+    else:
+        srgb = parse_matrix_profile(srgb_profile())
+        assert srgb is not None
+        assert srgb.primaries is not None
+        matrix = torch.linalg.solve(srgb.primaries, parsed.primaries).float()
+    curves = parsed.curves.float().expand(3, LEVELS)
+    step = max(1, STRIP_PIXELS // pixels.shape[2])
+    for top in range(0, pixels.shape[1], step):
+        strip = pixels[:, top : top + step]
+        linear = torch.stack([curve[samples.long()] for curve, samples in zip(curves, strip, strict=True)])
+        encoded = encode_srgb((matrix @ linear.flatten(1)).clamp_(0, 1)).mul_(LEVELS - 1).round_()
+        strip.copy_(encoded.view(strip.shape).to(torch.uint16))
+    return pixels
+
+
+def encode_srgb(linear: Tensor) -> Tensor:
+    """Apply the sRGB transfer function to linear light in 0..1, any shape.
+
+    Source: IEC 61966-2-1:1999, equations 5 and 6.
+    """
+    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.pow(1 / 2.4) - 0.055)
+
+
+def parse_matrix_profile(profile: bytes) -> MatrixProfile | None:
+    """Read the curves and primaries of an ICC profile; None if it is of another kind or broken.
+
+    Source: ICC.1:2022 (profile version 4.4), section 7 (tag table), 10.6 (curveType), 10.18
+    (parametricCurveType), 10.31 (XYZType), F.2 and F.3 (the models).
+    """
+    try:
+        (count,) = struct.unpack_from(">I", profile, 128)
+        entries = (struct.unpack_from(">4sII", profile, 132 + 12 * index) for index in range(min(count, 100)))
+        tags = {name: profile[start : start + size] for name, start, size in entries}
+        if b"A2B0" in tags or profile[20:24] != b"XYZ ":
+            return None
+        if profile[16:20] == b"GRAY":
+            return MatrixProfile(_parse_curve(tags[b"kTRC"]).unsqueeze(0), None)
+        curves = torch.stack([_parse_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")])
+        columns = [_parse_fixed(tags[name], 8, 3) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
+    except (struct.error, KeyError, ValueError):
+        return None
+    return MatrixProfile(curves, torch.tensor(columns, dtype=torch.float64).T)
+
+
+def _parse_fixed(tag: bytes, offset: int, count: int) -> list[float]:
+    """Read s15Fixed16 numbers."""
+    return [number / 65536 for number in struct.unpack_from(f">{count}i", tag, offset)]
+
+
+def _parse_curve(tag: bytes) -> Tensor:
+    """Tabulate a curve: linear light 0..1 for each 16-bit sample, [65536], float64."""
+    x = torch.linspace(0, 1, LEVELS, dtype=torch.float64)
+    if tag[:4] == b"para":
+        return _tabulate_parametric(x, tag).clamp(0, 1)
+    if tag[:4] != b"curv":
+        raise ValueError("an unknown type of curve")
+    (count,) = struct.unpack_from(">I", tag, 8)
+    if count == 0:
+        return x
+    points = struct.unpack_from(f">{count}H", tag, 12)
+    if count == 1:
+        return x.pow(points[0] / 256)
+    table = torch.tensor(points, dtype=torch.float64) / 65535
+    position = x * (count - 1)
+    below = position.floor().long().clamp(max=count - 2)
+    return torch.lerp(table[below], table[below + 1], position - below)
+
+
+def _tabulate_parametric(x: Tensor, tag: bytes) -> Tensor:
+    (kind,) = struct.unpack_from(">H", tag, 8)
+    g, *rest = _parse_fixed(tag, 12, (1, 3, 4, 5, 7)[kind] if kind < 5 else 0)
+    # All kinds as the last one: (a x + b)^g + e from d on, c x + f below.
+    a, b, c, d, e, f = 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    if kind == 1:
+        a, b = rest
+    elif kind == 2:
+        a, b, e = rest
+        f = e
+    elif kind == 3:
+        a, b, c, d = rest
+    elif kind == 4:
+        a, b, c, d, e, f = rest
+    if kind in {1, 2}:
+        if a == 0:
+            raise ValueError("a curve without slope")
+        d = -b / a
+    return torch.where(x >= d, (a * x + b).clamp(min=0).pow(g) + e, c * x + f)
+
+
+def _convert_at_8_bits(pixels: Tensor, profile: bytes) -> Tensor:
+    image = image_from_channels(with_bit_depth(pixels, 8))
+    image.info["icc_profile"] = profile
+    _, convert = plan_conversion(image)
+    narrow = torch.empty(pixels.shape, dtype=torch.uint8)
+    copy_channels(image, narrow.chunk(3), convert=convert)
+    return with_bit_depth(narrow, 16)

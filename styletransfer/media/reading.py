@@ -1,0 +1,125 @@
+"""Pictures from files, streams and Pillow images."""
+
+from __future__ import annotations
+
+import io
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import ImageError, MemoryLimitError
+from .channels import copy_channels, oriented_size
+from .color_profiles import plan_conversion
+from .deep_samples import DeepSamples, decode_deep_color, decode_deep_grey, is_deep_color, is_deep_grey
+from .formats import readable_name
+from .matrix_profiles import convert_to_srgb
+from .opening import load_image, open_image, read_orientation
+from .picture import Picture
+from .uncommon_tiff import decode_uncommon_tiff, has_separate_deep_planes
+
+
+def read_picture(source: str | Path | BinaryIO, *, max_pixels: int = 250_000_000) -> Picture:
+    """Read a picture as it is meant to be seen: upright, in sRGB, at its full depth.
+
+    JPEG, PNG, WebP, TIFF, BMP, GIF (first frame) and, where Pillow has it, AVIF; the content decides, not
+    the name. EXIF orientation is applied and embedded ICC profiles are converted to sRGB. Grey becomes three
+    equal channels. Sources of more than 8 bits per sample (PNG, TIFF) give 16; CMYK always gives 8.
+
+    Args:
+        source: A path, or a binary stream, which is read to its end.
+        max_pixels: A picture with more pixels is refused before it is decoded: a file of a kilobyte can
+            claim to hold terabytes.
+
+    Raises:
+        ImageError: The file is missing, unreadable, no picture, damaged or too large.
+        MemoryLimitError: It does not fit into memory.
+    """
+    name = source_name(source)
+    try:
+        with ExitStack() as stack:
+            file = stack.enter_context(Path(source).open("rb")) if isinstance(source, str | Path) else source
+            if not isinstance(file, io.BytesIO) and (file is source or not file.seekable()):
+                file = io.BytesIO(file.read())
+            return _decode(file, name, max_pixels)
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise MemoryLimitError(f"{name}: too little memory for this picture", hint="reduce it") from error
+    except (FileNotFoundError, IsADirectoryError, PermissionError, NotADirectoryError) as error:
+        reason = (error.strerror or "cannot be read").lower()
+        raise ImageError(f"{name}: {reason}", hint="check the path") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            f"{name}: more pixels than the limit of {max_pixels}", hint="reduce the picture first"
+        ) from error
+    # Damaged bytes make decoders raise almost anything: OSError, SyntaxError, struct.error, KeyError, ...
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):
+            reason = "its header makes no sense"
+        raise ImageError(
+            f"{name}: the picture is damaged ({reason[:200]})", hint="export or download it again"
+        ) from error
+
+
+def picture_from_pil(image: Image.Image) -> Picture:
+    """Take over a Pillow image of any mode; the image itself is left as it is.
+
+    The EXIF orientation and the ICC profile that it still carries are applied, as `read_picture` does.
+
+    Raises:
+        ImageError: Its file, not decoded until now, is damaged.
+    """
+    try:
+        image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"the image cannot be decoded ({error})", hint="open another file") from error
+    return _picture_from_loaded(image)
+
+
+def source_name(source: object) -> str:
+    """Return how a path or a stream is called in messages."""
+    if isinstance(source, str | Path):
+        return readable_name(source)
+    name = getattr(source, "name", None)
+    return readable_name(name) if isinstance(name, str) else "<stream>"
+
+
+def _decode(file: BinaryIO, name: str, max_pixels: int) -> Picture:
+    try:
+        image = open_image(file, name, max_pixels)
+    except UnidentifiedImageError:
+        file.seek(0)
+        if file.read(2) in {b"II", b"MM"}:
+            return _picture_from_samples(decode_uncommon_tiff(file, name, max_pixels))
+        raise
+    if has_separate_deep_planes(image):
+        return _picture_from_samples(decode_uncommon_tiff(file, name, max_pixels))
+    if is_deep_color(image):
+        samples = decode_deep_color(lambda: open_image(file, name, max_pixels), max_pixels)
+        return _picture_from_samples(samples)
+    load_image(image, max_pixels)
+    return _picture_from_loaded(image)
+
+
+def _picture_from_loaded(image: Image.Image) -> Picture:
+    orientation = read_orientation(image)
+    if is_deep_grey(image):
+        return _picture_from_samples(decode_deep_grey(image, orientation))
+    mode, convert = plan_conversion(image)
+    height, width = oriented_size(image, orientation)
+    pixels = torch.empty(3, height, width, dtype=torch.uint8)
+    alpha = torch.empty(1, height, width, dtype=torch.uint8) if mode == "RGBA" else None
+    colors = (pixels,) if mode == "L" else pixels.chunk(3)
+    targets = colors if alpha is None else (*colors, alpha)
+    copy_channels(image, targets, convert=convert, orientation=orientation)
+    return Picture(pixels, alpha)
+
+
+def _picture_from_samples(samples: DeepSamples) -> Picture:
+    grey = samples.colors.shape[0] == 1
+    pixels = samples.colors.repeat(3, 1, 1) if grey else samples.colors
+    return Picture(convert_to_srgb(pixels, samples.profile, grey=grey), samples.alpha)
