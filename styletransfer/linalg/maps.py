@@ -12,6 +12,7 @@ from .guards import NumericalError, even_power_of_two, symmetrize
 from .newton_schulz import newton_schulz_roots
 from .spectral import cut_off, inverse_sqrt, matrix_sqrt, shift_spectrum
 from .statistics import Statistics
+from .zca import zca_map
 
 Method = Literal["eigh", "newton_schulz", "cholesky", "adain", "monge"]
 
@@ -71,10 +72,6 @@ def transfer_matrix(
     return (1 - alpha) * torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device) + alpha * matrix
 
 
-def _zca(content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor:
-    return matrix_sqrt(style, eps=eps, rtol=rtol) @ inverse_sqrt(content, eps=eps, rtol=rtol)
-
-
 def _newton_schulz(content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor:
     return newton_schulz_roots(style, eps=eps)[0] @ newton_schulz_roots(content, eps=eps)[1]
 
@@ -91,8 +88,8 @@ def _cholesky(content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor
                 'use eps > 0 or method="eigh"'
             )
         factors.append(factor * scale.sqrt())
-    # X L_A = L_B
-    return torch.linalg.solve_triangular(factors[0], factors[1].expand(_batch(*factors)), upper=False, left=False)
+    content_factor, style_factor = torch.broadcast_tensors(*factors)
+    return torch.linalg.solve_triangular(content_factor, style_factor, upper=False, left=False)
 
 
 def _adain(content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor:
@@ -112,12 +109,8 @@ def _monge(content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor:
     return inverse @ middle @ inverse
 
 
-def _batch(a: Tensor, b: Tensor) -> torch.Size:
-    return torch.broadcast_shapes(a.shape, b.shape)
-
-
 _RULES: dict[str, Callable[[Tensor, Tensor, float, float], Tensor]] = {
-    "eigh": _zca,
+    "eigh": zca_map,
     "newton_schulz": _newton_schulz,
     "cholesky": _cholesky,
     "adain": _adain,

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from .maps import Method
+from .moments import apply_map
 from .spectral import inverse_sqrt
 from .statistics import Statistics, compute_statistics
-from .whitening_coloring import apply_map, whitening_coloring
+from .whitening_coloring import whitening_coloring
 
 
 class ZCAWhitening(nn.Module):

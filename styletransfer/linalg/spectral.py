@@ -10,6 +10,8 @@ The divided differences F are bounded where eigenvalues coincide, so nothing is 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -88,21 +90,23 @@ def shift_spectrum(matrix: Tensor, eps: float) -> Tensor:
     """Add eps times the mean eigenvalue to every eigenvalue of [..., C, C]."""
     if eps == 0:
         return matrix
-    mean = matrix.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
-    return matrix + eps * mean * torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    mean = matrix.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True)
+    return matrix + torch.diag_embed((eps * mean).expand(matrix.shape[:-1]))
 
 
-def select_positive(eps: float, rtol: float) -> Selection:
-    """Return the selection of a positive semi-definite matrix that `shift_spectrum` has lifted by eps."""
+def normalize_spectrum(matrix: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Return the matrix symmetrised, scaled to a mean eigenvalue near 1 and shifted, and the scale [..., 1, 1]."""
+    matrix = symmetrize(matrix)
+    scale = even_power_of_two(matrix)
+    return shift_spectrum(matrix / scale, eps), scale
 
-    def select(eigenvalues: Tensor) -> tuple[Tensor, Tensor | None]:
-        # Rounding may leave eigenvalues under the shift, or even negative; the matrix itself has none.
-        floor = eps / (1 + eps) * eigenvalues.mean(-1, keepdim=True).clamp(min=0)
-        eigenvalues = torch.maximum(eigenvalues, floor)
-        keep = (eigenvalues > rtol * eigenvalues[..., -1:]) & (eigenvalues > 0)
-        return eigenvalues, keep
 
-    return select
+def keep_positive(eigenvalues: Tensor, eps: float, rtol: float) -> tuple[Tensor, Tensor]:
+    """Select the spectrum of a positive semi-definite matrix shifted by eps: eigenvalues and which are kept."""
+    # Rounding may leave eigenvalues under the shift, or even negative; the matrix itself has none.
+    floor = eps / (1 + eps) * eigenvalues.mean(-1, keepdim=True).clamp(min=0)
+    eigenvalues = torch.maximum(eigenvalues, floor)
+    return eigenvalues, (eigenvalues > rtol * eigenvalues[..., -1:]) & (eigenvalues > 0)
 
 
 def _root(matrix: Tensor, function: ScalarFunction, eps: float, rtol: float | None) -> Tensor:
@@ -111,9 +115,8 @@ def _root(matrix: Tensor, function: ScalarFunction, eps: float, rtol: float | No
         raise ValueError(f"eps is {eps}, it must be at least 0")
     if rtol is None:
         rtol = cut_off(matrix.dtype, matrix.shape[-1], eps)
-    matrix = symmetrize(matrix)
-    scale = even_power_of_two(matrix)
-    value = _Spectral.apply(shift_spectrum(matrix / scale, eps), function, select_positive(eps, rtol))
+    normalized, scale = normalize_spectrum(matrix, eps)
+    value: Tensor = _Spectral.apply(normalized, function, partial(keep_positive, eps=eps, rtol=rtol))
     return value * function.value(scale)
 
 
@@ -155,7 +158,7 @@ class _Spectral(torch.autograd.Function):
     """W = f(A); the gradient is the Frechet derivative, which is its own adjoint."""
 
     @staticmethod
-    def forward(ctx, matrix: Tensor, function: ScalarFunction, select: Selection) -> Tensor:  # type: ignore[no-untyped-def, override]
+    def forward(ctx: Any, matrix: Tensor, function: ScalarFunction, select: Selection) -> Tensor:
         eigenvalues, eigenvectors = decompose(matrix)
         eigenvalues, kept = select(eigenvalues)
         values = function.value(eigenvalues)
@@ -166,7 +169,7 @@ class _Spectral(torch.autograd.Function):
         return (eigenvectors * values.unsqueeze(-2)) @ eigenvectors.mT
 
     @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def, override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         return _Frechet.apply(grad, *ctx.saved_tensors, ctx.function), None, None
 
 
@@ -174,9 +177,14 @@ class _Frechet(torch.autograd.Function):
     """The derivative of f at A in a direction, differentiable once with respect to both."""
 
     @staticmethod
-    def forward(  # type: ignore[no-untyped-def, override]
-        ctx, direction: Tensor, matrix: Tensor, eigenvalues: Tensor, eigenvectors: Tensor,
-        kept: Tensor | None, function: ScalarFunction,
+    def forward(
+        ctx: Any,
+        direction: Tensor,
+        matrix: Tensor,
+        eigenvalues: Tensor,
+        eigenvectors: Tensor,
+        kept: Tensor | None,
+        function: ScalarFunction,
     ) -> Tensor:
         ctx.save_for_backward(direction, matrix, eigenvalues, eigenvectors, kept)
         ctx.function = function
@@ -186,7 +194,7 @@ class _Frechet(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def, override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         direction, matrix, eigenvalues, vectors, kept = ctx.saved_tensors
         function: ScalarFunction = ctx.function
         kept = torch.ones_like(eigenvalues, dtype=torch.bool) if kept is None else kept

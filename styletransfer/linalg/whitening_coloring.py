@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .guards import symmetrize
 from .maps import Method, transfer_matrix
+from .moments import SampleGradient, apply_map, correlate
 from .spectral import cut_off
-from .statistics import Statistics, compute_statistics
-
-
-class _Settings(NamedTuple):
-    eps: float
-    alpha: float
-    dtype: torch.dtype
-    method: Method
-    rtol: float
+from .statistics import Statistics, compute_statistics, expand_weights, require_features
 
 
 def whitening_coloring(
@@ -35,75 +27,145 @@ def whitening_coloring(
     """Give content features the mean and covariance of the style.
 
     Args:
-        content: [B, C, N].
+        content: [B or 1, C, N].
         style: Features [B or 1, C, M], or Statistics measured before.
         eps: Added to every eigenvalue of both covariances, relative to each mean eigenvalue. 0 leaves out
             eigenvalues up to C times the machine epsilon of the features, relative to the largest.
         alpha: Strength 0..1 along the path of targets that `transfer_map` describes; 0 returns the content.
-        content_weights: Soft mask [B, N] of the pixels that the content is measured on; all are mapped.
-        style_weights: Soft mask [B, M] of the style pixels; only for style features.
-        statistics_dtype: Of means, covariances and all C x C work.
+        content_weights: Soft mask [B or 1, N] of the samples that the content is measured on; all are mapped.
+        style_weights: Soft mask [B or 1, M] of the style samples; only for style features.
+        statistics_dtype: Of means, covariances and all C x C work; never below the precision of content.
         method: Rule of the map, see `transfer_map`.
 
     Returns:
-        [B, C, N] in the dtype of content; gradients are exact to content, style and weights, and
-        differentiable again. Content without any variance receives the style's mean only.
+        [B, C, N] in the dtype of content. Gradients are exact to content, style and weights, and differentiable
+        again. Content without any variance receives the style's mean only.
 
     Raises:
         NumericalError: NaN or infinity in an input; the message counts and locates them.
         ValueError: Shapes do not fit, or an option is out of its range.
     """
-    if content.dim() != 3:
-        raise ValueError(f"content must be [B, C, N], got {list(content.shape)}")
-    if isinstance(style, Statistics) and style_weights is not None:
-        raise ValueError("style_weights need style features, the statistics are measured already")
+    require_features("content", content)
     dtype = torch.promote_types(statistics_dtype, content.dtype)
     settings = _Settings(eps, alpha, dtype, method, cut_off(content.dtype, content.shape[1], eps))
-    measured = isinstance(style, Statistics)
-    features = None if measured else style
+    features, given = None, (None, None, None)
     if isinstance(style, Statistics):
-        style_mean, style_covariance = style.mean.to(content.device, dtype), style.covariance.to(content.device, dtype)
+        if style_weights is not None:
+            raise ValueError("style_weights need style features, these statistics are measured already")
+        given = tuple(moment.to(content.device, dtype) for moment in style)
+        batch, channels = style.mean.shape
     else:
-        style_mean = style_covariance = None
-    channels = style_mean.shape[1] if style_mean is not None else features.shape[1]
-    if channels != content.shape[1]:
-        raise ValueError(f"content has {content.shape[1]} channels, style has {channels}")
-    inputs = (content, content_weights, features, style_weights, style_mean, style_covariance)
-    return _compose(*inputs, settings)
+        require_features("style", style)
+        features = style
+        batch, channels = style.shape[:2]
+    if channels != content.shape[1] or (batch != content.shape[0] and 1 not in {batch, content.shape[0]}):
+        raise ValueError(
+            f"style [{batch}, {channels}, ...] does not fit content {list(content.shape)}: "
+            "channels must agree, batches agree or be 1"
+        )
+    content = content.expand(max(batch, content.shape[0]), -1, -1)
+    if content_weights is not None:
+        content_weights = expand_weights(content, content_weights)
+    if style_weights is not None and features is not None:
+        style_weights = expand_weights(features, style_weights)
+    inputs = _Inputs(content, content_weights, features, style_weights, *given)
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):
+        result: Tensor = _WhiteningColoring.apply(settings, *inputs)
+        return result
+    return _compose(inputs, settings)
 
 
-def _compose(
-    content: Tensor,
-    content_weights: Tensor | None,
-    style: Tensor | None,
-    style_weights: Tensor | None,
-    style_mean: Tensor | None,
-    style_covariance: Tensor | None,
-    settings: _Settings,
-) -> Tensor:
-    """Return the result by parts that are each differentiable."""
-    mean, covariance, _ = compute_statistics(content, content_weights, dtype=settings.dtype)
-    if style is not None:
-        style_mean, style_covariance, _ = compute_statistics(style, style_weights, dtype=settings.dtype)
-    matrix = transfer_matrix(
-        covariance, style_covariance, eps=settings.eps, alpha=settings.alpha, method=settings.method, rtol=settings.rtol
-    )
-    target = mean + settings.alpha * (style_mean - mean)
-    return apply_map(content, mean, matrix, target)
+class _Settings(NamedTuple):
+    eps: float
+    alpha: float
+    dtype: torch.dtype
+    method: Method
+    rtol: float
+
+    def map_between(self, content: Tensor, style: Tensor) -> Tensor:
+        """Return the matrix of the transfer between two covariances."""
+        return transfer_matrix(content, style, eps=self.eps, alpha=self.alpha, method=self.method, rtol=self.rtol)
 
 
-def apply_map(content: Tensor, mean: Tensor, matrix: Tensor, target: Tensor) -> Tensor:
-    """Return matrix @ (content - mean) + target in the dtype of content, [B, C, N].
+class _Inputs(NamedTuple):
+    """All tensors the result depends on: content, and either features or moments of the style."""
 
-    The content is centred first: a large common offset would otherwise cancel only after it was rounded.
+    content: Tensor
+    content_weights: Tensor | None
+    style: Tensor | None
+    style_weights: Tensor | None
+    mean: Tensor | None
+    covariance: Tensor | None
+    count: Tensor | None
+
+    def statistics(self, dtype: torch.dtype) -> tuple[Statistics, Statistics]:
+        """Return the statistics of content and style."""
+        content = compute_statistics(self.content, self.content_weights, dtype=dtype)
+        if self.style is not None:
+            return content, compute_statistics(self.style, self.style_weights, dtype=dtype)
+        assert self.mean is not None
+        assert self.covariance is not None
+        assert self.count is not None
+        return content, Statistics(self.mean, self.covariance, self.count)
+
+
+def _compose(inputs: _Inputs, settings: _Settings) -> Tensor:
+    """Compute the result from parts that are each differentiable as often as wanted."""
+    content, style = inputs.statistics(settings.dtype)
+    matrix = settings.map_between(content.covariance, style.covariance)
+    return apply_map(inputs.content, content.mean, matrix, torch.lerp(content.mean, style.mean, settings.alpha))
+
+
+class _WhiteningColoring(torch.autograd.Function):
+    """The composition as one node: five passes over the content, two over the style, and no copy of either.
+
+    Only the C x C part has a graph of its own, from the two covariances to the matrix.
     """
-    near = mean.to(content.dtype)
-    residual = mean - near.to(mean.dtype)  # what rounding the mean left out
-    offset = target - (matrix @ residual.unsqueeze(-1)).squeeze(-1)
-    centered = content - near.unsqueeze(-1)
-    batch = torch.broadcast_shapes(content.shape[:1], matrix.shape[:1])[0]
-    return torch.baddbmm(
-        offset.to(content.dtype).unsqueeze(-1),
-        matrix.to(content.dtype).expand(batch, -1, -1),
-        centered.expand(batch, -1, -1),
-    )
+
+    @staticmethod
+    def forward(ctx: Any, settings: _Settings, *tensors: Tensor | None) -> Tensor:
+        inputs = _Inputs(*tensors)  # type: ignore[arg-type]
+        content, style = inputs.statistics(settings.dtype)
+        needed = ctx.needs_input_grad[1:]
+        covariances = (
+            content.covariance.detach().requires_grad_(any(needed[:2])),
+            style.covariance.detach().requires_grad_(any(needed[2:])),
+        )
+        with torch.enable_grad():
+            matrix = settings.map_between(*covariances)
+        ctx.save_for_backward(*tensors)
+        ctx.settings, ctx.content, ctx.style = settings, content, style
+        ctx.covariances, ctx.matrix = covariances, matrix
+        target = torch.lerp(content.mean, style.mean, settings.alpha)
+        return apply_map(inputs.content, content.mean, matrix.detach(), target)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, settings = _Inputs(*ctx.saved_tensors), ctx.settings
+        needed = ctx.needs_input_grad[1:]
+        if torch.is_grad_enabled():  # the gradient is to be differentiated in turn: leave that to the parts
+            wanted = [x for x, is_needed in zip(inputs, needed, strict=True) if is_needed and x is not None]
+            result = _compose(inputs, settings)
+            found = iter(torch.autograd.grad(result, wanted, grad, create_graph=True, allow_unused=True))
+            return None, *(next(found) if is_needed else None for is_needed in needed)
+        content, style, matrix = ctx.content, ctx.style, ctx.matrix
+        grad_matrix = correlate(grad, inputs.content, content.mean)
+        wanted = [covariance for covariance in ctx.covariances if covariance.requires_grad]
+        found = iter(torch.autograd.grad(matrix, wanted, grad_matrix, retain_graph=True))
+        grad_target = grad.sum(-1, dtype=settings.dtype)  # [B, C]
+        results: list[Tensor | None] = [None] * len(inputs)
+        if any(needed[:2]):
+            adjoint = matrix.detach().mT
+            grad_mean = (1 - settings.alpha) * grad_target - (adjoint @ grad_target.unsqueeze(-1)).squeeze(-1)
+            gradients = (grad_mean, next(found), torch.zeros_like(content.count))
+            gradient = SampleGradient.of(content, gradients, grad.dtype)
+            results[:2] = gradient.everywhere(inputs.content, inputs.content_weights, (adjoint, grad))
+        if any(needed[2:]):
+            grad_mean = settings.alpha * grad_target.sum_to_size(style.mean.shape)
+            gradients = (grad_mean, next(found), torch.zeros_like(style.count))
+            if inputs.style is None:
+                results[4:] = gradients
+            else:
+                gradient = SampleGradient.of(style, gradients, inputs.style.dtype)
+                results[2:4] = gradient.everywhere(inputs.style, inputs.style_weights)
+        return None, *results
