@@ -1,0 +1,84 @@
+"""The command line: `styletransfer COMMAND`, one module per command, each imported when it is called.
+
+Nothing here imports torch, so `--help` and `--version` answer at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import warnings
+from importlib import import_module
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from .. import __version__
+from .failures import Terminated, exit_for
+
+NAME = "styletransfer"
+
+# One module of this package per command: `style-stats` is `style_stats` in style_stats.py.
+COMMANDS = {
+    "stylize": "Repaint pictures in the style of others.",
+    "style-stats": "Measure styles once and save their statistics, to be given as STYLE later.",
+    "models": "List, describe, verify and locate the models.",
+    "env": "Show versions, devices and folders: what to paste into a bug report.",
+    "completion": "Print the script that makes a shell complete this program's options.",
+}
+
+
+class Program(click.Group):
+    """The group of all commands; imports a command's module only when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the names in the order of the table, which is the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module."""
+        if cmd_name not in COMMANDS:
+            return None
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f".{name}", __name__), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table itself: asking every command for its help would import them all."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Run a command line and exit; every error passes here and becomes one line and an exit code."""
+        kwargs |= {"prog_name": NAME, "standalone_mode": False}
+        try:
+            code = super().main(*args, **kwargs)
+        except (Exception, KeyboardInterrupt) as error:
+            code = exit_for(error)
+        sys.exit(code or 0)
+
+
+@click.command(
+    cls=Program,
+    epilog=f"`{NAME} COMMAND --help` describes a command. "
+    "Exit codes: 0 all done, 1 something failed, 2 usage, 3 weights, 4 out of memory, 130 Ctrl-C.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name=NAME)
+def program() -> None:
+    """Repaint any picture in the style of any other."""
+
+
+def main() -> NoReturn:
+    """Run the program as a process of its own."""
+    signal.signal(signal.SIGTERM, _terminate)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="surrogateescape")  # file names may be any bytes
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries' warnings are for developers: -v shows them
+    program.main()
+
+
+def _terminate(signal_number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated

@@ -1,0 +1,79 @@
+"""Do many jobs: go on after a failure, list the failures at the end, say how to go on after Ctrl-C."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from ..errors import StyleTransferError
+from .failures import explain
+from .report import Report
+
+
+class HasInputs(Protocol):
+    """A job that can name the files it reads."""
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Names of the files, the one that matters most first."""
+
+
+Item = TypeVar("Item", bound=HasInputs)
+
+
+def run_batch(
+    report: Report,
+    jobs: Sequence[Item],
+    do: Callable[[Item], str | None],
+    describe_failure: Callable[[Item, StyleTransferError], str | None],
+    *,
+    fail_fast: bool = False,
+    resume: str,
+) -> int:
+    """Do every job and tell of each.
+
+    Args:
+        report: Where to tell it.
+        jobs: What is to be done.
+        do: Does one job and returns its line for stdout, if it has one.
+        describe_failure: Returns the line for stdout of a failed job, if it has one.
+        fail_fast: Stop at the first failure.
+        resume: What a user does to have the rest done after Ctrl-C.
+
+    Returns:
+        The exit code: 0, or 1 if one of several jobs failed, or the code of the only job's failure.
+    """
+    failures: list[StyleTransferError] = []
+    done = 0
+    try:
+        with report.progress(len(jobs)) as bar:
+            for job in jobs:
+                try:
+                    line = do(job)
+                    done += 1
+                except BrokenPipeError:  # whoever read our stdout is gone: no failure of the job
+                    raise
+                except Exception as error:
+                    report.traceback(error)
+                    failures.append(explain(error, job.inputs))
+                    line = describe_failure(job, failures[-1])
+                if line is not None:
+                    report.product(line)
+                bar.update()
+                if failures and fail_fast:
+                    break
+    except KeyboardInterrupt:
+        if len(jobs) > 1:
+            report.note(f"stopped: {done} of {len(jobs)} results are done; {resume}")
+        raise
+    for message, count in Counter(map(str, failures)).items():
+        report.error(message if count == 1 else f"{message} ({count} results)")
+    if not failures:
+        return 0
+    if len(jobs) == 1:
+        return failures[0].exit_code
+    untried = len(jobs) - done - len(failures)
+    rest = f", {untried} not tried" if untried else ""
+    report.error(f"{len(failures)} of {len(jobs)} results failed{rest}")
+    return 1

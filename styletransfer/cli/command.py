@@ -1,0 +1,131 @@
+"""The base of all commands: -q and -v everywhere, values from outside where a command takes them."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from .configuration import PREFIX, find_configuration, read_configuration
+from .report import Report
+
+
+class Command(click.Command):
+    """A command with -q and -v; its callback finds the `Report` by `@click.pass_obj`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["context_settings"] = {"show_default": True, **kwargs.get("context_settings", {})}
+        super().__init__(*args, **kwargs)
+        self.params += [
+            click.Option(
+                ["-q", "--quiet"],
+                is_flag=True,
+                expose_value=False,
+                callback=_set_quiet,
+                help="Say only errors.",
+            ),
+            click.Option(
+                ["-v", "--verbose"],
+                is_flag=True,
+                expose_value=False,
+                callback=_set_verbose,
+                help="Say more; errors with their traceback.",
+            ),
+        ]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the callback; with -v, show where an error came from before it becomes one line."""
+        report = ctx.ensure_object(Report)
+        if report.verbose and not sys.warnoptions:
+            warnings.simplefilter("default")
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.ClickException):
+            raise
+        except Exception as error:
+            report.traceback(error)
+            raise
+
+
+class ConfiguredCommand(Command):
+    """A command whose options may also come from the environment and from a TOML file."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["context_settings"] = {"auto_envvar_prefix": PREFIX}
+        kwargs["epilog"] = (
+            f"Every option may also come from a variable such as {PREFIX}_DEVICE=cpu or from a TOML file "
+            "(see --config); the command line wins over the variable, the variable over the file."
+        )
+        super().__init__(*args, **kwargs)
+        self.params.append(
+            click.Option(
+                ["--config"],
+                type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                is_eager=True,
+                expose_value=False,
+                callback=_configure,
+                show_default="config.toml in the folder that `env` names, if there",
+                metavar="FILE",
+                help="TOML file with options, keys as the long names, tables as the commands.",
+            )
+        )
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse the options; say where a wrong value came from if it was not typed."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.BadParameter as error:
+            origin = _find_origin(error.ctx, error.param)
+            if origin is None:
+                raise
+            message = f"{error.message} (it comes from {origin})"
+            raise click.BadParameter(message, error.ctx, error.param) from error
+
+
+def list_configurable(root: click.Context) -> Mapping[str, frozenset[str]]:
+    """List, for every command that reads a TOML file, the options that may stand in it."""
+    group = root.command
+    assert isinstance(group, click.Group)
+    commands = {name: group.get_command(root, name) for name in group.list_commands(root)}
+    return {
+        name: frozenset(
+            option.name
+            for option in command.params
+            if isinstance(option, click.Option) and option.name not in {None, "config"}
+        )
+        for name, command in commands.items()
+        if isinstance(command, ConfiguredCommand)
+    }
+
+
+def _configure(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+    path = path or find_configuration()
+    if context.resilient_parsing or not path.is_file():  # resilient: a shell asks for completions
+        return
+    options = list_configurable(context.find_root())
+    context.default_map = read_configuration(path, context.info_name or "", options)
+    context.meta[__name__] = path
+
+
+def _find_origin(context: click.Context | None, parameter: click.Parameter | None) -> str | None:
+    if context is None or parameter is None or parameter.name is None:
+        return None
+    source = context.get_parameter_source(parameter.name)
+    if source is ParameterSource.ENVIRONMENT:
+        return f"{PREFIX}_{parameter.name.upper()}"
+    return str(context.meta[__name__]) if source is ParameterSource.DEFAULT_MAP else None
+
+
+def _set_quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.ensure_object(Report).quiet = value
+
+
+def _set_verbose(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.ensure_object(Report).verbose = value

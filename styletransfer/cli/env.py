@@ -1,0 +1,87 @@
+"""`styletransfer env`: versions, devices and folders, to be pasted into a bug report."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from importlib import metadata
+
+import click
+
+from .. import __version__
+from ..errors import StyleTransferError
+from .command import Command
+from .configuration import PREFIX, find_configuration, find_weights_folder
+from .parameters import json_option
+from .report import Report
+
+PACKAGES = ("torch", "torchvision", "pillow", "safetensors", "click")
+
+
+@click.command(cls=Command)
+@json_option
+@click.pass_obj
+def env(report: Report, as_json: bool) -> None:
+    """Show versions, devices and folders: what to paste into a bug report."""
+    facts = collect_facts()
+    if as_json:
+        report.product(json.dumps(facts))
+        return
+    width = max(map(len, facts))
+    for key, value in facts.items():
+        report.product(f"{key:{width}}  {', '.join(value) if isinstance(value, list) else value}")
+
+
+def collect_facts() -> dict[str, str | int | list[str]]:
+    """Collect what tells one installation from another; never fails over what is broken."""
+    import torch
+
+    from ..media import readable_extensions, writable_extensions
+
+    configuration = find_configuration()
+    variables = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(PREFIX))
+    return {
+        "styletransfer": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{package: find_version(package) for package in PACKAGES},
+        "devices": list_devices(),
+        "threads": torch.get_num_threads(),
+        "models": list_models(),
+        "configuration": str(configuration) + ("" if configuration.is_file() else " (not there)"),
+        "variables": variables,
+        "reads": [extension[1:] for extension in readable_extensions()],
+        "writes": [extension[1:] for extension in writable_extensions()],
+    }
+
+
+def find_version(package: str) -> str:
+    """Return the installed version of a package."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def list_devices() -> list[str]:
+    """List the devices that --device may name, with their makers' names."""
+    import torch
+
+    indices = range(torch.cuda.device_count())
+    cuda = [f"cuda:{index} {torch.cuda.get_device_name(index)}" for index in indices]
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return ["cpu", *cuda, *mps]
+
+
+def list_models() -> list[str]:
+    """List the models with the place of their weights, or with what is wrong with them."""
+    from ..model import available_models, find_model
+
+    lines = []
+    for entry in available_models():
+        try:
+            lines.append(f"{entry.name} {find_model(entry.name, weights_folder=find_weights_folder())}")
+        except StyleTransferError as error:
+            lines.append(f"{entry.name}: {error}")
+    return lines

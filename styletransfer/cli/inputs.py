@@ -1,0 +1,105 @@
+"""What the words CONTENT and STYLE stand for: files, folders, patterns, standard input."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from ..errors import OptionError
+
+STDIN = "-"
+STATISTICS = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to read, or standard input.
+
+    Attributes:
+        path: None for standard input.
+    """
+
+    path: Path | None
+
+    def __str__(self) -> str:
+        return STDIN if self.path is None else str(self.path)
+
+    @property
+    def label(self) -> str:
+        """What the source is called in messages."""
+        return "<stdin>" if self.path is None else str(self.path)
+
+    @property
+    def stem(self) -> str:
+        """What stands for the source in the names of outputs."""
+        return "stdin" if self.path is None else self.path.stem
+
+    @property
+    def extension(self) -> str:
+        """The extension without its dot, lower case; standard input counts as PNG."""
+        return "png" if self.path is None else self.path.suffix[1:].lower()
+
+    @property
+    def is_statistics(self) -> bool:
+        """Whether this is a file of style statistics, not a picture."""
+        return self.path is not None and self.path.suffix == STATISTICS
+
+
+def expand_contents(word: str, extensions: Collection[str]) -> tuple[list[Source], bool]:
+    """List what CONTENT stands for.
+
+    Args:
+        word: A file, a folder, a pattern such as `photos/**/*.jpg`, or `-` for standard input.
+        extensions: Of the files to take from folders and patterns, lower case with their dot.
+
+    Returns:
+        The sources, sorted by name, and whether the word may stand for many.
+
+    Raises:
+        OptionError: There is nothing of that name.
+    """
+    if word == STDIN:
+        return [Source(None)], False
+    files = _expand(word, extensions)
+    return [Source(path) for path in files], files != [Path(word)]
+
+
+def expand_styles(words: Sequence[str], extensions: Collection[str]) -> list[Source]:
+    """List what all the words STYLE stand for: as CONTENT, statistics files too, standard input not.
+
+    Raises:
+        OptionError: There is nothing of one of the names.
+    """
+    if STDIN in words:
+        raise OptionError("a STYLE cannot be -", hint="only CONTENT is read from standard input")
+    wanted = {*extensions, STATISTICS}
+    return [Source(path) for word in words for path in _expand(word, wanted)]
+
+
+def _expand(word: str, extensions: Collection[str]) -> list[Path]:
+    path = Path(word)
+    if path.is_dir():
+        return _select(path.iterdir(), extensions) or _fail(f"{word} holds no pictures")
+    if path.exists():
+        return [path]
+    if glob.has_magic(word):
+        pattern = str(path.expanduser())
+        found = map(Path, glob.iglob(pattern, recursive=True))  # noqa: PTH207  Path.glob is relative only
+        return _select(found, extensions) or _fail(f"no picture matches {word}")
+    return _fail(f"{word}: no such file")
+
+
+def _select(paths: Iterable[Path], extensions: Collection[str]) -> list[Path]:
+    """Keep visible files of the extensions; a dot marks what is half-written or the system's own."""
+    return sorted(
+        path
+        for path in paths
+        if path.suffix.lower() in extensions and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def _fail(message: str) -> NoReturn:
+    raise OptionError(message, hint="name a file, a folder or a pattern in quotes")

@@ -1,0 +1,116 @@
+"""Where results go: pure planning of names, before any work is done and any file is written."""
+
+from __future__ import annotations
+
+import os
+import string
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+from ..errors import ImageError, OptionError, OutputExistsError
+from ..options import IfExists
+
+STDOUT = "-"
+
+
+def resolve_template(output: str | None, default: str) -> str:
+    """Turn what the user gave as output into the template of a file name.
+
+    Args:
+        output: A file, an existing folder, a path that ends in a separator (a folder to be made), a
+            template with fields in braces, or None.
+        default: The template of file names inside a folder, and of all for None.
+    """
+    if output is None:
+        return default
+    if Path(output).is_dir():
+        return str(Path(output.replace("{", "{{").replace("}", "}}")) / default)
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    return output + default if output.endswith(separators) else output
+
+
+def fill_template(template: str, fields: Mapping[str, str]) -> Path:
+    """Name one result.
+
+    Raises:
+        OptionError: The template has a field that does not exist, or an unpaired brace.
+    """
+    known = " ".join(f"{{{name}}}" for name in fields)
+    hint = f"the fields are {known}; write {{{{ and }}}} for braces"
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise OptionError(f"output {template!r}: {error}", hint=hint) from error
+    for _, name, form, conversion in parts:
+        if name is not None and (name not in fields or form or conversion):
+            raise OptionError(f"output {template!r} has an unknown field {{{name}}}", hint=hint)
+    return Path(template.format_map(fields))
+
+
+def check_outputs(outputs: Sequence[Path], inputs: Collection[Path]) -> None:
+    """Check that no result would overwrite another one or an input, and that folders can be written.
+
+    Raises:
+        OptionError: Two results have the same name, or a result has the name of an input.
+        ImageError: A folder cannot be written or made.
+    """
+    places = [path.resolve() for path in outputs]
+    path, count = Counter(places).most_common(1)[0]
+    if count > 1:
+        name = outputs[places.index(path)]
+        raise OptionError(
+            f"{count} results would all be written to {name}",
+            hint="name a folder, or tell them apart by the fields {content} {style} {ext}",
+        )
+    originals = {path.resolve() for path in inputs}
+    for output, place in zip(outputs, places, strict=True):
+        if place in originals:
+            raise OptionError(f"{output} is an input and would be overwritten", hint="choose another output")
+    for folder in dict.fromkeys(place.parent for place in places):
+        _check_folder(folder)
+
+
+def settle_existing(
+    outputs: Sequence[Path], policy: IfExists, exists: Callable[[Path], bool] = Path.exists
+) -> list[Path | None]:
+    """Decide what becomes of outputs that are there already.
+
+    Returns:
+        For every output the path to write, None for one to be skipped.
+
+    Raises:
+        OutputExistsError: There is one, and the policy is "error".
+    """
+    present = [path for path in outputs if exists(path)]
+    if policy == "error" and present:
+        more = f" and {len(present) - 1} more" if len(present) > 1 else ""
+        raise OutputExistsError(
+            f"{present[0]}{more} exists already", hint="overwrite with -f or see --if-exists"
+        )
+    if policy == "overwrite" or not present:
+        return list(outputs)
+    if policy == "skip":
+        return [None if path in present else path for path in outputs]
+    taken = set(outputs)
+    renamed = [_find_free_name(path, taken, exists) if path in present else path for path in outputs]
+    return list(renamed)
+
+
+def _find_free_name(path: Path, taken: set[Path], exists: Callable[[Path], bool]) -> Path:
+    """Append the first free number to a name, and take it."""
+    number = 1
+    while exists(free := path.with_stem(f"{path.stem}_{number}")) or free in taken:
+        number += 1
+    taken.add(free)
+    return free
+
+
+def _check_folder(folder: Path) -> None:
+    """Check that a folder, or the nearest one above that exists, can be written."""
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise ImageError(f"{folder} is no folder", hint="choose another output")
+    if not os.access(folder, os.W_OK):
+        raise ImageError(f"{folder} cannot be written", hint="choose another output")

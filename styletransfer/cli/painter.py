@@ -1,0 +1,128 @@
+"""Make the results of `stylize` with one model; every style is measured once, every content read once."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from ..errors import OptionError, StyleTransferError
+from ..options import OutputOptions, StylizeOptions
+from .inputs import Source
+from .jobs import Job
+
+if TYPE_CHECKING:
+    from ..api import Stylizer
+    from ..media import Picture
+    from ..model import StyleStatistics
+
+
+class Painter:
+    """Does one job after another.
+
+    Args:
+        stylizer: The model.
+        look: How results look.
+        output: How they are written.
+    """
+
+    def __init__(self, stylizer: Stylizer, look: StylizeOptions, output: OutputOptions) -> None:
+        self.stylizer = stylizer
+        self.look = look
+        self.output = output
+        self._styles: dict[Source, StyleStatistics | StyleTransferError] = {}
+        self._content: tuple[Source, Picture] | None = None
+
+    def paint(self, job: Job) -> dict[str, Any]:
+        """Make one result, write it and describe it."""
+        from ..media import write_picture
+
+        start = time.perf_counter()
+        styles = [self._measure(style) for style in job.styles]
+        content = self._read(job.content)
+        result = self.stylizer.stylize_picture(content, styles, self.look, self.output.bit_depth)
+        settings = self._list_settings(job) if self.output.metadata else None
+        if job.output is None:
+            buffer = io.BytesIO()  # so that a reader who hangs up is no failure of write_picture
+            write_picture(result, buffer, format="png", metadata=settings)
+            sys.stdout.buffer.write(buffer.getbuffer())
+            sys.stdout.buffer.flush()
+        else:
+            job.output.parent.mkdir(parents=True, exist_ok=True)
+            write_picture(result, job.output, quality=self.output.quality, metadata=settings)
+        return self.describe(
+            job,
+            output=str(job.output),
+            width=result.width,
+            height=result.height,
+            seconds=round(time.perf_counter() - start, 3),
+        )
+
+    def describe(self, job: Job, **facts: Any) -> dict[str, Any]:
+        """Describe a result, or by `error` its failure, in the terms of --json."""
+        unknown = {"width": None, "height": None, "seconds": None}
+        return {
+            "content": str(job.content),
+            "styles": [str(style) for style in job.styles],
+            "alpha": self.look.alpha,
+            "model": self.stylizer.model_name,
+            "device": self.stylizer.device,
+            **unknown,
+            **facts,
+        }
+
+    def _measure(self, source: Source) -> StyleStatistics:
+        """Measure a style once; one that cannot be read fails once, too."""
+        if source not in self._styles:
+            try:
+                self._styles[source] = self._check_model(source)
+            except StyleTransferError as error:
+                self._styles[source] = error
+        found = self._styles[source]
+        if isinstance(found, StyleTransferError):
+            raise found
+        return found
+
+    def _check_model(self, source: Source) -> StyleStatistics:
+        """Measure a style, and refuse statistics that another model measured."""
+        assert source.path is not None  # STYLE is never standard input, see expand_styles
+        statistics = self.stylizer.measure_style(source.path, style_size=self.look.style_size)
+        if statistics.model != self.stylizer.fingerprint:
+            raise OptionError(
+                f"{source} was measured by another model ({statistics.model[:12]})",
+                hint="choose that one by --model or measure the picture again",
+            )
+        return statistics
+
+    def _read(self, source: Source) -> Picture:
+        """Read a content, unless it is the one of the job before."""
+        from ..media import read_picture
+
+        if self._content is None or self._content[0] != source:
+            self._content = None  # frees the last one before the next is read
+            self._content = source, read_picture(source.path or sys.stdin.buffer)
+        return self._content[1]
+
+    def _list_settings(self, job: Job) -> dict[str, str]:
+        """List what it takes to make the same pixels again; names without folders, which are private."""
+        settings = {
+            "styletransfer": __version__,
+            "model": readable_name(Path(self.stylizer.model_name)),
+            "model_sha256": self.stylizer.fingerprint,
+            "content": readable_name(job.content.path or Path(job.content.label)),
+            "styles": ", ".join(readable_name(style.path) for style in job.styles if style.path),
+            "device": self.stylizer.device,
+            "precision": self.stylizer.precision,
+        }
+        chosen = {name: str(value) for name, value in asdict(self.look).items() if value is not None}
+        return settings | chosen
+
+
+def readable_name(path: Path) -> str:
+    """Return a file's name as text that every format can hold, whatever bytes it is made of."""
+    return os.fsencode(path.name).decode("utf-8", "replace")

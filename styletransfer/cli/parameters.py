@@ -1,0 +1,45 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+import click
+
+from ..options import DEFAULT_MODEL, OutputOptions, RuntimeOptions, StylizeOptions
+from .fields import chain, field_option
+
+model_option = click.option(
+    "-m",
+    "--model",
+    default=DEFAULT_MODEL,
+    metavar="NAME|PATH",
+    help="Name of a model, see `styletransfer models list`, or a .safetensors file.",
+)
+
+runtime_options = chain(
+    field_option(RuntimeOptions, "device", metavar="auto|cpu|cuda[:N]|mps", help="Where to compute."),
+    field_option(RuntimeOptions, "precision"),
+    field_option(RuntimeOptions, "threads", none="auto", metavar="N|auto", help="Processor threads."),
+    field_option(RuntimeOptions, "seed", metavar="N", help="Of the random number generators."),
+)
+
+style_size_option = field_option(
+    StylizeOptions,
+    "style_size",
+    none="full",
+    metavar="N|full",
+    help="Long edge to which larger styles are reduced: the smaller, the finer the strokes.",
+)
+
+existing_options = chain(
+    field_option(
+        OutputOptions,
+        "if_exists",
+        show_default="error for one result; skip for several, so that a stopped run resumes",
+        help="What to do about an output that is there.",
+    ),
+    click.option("-f", "--force", is_flag=True, help="Short for --if-exists overwrite."),
+)
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Write one JSON object a line instead of text."
+)
