@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .guards import NumericalError, even_power_of_two, symmetrize
 from .newton_schulz import newton_schulz_roots
-from .spectral import cut_off, inverse_sqrt, matrix_sqrt, shift_spectrum
+from .spectral import rank_cut, inverse_sqrt, matrix_sqrt, shift_spectrum
 from .statistics import Statistics
 from .zca import zca_map
 
@@ -65,7 +65,7 @@ def transfer_matrix(
     if not 0 <= eps < float("inf"):
         raise ValueError(f"eps is {eps}, it must be at least 0")
     if rtol is None:
-        rtol = cut_off(content.dtype, content.shape[-1], eps)
+        rtol = rank_cut(content.dtype, content.dtype, content.shape[-1], eps)
     matrix = _RULES[method](content, style, eps, rtol)
     if alpha == 1:
         return matrix

@@ -81,9 +81,15 @@ def spectral_projector(matrix: Tensor, k: int) -> Tensor:
     return _Spectral.apply(symmetrize(matrix), One(), keep_largest)
 
 
-def cut_off(dtype: torch.dtype, channels: int, eps: float) -> float:
-    """Return the relative cut below which eigenvalues count as zero: none where eps lifts them all."""
-    return 0.0 if eps > 0 else channels * torch.finfo(dtype).eps
+def rank_cut(matrix: torch.dtype, features: torch.dtype, channels: int, eps: float) -> float:
+    """Return the share of the largest eigenvalue up to which a covariance is rounding; 0 where eps lifts them all.
+
+    Features of machine epsilon u determine singular values to C u (the rule of `torch.linalg.matrix_rank`), so
+    eigenvalues of their covariance to (C u)^2, if it is measured in a precision that can hold that.
+    """
+    if eps > 0:
+        return 0.0
+    return max((channels * torch.finfo(features).eps) ** 2, channels * torch.finfo(matrix).eps)
 
 
 def shift_spectrum(matrix: Tensor, eps: float) -> Tensor:
@@ -114,7 +120,7 @@ def _root(matrix: Tensor, function: ScalarFunction, eps: float, rtol: float | No
     if not 0 <= eps < float("inf"):
         raise ValueError(f"eps is {eps}, it must be at least 0")
     if rtol is None:
-        rtol = cut_off(matrix.dtype, matrix.shape[-1], eps)
+        rtol = rank_cut(matrix.dtype, matrix.dtype, matrix.shape[-1], eps)
     normalized, scale = normalize_spectrum(matrix, eps)
     value: Tensor = _Spectral.apply(normalized, function, partial(keep_positive, eps=eps, rtol=rtol))
     return value * function.value(scale)

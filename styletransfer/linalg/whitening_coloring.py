@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .maps import Method, transfer_matrix
 from .moments import SampleGradient, apply_map, correlate
-from .spectral import cut_off
+from .spectral import rank_cut
 from .statistics import Statistics, compute_statistics, expand_weights, require_features
 
 
@@ -47,7 +47,7 @@ def whitening_coloring(
     """
     require_features("content", content)
     dtype = torch.promote_types(statistics_dtype, content.dtype)
-    settings = _Settings(eps, alpha, dtype, method, cut_off(content.dtype, content.shape[1], eps))
+    settings = _Settings(eps, alpha, dtype, method, rank_cut(dtype, content.dtype, content.shape[1], eps))
     features, given = None, (None, None, None)
     if isinstance(style, Statistics):
         if style_weights is not None:
