@@ -125,3 +125,63 @@ class OutputOptions:
         if self.bit_depth not in {8, 16}:
             raise OptionError(f"bit_depth is {self.bit_depth}", hint="choose 8 or 16")
         check_range("quality", self.quality, 1, 100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """How a network is trained; one recipe is one set of these.
+
+    Attributes:
+        widths: Channels at every scale of the encoder, finest first.
+        convolutions: 3x3 convolutions at every scale.
+        steps: Optimiser steps of the whole run.
+        batch: Pairs of content and style per step and process.
+        crop: Height and width of the training crops in pixels.
+        learning_rate: Of Adam, at its highest; rises over `warmup` steps, then falls by a cosine to zero.
+        warmup: Steps until the learning rate is at its highest.
+        content_weight: Of the distance of instance-normalised relu3_1 to the content's.
+        style_weight: Of the relative distance of feature statistics to the style's.
+        identity_weight: Of the error of a picture that is given its own statistics.
+        range_weight: Of the amount by which pixels leave 0..1, where they would be clipped.
+        octaves: Levels of the Gaussian pyramid on which style is compared.
+        clip: Largest norm of the gradient; longer ones are scaled down to it.
+        ema: Decay per step of the averaged weights that become the model.
+        seed: Of the initial weights and of every crop.
+        precision: Of the convolutions; statistics are float64 whatever it is.
+        workers: Processes that read pictures, 0 for none.
+        checkpoint_every: Steps between checkpoints.
+        sample_every: Steps between sample pictures.
+    """
+
+    widths: tuple[int, ...] = (16, 32, 64, 128, 64)
+    convolutions: tuple[int, ...] = (2, 2, 2, 1, 1)
+    steps: int = 20_000
+    batch: int = 4
+    crop: int = 160
+    learning_rate: float = 1e-3
+    warmup: int = 200
+    content_weight: float = 1.0
+    style_weight: float = 5.0
+    identity_weight: float = 20.0
+    range_weight: float = 10.0
+    octaves: int = 3
+    clip: float = 5.0
+    ema: float = 0.999
+    seed: int = 0
+    precision: Precision = "fp32"
+    workers: int = 0
+    checkpoint_every: int = 250
+    sample_every: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "octaves", "checkpoint_every", "sample_every"):
+            check_range(name, getattr(self, name), 1)
+        for name in ("warmup", "workers", "seed"):
+            check_range(name, getattr(self, name), 0)
+        for name in ("content_weight", "style_weight", "identity_weight", "range_weight"):
+            check_range(name, getattr(self, name), 0, 1e9)
+        check_range("crop", self.crop, 32, 4096)
+        check_range("learning_rate", self.learning_rate, 0, 1, open_low=True)
+        check_range("clip", self.clip, 0, open_low=True)
+        check_range("ema", self.ema, 0, 0.999999)
+        check_choice("precision", self.precision, Precision)

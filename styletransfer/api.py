@@ -1,0 +1,161 @@
+"""The Python interface: everything the command line can do to a picture, for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from .errors import ImageError, OptionError
+from .media import Picture, picture_from_pil, picture_to_pil, read_picture, resize_picture
+from .model import StyleStatistics, fingerprint_model, load_model
+from .options import DEFAULT_MODEL, RuntimeOptions, StylizeOptions
+from .pipeline import StylizationPipeline
+
+if TYPE_CHECKING:
+    from .media import PILImage
+
+    Source: TypeAlias = str | Path | Tensor | PILImage | Picture
+    Style: TypeAlias = Source | StyleStatistics
+
+
+class Stylizer:
+    """Repaint pictures in the style of others; loads its model once.
+
+    Args:
+        model: Name of a shipped model or path of a weights file.
+        runtime: Device, precision, threads, seed.
+        weights_folder: A folder to search for named models before all others.
+
+    Raises:
+        WeightsError: The weights are missing or damaged.
+        OptionError: The machine lacks the device.
+
+    Example:
+        >>> from styletransfer import Stylizer
+        >>> stylizer = Stylizer("default")
+        >>> stylizer.stylize("cat.jpg", "waves.jpg", alpha=0.7).save("cat_waves.png")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        runtime: RuntimeOptions | None = None,
+        weights_folder: Path | None = None,
+    ) -> None:
+        self.model_name = str(model)
+        network = load_model(model, weights_folder=weights_folder)
+        fingerprint = fingerprint_model(model, weights_folder=weights_folder)
+        self.pipeline = StylizationPipeline(network, fingerprint, runtime)
+
+    @property
+    def device(self) -> str:
+        """The device that was chosen, such as "cpu" or "cuda"."""
+        return str(self.pipeline.device)
+
+    @property
+    def precision(self) -> str:
+        """The precision of the convolutions that was chosen, "fp32" or "bf16"."""
+        return "bf16" if self.pipeline.precision == torch.bfloat16 else "fp32"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights in use."""
+        return self.pipeline.fingerprint
+
+    def measure_style(self, style: Style, *, style_size: int | None = None) -> StyleStatistics:
+        """Compute the statistics of a style once, to be reused, saved or blended.
+
+        Args:
+            style: Path, PIL image, Picture, tensor [3, H, W] or [1, 3, H, W] in 0..1, a `.safetensors`
+                file of statistics, or statistics, which are returned as they are.
+            style_size: Long edge to which a larger picture is reduced first.
+        """
+        if isinstance(style, StyleStatistics):
+            return style
+        if isinstance(style, str | Path) and Path(style).suffix == ".safetensors":
+            return StyleStatistics.load(style)
+        picture = load_picture(style)
+        if style_size is not None and max(picture.width, picture.height) > style_size:
+            picture = resize_picture(picture, style_size)
+        return self.pipeline.measure(picture.to_float())
+
+    def stylize(self, content: Source, style: Style | Sequence[Style], **options: Any) -> Any:
+        """Repaint a picture.
+
+        Args:
+            content: Path, PIL image, Picture or tensor [3, H, W] or [1, 3, H, W] in 0..1.
+            style: One style or a sequence of them (see `measure_style`), which are blended.
+            options: Fields of `StylizeOptions`: alpha, style_weights, size, style_size, ...
+
+        Returns:
+            What came in: a tensor for a tensor, a Picture for a Picture, else a PIL image.
+
+        Raises:
+            ImageError: A picture cannot be read.
+            OptionError: An option is unknown or out of range.
+        """
+        names = {field.name for field in fields(StylizeOptions)}
+        if unknown := sorted(set(options) - names):
+            raise OptionError(f"unknown option {unknown[0]!r}", hint=f"choose among {', '.join(sorted(names))}")
+        chosen = StylizeOptions(**options)
+        styles = style if isinstance(style, list | tuple) else [style]
+        measured = [self.measure_style(one, style_size=chosen.style_size) for one in styles]
+        if isinstance(content, Tensor) and chosen.size is None:  # full float precision, no 8-bit detour
+            blended = self._blend(measured, chosen)
+            return self.pipeline.stylize(as_batch(content), blended, chosen).view(content.shape)
+        result = self.stylize_picture(load_picture(content), measured, chosen)
+        if isinstance(content, Picture):
+            return result
+        if isinstance(content, Tensor):
+            return result.to_float() if content.dim() == 4 else result.to_float()[0]
+        return picture_to_pil(result)
+
+    def stylize_picture(
+        self, content: Picture, styles: Sequence[StyleStatistics], options: StylizeOptions, bit_depth: int | None = None
+    ) -> Picture:
+        """Repaint a picture in the blend of one or more measured styles; alpha channels are kept.
+
+        Args:
+            content: Of any size from a single pixel.
+            styles: At least one, blended by `options.style_weights`.
+            options: How it shall look.
+            bit_depth: Of the result, 8 or 16; None for the content's own.
+        """
+        if options.size is not None:
+            content = resize_picture(content, options.size)
+        pixels = self.pipeline.stylize(content.to_float(), self._blend(styles, options), options)
+        return Picture.from_float(pixels, content.alpha, bit_depth or content.bit_depth)
+
+    @staticmethod
+    def _blend(styles: Sequence[StyleStatistics], options: StylizeOptions) -> StyleStatistics:
+        return StyleStatistics.blend(styles, options.style_weights or [1.0] * len(styles))
+
+
+def stylize(content: Source, style: Style | Sequence[Style], *, model: str | Path = DEFAULT_MODEL, **options: Any) -> Any:
+    """Repaint one picture; `Stylizer` does the same and keeps the model for the next."""
+    return Stylizer(model).stylize(content, style, **options)
+
+
+def as_batch(pixels: Tensor) -> Tensor:
+    """View a tensor [3, H, W] or [1, 3, H, W] as [1, 3, H, W], or say what is wrong with it."""
+    batch = pixels if pixels.dim() == 4 else pixels.unsqueeze(0)
+    if batch.dim() != 4 or batch.shape[:2] != (1, 3) or not batch.is_floating_point():
+        raise ImageError(f"a tensor of shape {list(pixels.shape)}", hint="give floats [3, H, W] or [1, 3, H, W] in 0..1")
+    return batch
+
+
+def load_picture(source: Source) -> Picture:
+    """Make a Picture of whatever a caller may hold."""
+    if isinstance(source, Picture):
+        return source
+    if isinstance(source, str | Path):
+        return read_picture(source)
+    if isinstance(source, Tensor):
+        return Picture.from_float(as_batch(source))
+    return picture_from_pil(source)

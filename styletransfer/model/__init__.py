@@ -1,0 +1,24 @@
+"""The network, its weights, and what it measures of a style."""
+
+from .architecture import Architecture
+from .autoencoder import Autoencoder, measure_levels
+from .manifest import ModelEntry, available_models, find_entry, find_model, plan_folders, verify_model
+from .style_statistics import StyleStatistics
+from .weights import count_parameters, fingerprint_model, load_model, save_model
+
+__all__ = [
+    "Architecture",
+    "Autoencoder",
+    "ModelEntry",
+    "StyleStatistics",
+    "available_models",
+    "count_parameters",
+    "find_entry",
+    "find_model",
+    "fingerprint_model",
+    "load_model",
+    "measure_levels",
+    "plan_folders",
+    "save_model",
+    "verify_model",
+]

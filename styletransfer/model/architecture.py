@@ -1,0 +1,49 @@
+"""The shape of a network: everything that is needed to build one before its weights are loaded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from ..errors import WeightsError
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Widths and depths of an encoder and its mirrored decoder.
+
+    Attributes:
+        widths: Channels at every scale, finest first; each scale has half the height and width of the
+            one before.
+        convolutions: 3x3 convolutions of the encoder at every scale; the decoder mirrors them.
+    """
+
+    widths: tuple[int, ...] = (16, 32, 64, 128, 64)
+    convolutions: tuple[int, ...] = (2, 2, 2, 1, 1)
+
+    def __post_init__(self) -> None:
+        if len(self.widths) != len(self.convolutions) or not self.widths:
+            raise WeightsError(f"architecture of {len(self.widths)} widths, {len(self.convolutions)} depths")
+        if min(*self.widths, *self.convolutions) < 1:
+            raise WeightsError(f"architecture {self} has an empty scale")
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the picture per pixel of the deepest features."""
+        return 2 ** (len(self.widths) - 1)
+
+    def to_json(self) -> str:
+        """Write the architecture as it stands in the header of a weights file."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Architecture:
+        """Read what `to_json` wrote.
+
+        Raises:
+            WeightsError: The text is no architecture of this program.
+        """
+        try:
+            return cls(**{name: tuple(int(n) for n in value) for name, value in json.loads(text).items()})
+        except (AttributeError, TypeError, ValueError) as error:
+            raise WeightsError(f"unknown architecture {text!r}", hint="update styletransfer") from error

@@ -1,0 +1,79 @@
+"""What the program needs to know of a style: mean and covariance at every level, a file of about 100 KB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..errors import OptionError, WeightsError
+from ..linalg import Statistics
+from ..transfer import blend_statistics
+from .files import read_tensors, write_tensors
+
+FORMAT = "styletransfer-statistics-1"
+
+
+@dataclass(frozen=True, eq=False)
+class StyleStatistics:
+    """Statistics of a picture under one model; compute once, save, blend, use for any content.
+
+    Attributes:
+        levels: Mean [1, C] and covariance [1, C, C] of every level, finest first, float64.
+        model: SHA-256 of the weights that measured them; other weights cannot use them.
+    """
+
+    levels: tuple[Statistics, ...]
+    model: str
+
+    @classmethod
+    def blend(cls, members: Sequence[StyleStatistics], weights: Sequence[float]) -> StyleStatistics:
+        """Blend styles by their statistics.
+
+        Args:
+            members: One or more styles, all of the same model.
+            weights: One non-negative number per style, not all zero; their scale does not matter.
+
+        Raises:
+            OptionError: The styles were measured by different models, or the weights do not fit.
+        """
+        if len({member.model for member in members}) != 1:
+            raise OptionError("the styles were measured by different models", hint="measure them again with one")
+        if len(weights) != len(members):
+            raise OptionError(f"{len(weights)} style weights for {len(members)} styles", hint="give one per style")
+        return cls(blend_statistics([member.levels for member in members], weights), members[0].model)
+
+    def save(self, path: str | Path) -> None:
+        """Write the statistics as safetensors, atomically."""
+        tensors = {
+            f"{level}.{field}": getattr(statistics, field).cpu()
+            for level, statistics in enumerate(self.levels)
+            for field in Statistics._fields
+        }
+        write_tensors(Path(path), tensors, {"format": FORMAT, "model": self.model})
+
+    @classmethod
+    def load(cls, path: str | Path) -> StyleStatistics:
+        """Read what `save` wrote.
+
+        Raises:
+            WeightsError: The file is missing, corrupt or no statistics of a style.
+        """
+        tensors, metadata = read_tensors(Path(path))
+        if metadata.get("format") != FORMAT:
+            raise WeightsError(f"{path}: holds no style statistics", hint="make them with `styletransfer style-stats`")
+        try:
+            levels = tuple(
+                Statistics(*(tensors[f"{level}.{field}"] for field in Statistics._fields))
+                for level in range(len(tensors) // len(Statistics._fields))
+            )
+        except KeyError as error:
+            raise WeightsError(f"{path}: {error} is missing", hint="make the statistics again") from error
+        return cls(levels, metadata["model"])
+
+    def to(self, device: torch.device | str) -> StyleStatistics:
+        """Move the statistics to a device."""
+        levels = tuple(Statistics(*(field.to(device) for field in level)) for level in self.levels)
+        return StyleStatistics(levels, self.model)

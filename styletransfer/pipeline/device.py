@@ -1,0 +1,39 @@
+"""Choose where to compute and how precisely."""
+
+from __future__ import annotations
+
+import torch
+
+from ..errors import OptionError
+from ..options import Precision
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn the user's word for a device into one that exists here.
+
+    Args:
+        name: "auto" (CUDA, else Apple's MPS, else CPU), "cpu", "cuda", "cuda:N" or "mps".
+
+    Raises:
+        OptionError: The machine has no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise OptionError(f"device {name!r} is unknown", hint="choose auto, cpu, cuda, cuda:N or mps") from error
+    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    missing = device.type == "mps" and not torch.backends.mps.is_available()
+    if missing or (device.index or 0) >= count:
+        raise OptionError(f"device {name!r} is not on this machine", hint="choose --device cpu or auto")
+    return device
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """Choose the type of the convolutions; "auto" is float32 until bfloat16 is shown to be as good."""
+    if precision == "bf16" and device.type == "mps":
+        raise OptionError("bf16 is not available on mps", hint="choose --precision fp32")
+    return torch.bfloat16 if precision == "bf16" else torch.float32

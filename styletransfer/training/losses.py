@@ -1,0 +1,120 @@
+"""What the network is asked for: the content's structure, the style's statistics, itself for itself."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..linalg import NumericalError
+from ..model import Autoencoder, measure_levels
+from ..model.vgg import VGG19
+from ..options import TrainOptions
+from ..transfer import gram
+
+CONTENT_LAYER = "relu3_1"
+
+
+class LossTerms(NamedTuple):
+    """The terms of the loss, unweighted, each a scalar; `total` is their weighted sum."""
+
+    total: Tensor
+    content: Tensor
+    style: Tensor
+    identity: Tensor
+    range: Tensor
+
+
+class TransferLoss(nn.Module):
+    """The loss of a network on a batch of pairs.
+
+    Args:
+        model: The network in training.
+        perceptual: Frozen VGG-19 with the layers that style is compared in, relu3_1 among them.
+        options: Weights of the terms, octaves of the pyramid.
+    """
+
+    def __init__(self, model: Autoencoder, perceptual: VGG19, options: TrainOptions) -> None:
+        super().__init__()
+        self.model = model
+        self.perceptual = perceptual
+        self.options = options
+
+    def forward(self, content: Tensor, style: Tensor) -> LossTerms:
+        """Compute the terms.
+
+        Args:
+            content: [B, 3, H, W] in 0..1.
+            style: [B, 3, H, W] in 0..1.
+
+        Returns:
+            Scalars; all NaN, and with them every gradient, if the features overflowed, so that every
+            process of a distributed run skips the same step.
+        """
+        try:
+            return self._compute(content, style)
+        except NumericalError:
+            nan = sum(parameter.sum() for parameter in self.model.parameters()) * torch.nan
+            return LossTerms(*[nan] * len(LossTerms._fields))
+
+    def _compute(self, content: Tensor, style: Tensor) -> LossTerms:
+        content_features, style_features = self.model.encode(content), self.model.encode(style)
+        content_levels, style_levels = measure_levels(content_features), measure_levels(style_features)
+        stylized = self.model.decode(content_features, style_levels).float()
+        itself = self.model.decode(content_features, content_levels).float()
+
+        with torch.no_grad():
+            targets = [self.perceptual(octave) for octave in build_pyramid(style, self.options.octaves)]
+            wanted = self.perceptual(content)[CONTENT_LAYER]
+        found = [self.perceptual(octave) for octave in build_pyramid(stylized, self.options.octaves)]
+
+        content_term = content_distance(found[0][CONTENT_LAYER].float(), wanted.float())
+        style_term = torch.stack(
+            [style_distance(a, b) for a, b in zip(found, targets, strict=True)]
+        ).mean()
+        identity_term = F.mse_loss(itself, content) + 0.1 * F.l1_loss(itself, content)
+        range_term = ((stylized - 0.5).abs() - 0.5).relu().mean()
+        options = self.options
+        total = (
+            options.content_weight * content_term
+            + options.style_weight * style_term
+            + options.identity_weight * identity_term
+            + options.range_weight * range_term
+        )
+        return LossTerms(total, content_term, style_term, identity_term, range_term)
+
+
+def build_pyramid(pictures: Tensor, octaves: int) -> list[Tensor]:
+    """Halve pictures [B, 3, H, W] repeatedly; the first octave is the pictures themselves.
+
+    VGG-19 sees a patch of some 40 pixels at relu3_1; on smaller octaves it compares larger strokes.
+    """
+    pyramid = [pictures]
+    for _ in range(octaves - 1):
+        pyramid.append(F.avg_pool2d(pyramid[-1], 2))
+    return pyramid
+
+
+def content_distance(found: Tensor, wanted: Tensor) -> Tensor:
+    """Compare feature maps [B, C, H, W] after instance normalisation, relative to the wanted ones.
+
+    Normalised channels hold the structure of a picture and not its palette, which is the style's.
+    """
+    found, wanted = F.instance_norm(found), F.instance_norm(wanted)
+    return F.mse_loss(found, wanted) / wanted.square().mean()
+
+
+def style_distance(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> Tensor:
+    """Compare the Gram matrices of feature maps, averaged over layers and batch.
+
+    Source: Gatys et al. 2016 (CVPR). Differs: every layer is taken relative to the squared norm of the
+    style's own matrix, so that no layer and no strong style drowns the others; and as log(1 + x), so that
+    one style far out of reach (a nearly black picture) does not drown the batch.
+    """
+    terms = []
+    for name, features in found.items():
+        a, b = gram(features.flatten(2).float()), gram(wanted[name].flatten(2).float())  # [B, C, C]
+        terms.append(((a - b).square().sum((1, 2)) / b.square().sum((1, 2))).log1p().mean())
+    return torch.stack(terms).mean()

@@ -1,0 +1,130 @@
+"""Weights files: what was saved comes back, and nothing else is taken for it."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from styletransfer.errors import WeightsError
+from styletransfer.model import (
+    Architecture,
+    Autoencoder,
+    StyleStatistics,
+    available_models,
+    count_parameters,
+    find_model,
+    load_model,
+    measure_levels,
+    save_model,
+    verify_model,
+)
+from styletransfer.model.files import compute_sha256, read_tensors
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    torch.manual_seed(3)
+    path = tmp_path / "tiny.safetensors"
+    save_model(Autoencoder(Architecture((4, 6), (1, 1))), path, {"steps": 7})
+    return path
+
+
+def test_round_trip(saved: Path) -> None:
+    torch.manual_seed(3)
+    original = Autoencoder(Architecture((4, 6), (1, 1)))
+    loaded = load_model(saved)
+    assert not loaded.training
+    for (name, a), b in zip(original.state_dict().items(), loaded.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    assert json.loads(read_tensors(saved)[1]["provenance"]) == {"steps": 7}
+
+
+def test_a_save_leaves_only_the_file(saved: Path) -> None:
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "pickle", "text", "other"])
+def test_other_files_are_refused_in_one_line(saved: Path, damage: str) -> None:
+    data = saved.read_bytes()
+    content = {
+        "truncated": data[: len(data) // 2],
+        "empty": b"",
+        "pickle": pickle.dumps({"weight": [1.0]}),
+        "text": b"not weights",
+        "other": None,
+    }[damage]
+    if content is None:
+        StyleStatistics((), "model").save(saved)
+    else:
+        saved.write_bytes(content)
+    with pytest.raises(WeightsError) as caught:
+        load_model(saved)
+    assert str(saved) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_unknown_models() -> None:
+    with pytest.raises(WeightsError, match="no such weights file"):
+        load_model("nowhere/model.safetensors")
+    with pytest.raises(WeightsError, match="default"):
+        load_model("monet")
+
+
+def test_manifest_is_true() -> None:
+    for entry in available_models():
+        path = verify_model(entry.name)
+        assert path.stat().st_size == entry.bytes
+        assert compute_sha256(path) == entry.sha256
+        assert count_parameters(load_model(entry.name)) == entry.parameters
+
+
+def test_tampered_weights_are_refused(tmp_path: Path) -> None:
+    entry = available_models()[0]
+    data = bytearray(find_model(entry.name).read_bytes())
+    data[-1] ^= 1
+    (tmp_path / entry.file).write_bytes(data)
+    with pytest.raises(WeightsError, match="SHA-256"):
+        load_model(entry.name, weights_folder=tmp_path)
+
+
+def measured(seed: int, model: str = "m") -> StyleStatistics:
+    generator = torch.Generator().manual_seed(seed)
+    levels = measure_levels([torch.randn(1, c, 9, 9, generator=generator) for c in (3, 5)])
+    return StyleStatistics(levels, model)
+
+
+def test_statistics_round_trip(tmp_path: Path) -> None:
+    style = measured(0)
+    style.save(tmp_path / "style.safetensors")
+    loaded = StyleStatistics.load(tmp_path / "style.safetensors")
+    assert loaded.model == style.model
+    for a, b in zip(style.levels, loaded.levels, strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_blend_of_statistics() -> None:
+    first, second = measured(1), measured(2)
+    alone = StyleStatistics.blend([first, second], [1, 0])
+    assert torch.equal(alone.levels[0].covariance, first.levels[0].covariance)
+    half = StyleStatistics.blend([first, second], [2, 2])
+    expected = (first.levels[1].mean + second.levels[1].mean) / 2
+    torch.testing.assert_close(half.levels[1].mean, expected)
+    torch.linalg.cholesky(half.levels[1].covariance)  # a covariance still
+
+
+def test_styles_of_different_models_do_not_blend() -> None:
+    from styletransfer.errors import OptionError
+
+    with pytest.raises(OptionError, match="different models"):
+        StyleStatistics.blend([measured(1, "a"), measured(1, "b")], [1, 1])
+    with pytest.raises(OptionError, match="2 style weights for 1"):
+        StyleStatistics.blend([measured(1)], [1, 1])
+
+
+def test_statistics_are_no_weights(saved: Path) -> None:
+    with pytest.raises(WeightsError, match="no style statistics"):
+        StyleStatistics.load(saved)

@@ -1,0 +1,91 @@
+"""The pipeline: alpha, colour, sizes, determinism, devices."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from styletransfer.errors import OptionError
+from styletransfer.model import Architecture, Autoencoder
+from styletransfer.options import RuntimeOptions, StylizeOptions
+from styletransfer.pipeline import StylizationPipeline
+from styletransfer.pipeline.color import compute_luma, keep_chroma
+from styletransfer.pipeline.device import resolve_device
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> StylizationPipeline:
+    torch.manual_seed(0)
+    network = Autoencoder(Architecture((4, 6, 8), (1, 1, 1))).eval().requires_grad_(False)
+    return StylizationPipeline(network, "fingerprint", RuntimeOptions(device="cpu"))
+
+
+def picture(height: int, width: int, seed: int = 0) -> Tensor:
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def test_result_is_a_picture(pipeline: StylizationPipeline) -> None:
+    stylized = pipeline.stylize(picture(21, 34), pipeline.measure(picture(16, 16, 1)), StylizeOptions())
+    assert stylized.shape == (1, 3, 21, 34)
+    assert stylized.dtype == torch.float32
+    assert 0 <= stylized.min() <= stylized.max() <= 1
+
+
+def test_same_input_same_pixels(pipeline: StylizationPipeline) -> None:
+    style = pipeline.measure(picture(16, 16, 1))
+    first, second = (pipeline.stylize(picture(21, 34), style, StylizeOptions()) for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_alpha_zero_ignores_the_style(pipeline: StylizationPipeline) -> None:
+    options = StylizeOptions(alpha=0)
+    content = picture(24, 24)
+    one, two = (pipeline.stylize(content, pipeline.measure(picture(16, 16, s)), options) for s in (1, 2))
+    assert torch.equal(one, two)
+    itself = pipeline.stylize(content, pipeline.measure(content), StylizeOptions())
+    torch.testing.assert_close(one, itself, atol=1e-4, rtol=0)
+
+
+def test_alpha_leads_from_reconstruction_to_style(pipeline: StylizationPipeline) -> None:
+    content, style = picture(24, 24), pipeline.measure(picture(16, 16, 1) ** 3)
+    results = [pipeline.stylize(content, style, StylizeOptions(alpha=a)) for a in (0.0, 0.3, 0.6, 1.0)]
+    from_start = [(result - results[0]).norm().item() for result in results]
+    assert from_start == sorted(from_start)
+
+
+def test_statistics_of_another_model_are_refused(pipeline: StylizationPipeline) -> None:
+    other = StylizationPipeline(pipeline.model, "another", RuntimeOptions(device="cpu"))
+    with pytest.raises(OptionError, match="another model"):
+        pipeline.stylize(picture(8, 8), other.measure(picture(8, 8)), StylizeOptions())
+
+
+def test_luma_is_the_style_s_and_chroma_the_content_s(pipeline: StylizationPipeline) -> None:
+    content, stylized = picture(9, 9), picture(9, 9, 1)
+    kept = keep_chroma(stylized, content)
+    torch.testing.assert_close(compute_luma(kept), compute_luma(stylized), atol=1e-5, rtol=0)
+    grey = torch.full((1, 3, 4, 4), 0.5)
+    assert torch.equal(keep_chroma(grey, grey), grey)
+    chroma = content - compute_luma(content)
+    softened = kept - compute_luma(kept)
+    share = (softened * chroma).sum(1) / chroma.square().sum(1)
+    torch.testing.assert_close(softened, share.unsqueeze(1) * chroma, atol=1e-5, rtol=0)  # no hue shifts
+    option = StylizeOptions(preserve_color="luma")
+    result = pipeline.stylize(grey, pipeline.measure(picture(16, 16, 1)), option)
+    torch.testing.assert_close(result.amax(1), result.amin(1))
+
+
+def test_bfloat16_stays_close(pipeline: StylizationPipeline) -> None:
+    low = StylizationPipeline(pipeline.model, "fingerprint", RuntimeOptions(device="cpu", precision="bf16"))
+    style = pipeline.measure(picture(16, 16, 1))
+    exact = pipeline.stylize(picture(24, 24), style, StylizeOptions())
+    rough = low.stylize(picture(24, 24), style, StylizeOptions())
+    assert 0 < (exact - rough).abs().mean() < 0.05
+
+
+def test_missing_devices_are_named() -> None:
+    assert resolve_device("cpu").type == "cpu"
+    with pytest.raises(OptionError, match="cuda:99"):
+        resolve_device("cuda:99")
+    with pytest.raises(OptionError, match="cpu:oops"):
+        resolve_device("cpu:oops")

@@ -1,0 +1,90 @@
+"""The Python interface: what comes in comes out, and it is what the command line does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import styletransfer
+from styletransfer import StyleStatistics, Stylizer
+from styletransfer.errors import ImageError, OptionError
+from styletransfer.media import Picture, picture_from_pil, write_picture
+
+
+@pytest.fixture(scope="module")
+def stylizer() -> Stylizer:
+    return Stylizer("default")
+
+
+@pytest.fixture
+def content(tmp_path: Path) -> Path:
+    generator = torch.Generator().manual_seed(0)
+    write_picture(Picture.from_float(torch.rand(3, 30, 44, generator=generator)), tmp_path / "content.png")
+    return tmp_path / "content.png"
+
+
+@pytest.fixture
+def style(tmp_path: Path) -> Path:
+    generator = torch.Generator().manual_seed(1)
+    write_picture(Picture.from_float(torch.rand(3, 40, 32, generator=generator) ** 2), tmp_path / "style.png")
+    return tmp_path / "style.png"
+
+
+def test_every_public_name_is_there() -> None:
+    for name in styletransfer.__all__:
+        assert getattr(styletransfer, name) is not None
+    with pytest.raises(AttributeError):
+        styletransfer.nonsense  # noqa: B018
+
+
+def test_kinds_come_out_as_they_went_in(stylizer: Stylizer, content: Path, style: Path) -> None:
+    from_path = stylizer.stylize(content, style)
+    assert isinstance(from_path, Image.Image)
+    assert from_path.size == (44, 30)
+    with Image.open(content) as image:
+        from_image = stylizer.stylize(image, style)
+        tensor = picture_from_pil(image).to_float()
+    assert from_image.tobytes() == from_path.tobytes()
+    from_tensor = stylizer.stylize(tensor, style)
+    assert from_tensor.shape == tensor.shape
+    assert stylizer.stylize(tensor[0], style).shape == tensor[0].shape
+    assert Picture.from_float(from_tensor).pixels.equal(picture_from_pil(from_path).pixels)
+    assert isinstance(stylizer.stylize(picture_from_pil(from_path), style), Picture)
+
+
+def test_statistics_stand_for_the_style(stylizer: Stylizer, content: Path, style: Path, tmp_path: Path) -> None:
+    statistics = stylizer.measure_style(style)
+    statistics.save(tmp_path / "style.safetensors")
+    pictures = [
+        stylizer.stylize(content, given).tobytes()
+        for given in (style, statistics, StyleStatistics.load(tmp_path / "style.safetensors"), tmp_path / "style.safetensors")
+    ]
+    assert len(set(pictures)) == 1
+
+
+def test_options_reach_the_picture(stylizer: Stylizer, content: Path, style: Path) -> None:
+    full = stylizer.stylize(content, style)
+    assert stylizer.stylize(content, style, alpha=0.5).tobytes() != full.tobytes()
+    assert stylizer.stylize(content, style, size=22).size == (22, 15)
+    assert stylizer.stylize(content, [style, content], style_weights=(1, 0)).tobytes() == full.tobytes()
+    assert stylizer.stylize(content, style, style_size=16).tobytes() != full.tobytes()
+
+
+def test_mistakes_are_named(stylizer: Stylizer, content: Path, style: Path) -> None:
+    with pytest.raises(OptionError, match="'alhpa'"):
+        stylizer.stylize(content, style, alhpa=1)
+    with pytest.raises(OptionError, match="alpha is nan"):
+        stylizer.stylize(content, style, alpha=float("nan"))
+    with pytest.raises(ImageError, match="missing.jpg"):
+        stylizer.stylize("missing.jpg", style)
+    with pytest.raises(ImageError, match=r"\[2, 5\]"):
+        stylizer.stylize(torch.rand(2, 5), style)
+    with pytest.raises(OptionError, match="2 style weights for 1"):
+        stylizer.stylize(content, style, style_weights=(1, 2))
+
+
+def test_convenience_function(content: Path, style: Path) -> None:
+    assert styletransfer.stylize(content, style).size == (44, 30)

@@ -1,0 +1,173 @@
+"""Training: data that survives reality, steps that learn, runs that resume to the bit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from styletransfer.errors import StyleTransferError
+from styletransfer.media import Picture, write_picture
+from styletransfer.model import load_model
+from styletransfer.model.vgg import VGG19, needed_convolutions
+from styletransfer.options import TrainOptions
+from styletransfer.training import PicturePool, Trainer, TrainingPairs, TransferLoss
+from styletransfer.training.data import crop_randomly
+from styletransfer.training.loop import compute_learning_rate
+
+RECIPE = TrainOptions(
+    widths=(4, 6), convolutions=(1, 1), steps=6, batch=2, crop=32, octaves=1, checkpoint_every=2, warmup=2
+)
+
+
+def noise(seed: int, height: int = 48, width: int = 40) -> Picture:
+    return Picture.from_float(torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for seed in range(3):
+        write_picture(noise(seed), folder / f"{seed}.png")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much of a JPEG")
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def perceptual() -> VGG19:
+    torch.manual_seed(0)
+    layers = ("relu1_1", "relu2_1", "relu3_1")
+    kernels = {}
+    for convolution in needed_convolutions(layers):
+        kernel = torch.empty(convolution.out_channels, convolution.in_channels, 3, 3)
+        kernels[convolution.name] = (torch.nn.init.kaiming_normal_(kernel), torch.zeros(convolution.out_channels))
+    return VGG19(kernels, layers)
+
+
+Start = Callable[..., Trainer]
+
+
+@pytest.fixture
+def start(folder: Path, perceptual: VGG19) -> Start:
+    def start(run: Path, *, resume: bool = False, init: Path | None = None, recipe: TrainOptions = RECIPE) -> Trainer:
+        pools = [PicturePool(folder)]
+        cpu = torch.device("cpu")
+        return Trainer(run, pools, pools, perceptual, recipe, device=cpu, resume=resume, init=init)
+
+    return start
+
+
+def test_archive_and_folder_hold_the_same(folder: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "pictures.tar.gz", "w:gz") as archive:
+        archive.add(folder, "pictures")
+    assert PicturePool(tmp_path / "pictures.tar.gz").files == PicturePool(folder).files
+
+
+def test_corrupt_files_are_passed_over_and_counted(folder: Path) -> None:
+    pool = PicturePool(folder)
+    pairs = TrainingPairs([pool], [pool], 32, seed=0, length=20)
+    assert sum(pairs[number][2] for number in range(20)) > 0
+    assert all(pairs[number][0].shape == (3, 32, 32) for number in range(20))
+
+
+@pytest.mark.parametrize("content", [{}, {"a.jpg": b"x", "b.png": b""}])
+def test_pools_without_pictures_are_refused(tmp_path: Path, content: dict[str, bytes]) -> None:
+    for name, data in content.items():
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(StyleTransferError, match=str(tmp_path)):
+        PicturePool(tmp_path).draw(torch.Generator())
+    with pytest.raises(StyleTransferError, match="nowhere"):
+        PicturePool(tmp_path / "nowhere")
+
+
+def test_samples_depend_on_seed_and_number_alone(folder: Path) -> None:
+    pool = PicturePool(folder)
+    first, again = (TrainingPairs([pool], [pool], 32, seed=5, length=9) for _ in range(2))
+    assert torch.equal(first[7][0], again[7][0])
+    other = TrainingPairs([pool], [pool], 32, seed=6, length=9)
+    assert not torch.equal(first[7][0], other[7][0])
+
+
+@pytest.mark.parametrize("size", [(48, 40), (10, 70), (1, 1), (200, 200)])
+def test_crops_have_the_size_and_vary(size: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    crops = [crop_randomly(noise(0, *size), 32, generator) for _ in range(3)]
+    assert all(crop.shape == (3, 32, 32) and 0 <= crop.min() <= crop.max() <= 1 for crop in crops)
+    assert size == (1, 1) or not torch.equal(crops[0], crops[1])
+
+
+def test_learning_rate_rises_then_falls_to_zero() -> None:
+    options = TrainOptions(steps=100, warmup=10, learning_rate=1.0)
+    rates = [compute_learning_rate(step, options) for step in range(101)]
+    assert rates[:10] == sorted(rates[:10])
+    assert max(rates) == rates[9] == 1
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[100] == pytest.approx(0)
+
+
+def test_training_lowers_the_loss(start: Start, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, steps=40, learning_rate=3e-3)
+    losses = [report.terms["total"] for report in start(tmp_path / "run", recipe=recipe).run()]
+    assert sum(losses[-8:]) < 0.7 * sum(losses[:8])
+
+
+def test_resumed_run_is_the_same_to_the_bit(start: Start, tmp_path: Path) -> None:
+    list(start(tmp_path / "whole").run())
+    reports = start(tmp_path / "parts").run()
+    for _ in range(3):
+        next(reports)
+    reports.close()  # type: ignore[attr-defined]  # as Ctrl-C does: between checkpoints
+    rest = list(start(tmp_path / "parts", resume=True).run())
+    assert [report.step for report in rest] == [4, 5, 6]
+    tensors = [load_model(tmp_path / run / "model.safetensors").state_dict() for run in ("whole", "parts")]
+    digests = [
+        hashlib.sha256(b"".join(t.numpy().tobytes() for t in state.values())).hexdigest() for state in tensors
+    ]
+    assert digests[0] == digests[1]
+    rows = [json.loads(row) for row in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_run_is_never_overwritten_nor_mixed(start: Start, tmp_path: Path) -> None:
+    reports = start(tmp_path / "run").run()
+    next(reports)
+    reports.close()  # type: ignore[attr-defined]
+    with pytest.raises(StyleTransferError, match="holds a run already"):
+        start(tmp_path / "run")
+    with pytest.raises(StyleTransferError, match="learning_rate"):
+        start(tmp_path / "run", resume=True, recipe=replace(RECIPE, learning_rate=0.5))
+
+
+def test_a_run_can_start_from_weights(start: Start, tmp_path: Path) -> None:
+    list(start(tmp_path / "first").run())
+    weights = tmp_path / "first" / "model.safetensors"
+    trainer = start(tmp_path / "second", init=weights)
+    expected = load_model(weights).state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in trainer.model.state_dict().items())
+
+
+def test_steps_without_finite_gradients_are_skipped_and_counted(start: Start, tmp_path: Path) -> None:
+    trainer = start(tmp_path / "run")
+    with torch.no_grad():
+        trainer.model.encoder.scales[0][0].weight[0] = torch.inf  # type: ignore[union-attr,index,operator]
+    before = [parameter.clone() for parameter in trainer.model.parameters()]
+    report = next(trainer.run())
+    assert report.skipped_steps == 1
+    assert all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
+
+
+def test_loss_of_a_perfect_result_is_small(perceptual: VGG19, start: Start, tmp_path: Path) -> None:
+    """Style = content: the statistics agree with the picture's own, so style and identity ask the same."""
+    model = start(tmp_path / "run").model
+    loss = TransferLoss(model, perceptual, RECIPE)
+    pictures = torch.rand(2, 3, 32, 32)
+    other = torch.rand(2, 3, 32, 32) * torch.tensor([1.0, 0.2, 0.1]).view(3, 1, 1)
+    assert loss(pictures, other).content > 0
+    assert all(torch.isfinite(term) for term in loss(pictures, pictures))

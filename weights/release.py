@@ -1,0 +1,50 @@
+"""Make the model of a training run one that ships: `python weights/release.py RUN/model.safetensors NAME`.
+
+Copies the weights here and writes their entry in the package's manifest; texts that describe the model are
+kept from the entry it replaces, and are to be edited in `styletransfer/model/manifest.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from styletransfer.model import ModelEntry, count_parameters, load_model
+from styletransfer.model.files import compute_sha256
+from styletransfer.model.manifest import MANIFEST
+
+WEIGHTS = Path(__file__).parent
+
+
+def release(source: Path, name: str) -> ModelEntry:
+    """Copy a weights file and list it in the manifest under a name."""
+    model = load_model(source)
+    target = WEIGHTS / f"{name}.safetensors"
+    shutil.copyfile(source, target)
+    listed = json.loads(MANIFEST.read_text(encoding="utf-8"))["models"] if MANIFEST.exists() else []
+    texts = next((entry for entry in listed if entry["name"] == name), {})
+    shape = model.architecture
+    entry = ModelEntry(
+        name=name,
+        file=target.name,
+        sha256=compute_sha256(target),
+        bytes=target.stat().st_size,
+        parameters=count_parameters(model),
+        licence=texts.get("licence", "MIT"),
+        architecture=f"encoder and mirrored decoder, widths {'/'.join(map(str, shape.widths))}, "
+        f"{sum(shape.convolutions)} + {sum(shape.convolutions)} convolutions, a transfer at each of "
+        f"{len(shape.widths)} scales",
+        trained_on=texts.get("trained_on", ""),
+        description=texts.get("description", ""),
+    )
+    others = [other for other in listed if other["name"] != name]
+    entries = sorted([asdict(entry), *others], key=lambda one: one["name"] != "default")
+    MANIFEST.write_text(json.dumps({"models": entries}, indent=2) + "\n", encoding="utf-8")
+    return entry
+
+
+if __name__ == "__main__":
+    print(release(Path(sys.argv[1]), sys.argv[2]))
