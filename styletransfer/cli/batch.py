@@ -64,8 +64,7 @@ def run_batch(
                 if failures and fail_fast:
                     break
     except KeyboardInterrupt:
-        if len(jobs) > 1:
-            report.note(f"stopped: {done} of {len(jobs)} results are done; {resume}")
+        report.note(f"stopped: {done} of {len(jobs)} results are done; {resume}")
         raise
     for message, count in Counter(map(str, failures)).items():
         report.error(message if count == 1 else f"{message} ({count} results)")

@@ -55,25 +55,22 @@ class Painter:
         else:
             job.output.parent.mkdir(parents=True, exist_ok=True)
             write_picture(result, job.output, quality=self.output.quality, metadata=settings)
-        return self.describe(
-            job,
-            output=str(job.output),
-            width=result.width,
-            height=result.height,
-            seconds=round(time.perf_counter() - start, 3),
-        )
+        return self.describe(job, result, seconds=time.perf_counter() - start)
 
-    def describe(self, job: Job, **facts: Any) -> dict[str, Any]:
-        """Describe a result, or by `error` its failure, in the terms of --json."""
-        unknown = {"width": None, "height": None, "seconds": None}
+    def describe(
+        self, job: Job, result: Picture | None = None, *, seconds: float | None = None, error: str | None = None
+    ) -> dict[str, Any]:
+        """Describe what became of a job in the terms of --json; what a failure leaves unknown is None."""
         return {
             "content": str(job.content),
             "styles": [str(style) for style in job.styles],
+            **({"output": str(job.output)} if error is None else {"error": error}),
+            "width": result and result.width,
+            "height": result and result.height,
             "alpha": self.look.alpha,
             "model": self.stylizer.model_name,
             "device": self.stylizer.device,
-            **unknown,
-            **facts,
+            "seconds": seconds and round(seconds, 3),
         }
 
     def _measure(self, source: Source) -> StyleStatistics:

@@ -35,8 +35,7 @@ class Report:
     def product(self, line: str) -> None:
         """Write one line of what the user asked for to stdout, at once: a reader may wait for it."""
         with self._bar_hidden():
-            click.echo(line)
-            sys.stdout.flush()
+            click.echo(line)  # which flushes
 
     def note(self, line: str) -> None:
         """Tell what a user wants to know by the way, unless quiet."""

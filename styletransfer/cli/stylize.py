@@ -97,6 +97,7 @@ def stylize(
 
     def paint(job: Job) -> str | None:
         result = painter.paint(job)
+        report.detail(f"{result['width']}x{result['height']} pixels in {result['seconds']} s")
         if as_json:
             return json.dumps(result)
         return None if job.output is None else str(job.output)

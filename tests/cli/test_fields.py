@@ -1,0 +1,82 @@
+"""Options made from the fields of a dataclass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from styletransfer.cli.fields import build_options, describe_fields, field_option, field_options
+from styletransfer.options import OptionError, check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to cook.
+
+    Attributes:
+        minutes: Of boiling,
+            in total.
+        salt: Grams.
+        herbs: In proportions.
+        heat: Of the plate.
+    """
+
+    minutes: float = 7.5
+    salt: int | None = None
+    herbs: tuple[int, ...] = (2, 1)
+    heat: Literal["low", "high"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.salt is not None:
+            check_range("salt", self.salt, 1)
+
+
+def invoke(decorator: Any, *words: str) -> Any:
+    @click.command()
+    @decorator
+    def command(**values: Any) -> None:
+        click.echo(repr(build_options(Recipe, values)))
+
+    return CliRunner().invoke(command, words)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), Recipe()),
+        (("--minutes", "3", "--salt", "2"), Recipe(minutes=3.0, salt=2)),
+        (("--herbs", "1,2,3", "--heat", "low"), Recipe(herbs=(1, 2, 3), heat="low")),
+    ],
+)
+def test_values_become_the_dataclass(words: tuple[str, ...], expected: Recipe) -> None:
+    assert invoke(field_options(Recipe), *words).stdout == f"{expected!r}\n"
+
+
+@pytest.mark.parametrize("words", [("--salt", "0"), ("--herbs", "1,x"), ("--heat", "mid"), ("--minutes", "long")])
+def test_what_the_dataclass_refuses_is_a_usage_error_of_the_option(words: tuple[str, ...]) -> None:
+    result = invoke(field_options(Recipe), *words)
+    assert result.exit_code == 2
+    assert words[0] in result.stderr
+
+
+def test_a_word_stands_for_none() -> None:
+    option = field_option(Recipe, "salt", "-s", "--salt", none="unsalted")
+    assert invoke(option, "-s", "unsalted").stdout == f"{Recipe()!r}\n"
+    assert invoke(option, "-s", "4").stdout == f"{Recipe(salt=4)!r}\n"
+    assert invoke(option, "-s", "none").exit_code == 2
+
+
+def test_descriptions_come_from_the_docstring() -> None:
+    assert describe_fields(Recipe)["minutes"] == "Of boiling, in total."
+    page = invoke(field_options(Recipe), "--help").stdout
+    assert "Of boiling, in total." in page
+    assert "[low|high]" in page
+
+
+def test_build_options_checks() -> None:
+    with pytest.raises(OptionError, match="salt is 0"):
+        build_options(Recipe, {"salt": 0, "unrelated": 1})

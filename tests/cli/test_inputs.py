@@ -1,0 +1,72 @@
+"""What CONTENT and STYLE may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from styletransfer.cli.inputs import Source, expand_contents, expand_styles
+from styletransfer.errors import OptionError
+
+EXTENSIONS = (".png", ".jpg")
+
+
+def touch(*names: str) -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+def expand(word: str) -> list[str]:
+    return [str(source) for source in expand_contents(word, EXTENSIONS)[0]]
+
+
+def test_a_file_is_itself_whatever_its_extension() -> None:
+    touch("photo.dat")
+    assert expand_contents("photo.dat", EXTENSIONS) == ([Source(Path("photo.dat"))], False)
+
+
+def test_a_folder_is_its_visible_pictures_in_order() -> None:
+    touch("in/b.png", "in/a.JPG", "in/notes.txt", "in/.hidden.png", "in/deeper/c.png", "in/x.safetensors")
+    assert expand("in") == ["in/a.JPG", "in/b.png"]
+    assert expand_contents("in", EXTENSIONS)[1]
+
+
+def test_a_folder_of_one_picture_still_stands_for_many() -> None:
+    touch("in/a.png")
+    assert expand_contents("in", EXTENSIONS)[1]
+
+
+def test_patterns_reach_into_folders_and_home() -> None:
+    touch("in/b.png", "in/deep/er/a.png", "in/notes.txt", str(Path("~/c.png").expanduser()))
+    assert expand("in/**/*") == ["in/b.png", "in/deep/er/a.png"]
+    assert expand("~/*.png") == [str(Path("~/c.png").expanduser())]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_a_file() -> None:
+    touch("photo[1].png", "photo1.png")
+    assert expand("photo[1].png") == ["photo[1].png"]
+
+
+def test_standard_input() -> None:
+    (source,), many = expand_contents("-", EXTENSIONS)
+    assert (str(source), source.stem, source.extension, many) == ("-", "stdin", "png", False)
+
+
+def test_styles_may_be_statistics() -> None:
+    touch("s/a.safetensors", "s/b.png")
+    found = expand_styles(["s", "s/b.png"], EXTENSIONS)
+    assert [source.stem for source in found] == ["a", "b", "b"]
+
+
+@pytest.mark.parametrize("word", ["nothing.png", "*.png", "empty"])
+def test_nothing_of_that_name(word: str) -> None:
+    Path("empty").mkdir()
+    with pytest.raises(OptionError, match=rf"{word.replace('*', '[*]')}.*name a file, a folder or a pattern"):
+        expand(word)
+
+
+def test_a_style_is_never_standard_input() -> None:
+    with pytest.raises(OptionError, match="only CONTENT"):
+        expand_styles(["-"], EXTENSIONS)

@@ -1,0 +1,56 @@
+"""Contents paired with styles, and runs that read the folder they write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from styletransfer.cli.inputs import Source
+from styletransfer.cli.jobs import Job, drop_own_results, pair_sources
+from styletransfer.errors import OptionError
+
+
+def sources(*names: str) -> list[Source]:
+    return [Source(Path(name)) for name in names]
+
+
+def test_all_pairs_content_by_content() -> None:
+    jobs = pair_sources(sources("a.png", "b.png"), sources("x.png", "y.png"), None)
+    assert [job.inputs for job in jobs] == [
+        ["a.png", "x.png"],
+        ["a.png", "y.png"],
+        ["b.png", "x.png"],
+        ["b.png", "y.png"],
+    ]
+
+
+def test_weights_blend_all_styles() -> None:
+    jobs = pair_sources(sources("a.png", "b.png"), sources("x.png", "y.png"), (2, 1))
+    assert [job.inputs for job in jobs] == [["a.png", "x.png", "y.png"], ["b.png", "x.png", "y.png"]]
+
+
+def test_one_weight_per_style() -> None:
+    with pytest.raises(OptionError, match="2 style weights for 1 styles"):
+        pair_sources(sources("a.png"), sources("x.png"), (2, 1))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [("in/cat.JPG", "cat waves+ink 0.5 jpg"), ("cat.gif", "cat waves+ink 0.5 png"), (None, "stdin waves+ink 0.5 png")],
+)
+def test_fields(content: str | None, expected: str) -> None:
+    source = Source(None if content is None else Path(content))
+    job = Job(source, tuple(sources("art/waves.png", "ink.safetensors")))
+    assert job.name_output("{content} {style} {alpha} {ext}", 0.5, {".jpg", ".png"}) == Path(expected)
+
+
+def test_results_of_the_same_run_are_no_contents() -> None:
+    names = ("cat.png", "cat_waves.png", "dog.png")
+    jobs = [Job(content, (), Path(f"{content.stem}_waves.png")) for content in sources(*names)]
+    assert [job.inputs for job in drop_own_results(jobs)] == [["cat.png"], ["dog.png"]]
+
+
+def test_a_content_that_would_overwrite_itself_stays_to_be_refused() -> None:
+    jobs = [Job(content, (), content.path) for content in sources("cat.png", "dog.png")]
+    assert drop_own_results(jobs) == jobs
