@@ -36,7 +36,8 @@ def resize_picture(picture: Picture, long_edge: int) -> Picture:
         channels = [_round(_resize(channel, size), white, dtype) for channel in picture.pixels.chunk(3)]
         return Picture(torch.cat(channels))
     opacity = picture.alpha.to(torch.float32) / white
-    small_opacity = _resize(opacity, size).clamp_(0, 1)
+    # Bicubic weights overshoot alike in color and opacity, hence clamping comes after the division.
+    small_opacity = _resize(opacity, size)
     channels = [
         _round(_resize(channel.to(torch.float32) * opacity, size) / small_opacity, white, dtype)
         for channel in picture.pixels.chunk(3)

@@ -1,0 +1,208 @@
+"""Whatever is wrong with a file, the user reads one line that names it."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import threading
+import warnings
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tifffile
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from image_files import (
+    edit_tiff_tags,
+    encoded,
+    image_of,
+    lzw_tiff_file,
+    matrix_profile,
+    orientation_exif,
+    png_chunk,
+    png_file,
+    random_samples,
+)
+from PIL import Image
+
+from styletransfer.errors import ImageError
+from styletransfer.media import read_picture, readable_extensions
+
+PHOTOGRAPH = image_of(random_samples(3, 40, 50), "RGB")
+PRIMARIES = ((0.6, 0.3, 0.0), (0.2, 0.6, 0.1), (0.15, 0.1, 0.7))
+DEEP = random_samples(3, 40, 50, depth=16)
+
+
+def deep_tiff(channels: int = 3, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    samples = DEEP[:channels].permute(1, 2, 0).contiguous().numpy()
+    tifffile.imwrite(buffer, samples, photometric="rgb" if channels == 3 else "minisblack", **options)
+    return buffer.getvalue()
+
+
+FILES = {
+    **{
+        form: encoded(PHOTOGRAPH, form)
+        for form in ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+        if form in {"JPEG", "TIFF"} or f".{form.lower()}" in readable_extensions()
+    },
+    "LZW TIFF": encoded(PHOTOGRAPH, "TIFF", compression="tiff_lzw"),
+    "oriented PNG": encoded(
+        PHOTOGRAPH, "PNG", exif=orientation_exif(6), icc_profile=matrix_profile(PRIMARIES, 2.2)
+    ),
+    "16-bit PNG": png_file(DEEP),
+    "16-bit TIFF": deep_tiff(),
+    "16-bit zip TIFF": deep_tiff(compression="zlib", predictor=True),
+    "16-bit LZW TIFF": lzw_tiff_file(DEEP),
+    "16-bit grey and alpha TIFF": deep_tiff(2, extrasamples=["unassalpha"], planarconfig="contig"),
+}
+
+
+def error_of(file: bytes | Path) -> str:
+    """The one line that a user reads; a warning beside it would fail the test."""
+    with pytest.raises(ImageError) as caught:
+        read_picture(io.BytesIO(file) if isinstance(file, bytes) else file)
+    line = str(caught.value)
+    assert "\n" not in line
+    assert len(line) < 400
+    assert caught.value.hint
+    return line
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_whole_files_are_read(kind: str) -> None:
+    """So that the truncated ones fail for being truncated."""
+    assert read_picture(io.BytesIO(FILES[kind])).pixels.numel() == 6000
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("part", [0.02, 0.3, 0.8])
+def test_truncated(kind: str, part: float, tmp_path: Path) -> None:
+    path = tmp_path / "half.img"
+    path.write_bytes(FILES[kind][: int(len(FILES[kind]) * part)])
+    assert str(path) in error_of(path)
+    assert str(path) in error_of(path)
+
+
+@given(st.sampled_from(sorted(FILES)), st.data())
+def test_damaged_bytes_give_a_picture_or_one_line(kind: str, data: st.DataObject) -> None:
+    file = bytearray(FILES[kind])
+    for _ in range(data.draw(st.integers(1, 5))):
+        # Headers are where the trouble is.
+        position = data.draw(st.integers(0, min(400, len(file) - 1)) | st.integers(0, len(file) - 1))
+        file[position] = data.draw(st.integers(0, 255))
+    with suppress(ImageError):
+        read_picture(io.BytesIO(file), max_pixels=100_000)
+
+
+def test_missing_empty_folder_text(tmp_path: Path) -> None:
+    path = tmp_path / "photograph.jpg"
+    assert "photograph.jpg: no such file" in error_of(path)
+    path.write_bytes(b"")
+    assert "photograph.jpg: the file is empty" in error_of(path)
+    path.write_text("This is no picture.\n" * 50)
+    assert "photograph.jpg: this is no picture in a known format" in error_of(path)
+    assert "convert it to one of JPEG, PNG" in error_of(path)
+    assert "is a directory" in error_of(tmp_path)
+    assert "not a directory" in error_of(path / "inside.jpg")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+def test_permission(tmp_path: Path) -> None:
+    path = tmp_path / "secret.png"
+    path.write_bytes(FILES["PNG"])
+    path.chmod(0)
+    assert "secret.png: permission denied" in error_of(path)
+
+
+def test_a_name_with_a_line_break_is_still_one_line(tmp_path: Path) -> None:
+    assert r"two\nlines.jpg" in error_of(tmp_path / "two\nlines.jpg")
+
+
+def test_heic_is_named() -> None:
+    assert "HEIC" in error_of(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+
+
+def test_svg_pdf_and_eps_are_not_handed_to_anybody() -> None:
+    """Pillow would start Ghostscript for the last."""
+    for head in (b"<svg xmlns=''/>", b"%PDF-1.7\n", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"):
+        assert "no picture in a known format" in error_of(head + bytes(100))
+
+
+def huge_png(depth: int) -> bytes:
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, depth, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+
+
+def replaced(file: bytes, offset: int, data: bytes) -> bytes:
+    return file[:offset] + data + file[offset + len(data) :]
+
+
+SIZE_TAGS = {256: 50_000, 257: 60_000}
+HUGE = {
+    "PNG": huge_png(8),
+    "16-bit PNG": huge_png(16),
+    "TIFF": edit_tiff_tags(FILES["TIFF"], SIZE_TAGS),
+    "LZW TIFF": edit_tiff_tags(FILES["LZW TIFF"], SIZE_TAGS),
+    "16-bit TIFF": edit_tiff_tags(FILES["16-bit TIFF"], SIZE_TAGS),
+    "TIFF of separate planes": edit_tiff_tags(FILES["16-bit TIFF"], {**SIZE_TAGS, 284: 2}),
+    "TIFF that Pillow cannot read": edit_tiff_tags(FILES["16-bit grey and alpha TIFF"], SIZE_TAGS),
+    "GIF": replaced(FILES["GIF"], 6, struct.pack("<HH", 60_000, 60_000)),
+    "BMP": replaced(FILES["BMP"], 18, struct.pack("<ii", 60_000, 60_000)),
+    "JPEG": replaced(FILES["JPEG"], FILES["JPEG"].index(b"\xff\xc0") + 5, struct.pack(">HH", 60_000, 60_000)),
+}
+
+
+@pytest.mark.parametrize("kind", HUGE)
+def test_bombs(kind: str) -> None:
+    line = error_of(HUGE[kind])
+    assert "more" in line
+    assert "limit of 250000000" in line
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_limit_is_the_callers(kind: str) -> None:
+    file = io.BytesIO(FILES[kind])
+    assert read_picture(file, max_pixels=2000).pixels.shape == read_picture(file).pixels.shape
+    with pytest.raises(ImageError, match=r"50x40 pixels|40x50 pixels|more pixels"):
+        read_picture(file, max_pixels=1999)
+
+
+def test_the_settings_of_pillow_are_restored() -> None:
+    before = Image.MAX_IMAGE_PIXELS, list(warnings.filters)
+    for kind in FILES:
+        read_picture(io.BytesIO(FILES[kind]))
+    error_of(HUGE["TIFF"])
+    assert (Image.MAX_IMAGE_PIXELS, list(warnings.filters)) == before
+
+
+def test_a_picture_between_the_limits_of_pillow_and_ours_raises_no_warning() -> None:
+    """100 megapixels are more than Pillow takes without a word."""
+    for form, options in {"PNG": {}, "TIFF": {"compression": "group4"}}.items():
+        file = encoded(Image.new("1", (10_000, 10_000)), form, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert read_picture(io.BytesIO(file)).width == 10_000
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    failures: list[str] = []
+
+    def work(kind: str) -> None:
+        expected = read_picture(io.BytesIO(FILES[kind])).pixels
+        for _ in range(10):
+            picture = read_picture(io.BytesIO(FILES[kind]))
+            failures.extend([] if torch.equal(picture.pixels, expected) else [kind])
+
+    threads = [threading.Thread(target=work, args=(kind,)) for kind in FILES]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures

@@ -1,0 +1,181 @@
+"""ICC profiles: what a tagged picture shows is what an untagged one says in sRGB."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import pytest
+import torch
+from image_files import (
+    encoded,
+    grey_profile,
+    icc_profile,
+    image_of,
+    matrix_profile,
+    png_file,
+    random_samples,
+    xyz_tag,
+)
+from PIL import Image, ImageCms
+from torch import Tensor
+
+from styletransfer.media import Picture, read_picture, write_picture
+from styletransfer.media.color_profiles import is_srgb, srgb_profile
+from styletransfer.media.matrix_profiles import encode_srgb, parse_matrix_profile
+
+# Adobe RGB (1998), its primaries adapted to D50 as its ICC profile has them.
+ADOBE = [(0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)]
+SRGB = [(0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410)]
+TO_SRGB = torch.tensor(SRGB, dtype=torch.float64).T.inverse()
+
+
+def expected_srgb(values: Tensor, primaries: list[tuple[float, float, float]], gamma: float) -> Tensor:
+    """Convert values 0..1, [3, H, W], float64, by the textbook."""
+    columns = torch.tensor(primaries, dtype=torch.float64).T
+    linear = torch.einsum("ij,jk,khw->ihw", TO_SRGB, columns, values**gamma)
+    return encode_srgb(linear.clamp(0, 1))
+
+
+def read(file: bytes) -> Picture:
+    return read_picture(io.BytesIO(file))
+
+
+def iccp(profile: bytes) -> list[tuple[bytes, bytes]]:
+    return [(b"iCCP", b"test\0\0" + zlib.compress(profile))]
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
+def test_eight_bits(format: str) -> None:
+    samples = random_samples(3, 16, 16)
+    options = {"lossless": True} if format == "WEBP" else {}
+    file = encoded(image_of(samples, "RGB"), format, icc_profile=matrix_profile(ADOBE, 2.2), **options)
+    expected = expected_srgb(samples.double() / 255, ADOBE, 2.19921875) * 255
+    pixels = read(file).pixels
+    assert (pixels.double() - expected).abs().max() <= 2
+    assert (pixels.int() - samples.int()).abs().max() > 20
+
+
+def test_sixteen_bits() -> None:
+    samples = random_samples(3, 16, 16, depth=16)
+    pixels = read(png_file(samples, iccp(matrix_profile(ADOBE, 2.2)))).pixels
+    expected = expected_srgb(samples.double() / 65535, ADOBE, 2.19921875) * 65535
+    # sRGB profiles differ in the fourth digit of the primaries; near black, the curve is steep.
+    difference = (pixels.double() - expected).abs() / 257
+    assert difference.max() <= 0.5
+    assert difference.mean() <= 0.05
+    assert pixels.dtype == torch.uint16
+
+
+def test_sixteen_bits_and_eight_agree() -> None:
+    narrow = random_samples(3, 16, 16)
+    profile = matrix_profile(ADOBE, 1.8)
+    deep = read(png_file(Picture(narrow).with_bit_depth(16).pixels, iccp(profile))).with_bit_depth(8)
+    flat = read(encoded(image_of(narrow, "RGB"), "PNG", icc_profile=profile))
+    assert (deep.pixels.int() - flat.pixels.int()).abs().max() <= 2
+
+
+def test_alpha_is_not_converted() -> None:
+    samples = random_samples(4, 6, 6)
+    file = encoded(image_of(samples, "RGBA"), "PNG", icc_profile=matrix_profile(ADOBE, 2.2))
+    picture = read(file)
+    assert picture.alpha is not None
+    assert torch.equal(picture.alpha, samples[3:])
+    opaque = read(encoded(image_of(samples[:3], "RGB"), "PNG", icc_profile=matrix_profile(ADOBE, 2.2)))
+    assert torch.equal(picture.pixels, opaque.pixels)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_grey(mode: str) -> None:
+    samples = random_samples(len(mode), 8, 8)
+    file = encoded(image_of(samples, mode), "PNG", icc_profile=grey_profile(1.0))
+    expected = encode_srgb(samples[:1].double() / 255) * 255
+    picture = read(file)
+    assert (picture.pixels.double() - expected).abs().max() <= 2
+    assert (picture.alpha is not None) == (mode == "LA")
+    deep = Picture(samples[:1].repeat(3, 1, 1)).with_bit_depth(16).pixels[:1]
+    pixels = read(png_file(deep, iccp(grey_profile(1.0)))).pixels
+    assert (pixels.double() / 257 - expected).abs().max() <= 0.01
+
+
+def test_grey_in_an_rgb_profile() -> None:
+    grey = random_samples(1, 8, 8)
+    profile = matrix_profile(SRGB, 1.0)
+    pixels = read(encoded(image_of(grey, "L"), "PNG", icc_profile=profile)).pixels
+    assert (pixels.double() - encode_srgb(grey.double() / 255) * 255).abs().max() <= 2
+
+
+def test_palette_in_a_profile() -> None:
+    image = Image.new("P", (1, 1))
+    image.putpalette([255, 0, 0])
+    swapped = matrix_profile([ADOBE[1], ADOBE[0], ADOBE[2]], 2.2)
+    pixels = read(encoded(image, "PNG", icc_profile=swapped)).pixels
+    assert pixels[:, 0, 0].tolist() == pytest.approx([0, 255, 0], abs=2)
+
+
+def test_srgb_is_not_touched() -> None:
+    """Conversion there and back again would cost a rounding each time."""
+    samples = random_samples(3, 64, 64, depth=16)
+    assert is_srgb(srgb_profile())
+    assert not is_srgb(matrix_profile(ADOBE, 2.2))
+    assert torch.equal(read(png_file(samples, iccp(srgb_profile()))).pixels, samples)
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        b"nonsense",
+        srgb_profile()[:200],
+        matrix_profile(ADOBE, 2.2)[:130],
+        icc_profile(b"CMYK", {}),
+        icc_profile(b"GRAY", {}),
+        icc_profile(b"RGB ", {b"rXYZ": xyz_tag((1, 0, 0))}),
+    ],
+)
+def test_a_broken_or_unfit_profile_is_ignored(profile: bytes) -> None:
+    samples = random_samples(3, 5, 5)
+    assert torch.equal(read(encoded(image_of(samples, "RGB"), "PNG", icc_profile=profile)).pixels, samples)
+    deep = random_samples(3, 5, 5, depth=16)
+    assert torch.equal(read(png_file(deep, iccp(profile))).pixels, deep)
+
+
+def test_the_profile_that_is_written_does_not_depend_on_the_day() -> None:
+    assert srgb_profile()[24:36] == bytes.fromhex("07d000010001000000000000")
+    assert ImageCms.ImageCmsProfile(io.BytesIO(srgb_profile())).profile.creation_date is not None
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "tiff", "webp", "avif"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_srgb_is_embedded(format: str, depth: int) -> None:
+    buffer = io.BytesIO()
+    write_picture(Picture(random_samples(3, 4, 4, depth)), buffer, format=format)
+    assert Image.open(buffer).info["icc_profile"] == srgb_profile()
+
+
+def test_curves() -> None:
+    """Each kind of curve gives the function that it stands for."""
+    def parse(curve: bytes) -> Tensor:
+        parsed = parse_matrix_profile(icc_profile(b"GRAY", {b"kTRC": curve}))
+        assert parsed is not None
+        return parsed.curves[0]
+
+    def parametric(kind: int, *numbers: float) -> Tensor:
+        fixed = struct.pack(f">{len(numbers)}i", *(round(number * 65536) for number in numbers))
+        return parse(b"para\0\0\0\0" + struct.pack(">HH", kind, 0) + fixed)
+
+    x = torch.linspace(0, 1, 65536, dtype=torch.float64)
+    srgb = torch.where(x < 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+
+    def check(curve: Tensor, expected: Tensor) -> None:
+        torch.testing.assert_close(curve, expected, rtol=0, atol=2e-4)
+
+    check(parse(b"curv\0\0\0\0\0\0\0\0"), x)
+    table = struct.pack(">I3H", 3, 0, 16384, 65535)
+    check(parse(b"curv\0\0\0\0" + table)[16384], torch.tensor(0.125).double())
+    check(parametric(0, 2.2), x**2.2)
+    check(parametric(1, 2, 2, -1), (2 * x - 1).clamp(min=0) ** 2)
+    check(parametric(2, 2, 1, -0.5, 0.25), (x - 0.5).clamp(min=0) ** 2 + 0.25)
+    check(parametric(3, 2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045), srgb)
+    kinked = torch.where(x < 0.5, 0.5 * x + 0.2, x**2 + 0.1).clamp(max=1)
+    check(parametric(4, 2, 1, 0, 0.5, 0.5, 0.1, 0.2), kinked)
