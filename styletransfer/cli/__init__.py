@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from .. import __version__
+from styletransfer import __version__
 from .failures import Terminated, exit_for
 
 NAME = "styletransfer"

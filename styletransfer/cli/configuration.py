@@ -32,9 +32,7 @@ def find_configuration() -> Path:
     return Path(platformdirs.user_config_dir("styletransfer", appauthor=False)) / "config.toml"
 
 
-def read_configuration(
-    path: Path, command: str, options: Mapping[str, Collection[str]]
-) -> dict[str, object]:
+def read_configuration(path: Path, command: str, options: Mapping[str, Collection[str]]) -> dict[str, object]:
     """Read the values that a TOML file has for a command.
 
     Args:

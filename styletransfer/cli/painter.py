@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__
+from styletransfer import __version__
 from ..errors import OptionError, StyleTransferError
 from ..options import OutputOptions, StylizeOptions
 from .inputs import Source
@@ -58,7 +58,12 @@ class Painter:
         return self.describe(job, result, seconds=time.perf_counter() - start)
 
     def describe(
-        self, job: Job, result: Picture | None = None, *, seconds: float | None = None, error: str | None = None
+        self,
+        job: Job,
+        result: Picture | None = None,
+        *,
+        seconds: float | None = None,
+        error: str | None = None,
     ) -> dict[str, Any]:
         """Describe what became of a job in the terms of --json; what a failure leaves unknown is None."""
         return {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
+from PIL import Image
 
 from styletransfer.media import Picture, read_picture, write_picture
 
@@ -22,6 +24,13 @@ def write_content(path: Path, size: tuple[int, int], *, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_picture(make_picture(size, seed=seed), path)
     return path
+
+
+def read_info(path: Path | str) -> dict[str, Any]:
+    """Return the texts that a file holds beside its pixels."""
+    with Image.open(path) as image:
+        image.load()
+        return {str(key): value for key, value in image.info.items()}
 
 
 def read_size(path: Path | str) -> tuple[int, int]:

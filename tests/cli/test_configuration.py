@@ -30,7 +30,10 @@ def test_tables_are_commands_and_the_top_is_for_all() -> None:
     ("text", "message"),
     [
         ("alhpa = 1", r"settings\.toml: unknown key 'alhpa'; did you mean 'alpha'\?"),
-        ("[stylize]\nstyle-siez = 1", r"unknown key of \[stylize\] 'style-siez'; did you mean 'style-size'\?"),
+        (
+            "[stylize]\nstyle-siez = 1",
+            r"unknown key of \[stylize\] 'style-siez'; did you mean 'style-size'\?",
+        ),
         ("[stylise]\nalpha = 1", r"unknown table 'stylise'; did you mean 'stylize'\?"),
         ("alpha = \nsize = 1", r"settings\.toml: no readable TOML .*line 1"),
     ],
@@ -68,7 +71,9 @@ def test_the_users_own_file_is_found_and_replaced_by_another(run: Run) -> None:
 
 @pytest.mark.usefixtures("content", "style")
 def test_lists_words_and_flags_in_toml(run: Run) -> None:
-    Path("mine.toml").write_text('[stylize]\nstyle-weights = [2, 1]\nsize = "full"\nmetadata = false\ndry-run = true\n')
+    Path("mine.toml").write_text(
+        '[stylize]\nstyle-weights = [2, 1]\nsize = "full"\nmetadata = false\ndry-run = true\n'
+    )
     result = run("stylize", "cat.png", "waves.png", "waves.png", "--config", "mine.toml")
     assert result.stdout == "cat.png + waves.png + waves.png -> cat_waves+waves.png\n"
 

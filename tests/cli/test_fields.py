@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import click
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
-from styletransfer.cli.fields import build_options, describe_fields, field_option, field_options
-from styletransfer.options import OptionError, check_range
+from styletransfer.cli.fields import Decorator, build_options, describe_fields, field_option, field_options
+from styletransfer.errors import OptionError
+from styletransfer.options import check_range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +36,11 @@ class Recipe:
             check_range("salt", self.salt, 1)
 
 
-def invoke(decorator: Any, *words: str) -> Any:
-    @click.command()
-    @decorator
-    def command(**values: Any) -> None:
+def invoke(decorator: Decorator, *words: str) -> Result:
+    def cook(**values: Any) -> None:
         click.echo(repr(build_options(Recipe, values)))
 
-    return CliRunner().invoke(command, words)
+    return CliRunner().invoke(click.command(decorator(cook)), words)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +55,9 @@ def test_values_become_the_dataclass(words: tuple[str, ...], expected: Recipe) -
     assert invoke(field_options(Recipe), *words).stdout == f"{expected!r}\n"
 
 
-@pytest.mark.parametrize("words", [("--salt", "0"), ("--herbs", "1,x"), ("--heat", "mid"), ("--minutes", "long")])
+@pytest.mark.parametrize(
+    "words", [("--salt", "0"), ("--herbs", "1,x"), ("--heat", "mid"), ("--minutes", "long")]
+)
 def test_what_the_dataclass_refuses_is_a_usage_error_of_the_option(words: tuple[str, ...]) -> None:
     result = invoke(field_options(Recipe), *words)
     assert result.exit_code == 2

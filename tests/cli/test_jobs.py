@@ -37,7 +37,11 @@ def test_one_weight_per_style() -> None:
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [("in/cat.JPG", "cat waves+ink 0.5 jpg"), ("cat.gif", "cat waves+ink 0.5 png"), (None, "stdin waves+ink 0.5 png")],
+    [
+        ("in/cat.JPG", "cat waves+ink 0.5 jpg"),
+        ("cat.gif", "cat waves+ink 0.5 png"),
+        (None, "stdin waves+ink 0.5 png"),
+    ],
 )
 def test_fields(content: str | None, expected: str) -> None:
     source = Source(None if content is None else Path(content))

@@ -33,7 +33,9 @@ def test_file_folder_and_template(output: str | None, expected: str) -> None:
     assert fill_template(resolve_template(output, DEFAULT), FIELDS) == Path(expected)
 
 
-@pytest.mark.parametrize("template", ["{contnet}.png", "{0}.png", "{}.png", "{content", "{content.x}", "{style:>9}"])
+@pytest.mark.parametrize(
+    "template", ["{contnet}.png", "{0}.png", "{}.png", "{content", "{content.x}", "{style:>9}"]
+)
 def test_unknown_fields_are_named_with_the_known_ones(template: str) -> None:
     with pytest.raises(OptionError, match=r"the fields are \{content\} \{style\}"):
         fill_template(template, FIELDS)

@@ -27,7 +27,9 @@ def find_command(name: str) -> click.Command:
     return command
 
 
-@pytest.mark.parametrize("words", ["['--help']", "['--version']", "['stylize', '--help']", "['style-stats', '-h']"])
+@pytest.mark.parametrize(
+    "words", ["['--help']", "['--version']", "['stylize', '--help']", "['style-stats', '-h']"]
+)
 def test_help_imports_nothing_heavy(words: str) -> None:
     code = f"""
 import sys

@@ -1,0 +1,82 @@
+"""Many jobs: failures are collected, interrupts are reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from styletransfer.cli.batch import run_batch
+from styletransfer.cli.report import Report
+from styletransfer.errors import ImageError, MemoryLimitError, StyleTransferError
+
+
+@dataclass
+class Job:
+    name: str
+    failure: BaseException | None = None
+
+    @property
+    def inputs(self) -> list[str]:
+        return [self.name]
+
+
+def do(job: Job) -> str:
+    if job.failure is not None:
+        raise job.failure
+    return job.name
+
+
+def describe(job: Job, failure: StyleTransferError) -> str:
+    return f"failed {job.name}"
+
+
+def run(*jobs: Job, fail_fast: bool = False, verbose: bool = False) -> int:
+    return run_batch(Report(verbose=verbose), jobs, do, describe, fail_fast=fail_fast, resume="go on")
+
+
+def test_all_done(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(Job("a.png"), Job("b.png")) == 0
+    assert capsys.readouterr() == ("a.png\nb.png\n", "")
+
+
+def test_the_only_job_gives_its_own_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(Job("a.png", MemoryError())) == MemoryLimitError.exit_code
+    assert capsys.readouterr().err.startswith("error: a.png: out of memory; make the result smaller")
+
+
+def test_one_of_several_gives_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(Job("a.png", MemoryError()), Job("b.png"), Job("c.png", ValueError("odd"))) == 1
+    output, errors = capsys.readouterr()
+    assert output == "failed a.png\nb.png\nfailed c.png\n"
+    assert errors.splitlines()[1:] == [
+        "error: c.png: unexpected ValueError: odd; run again with -v for the traceback",
+        "error: 2 of 3 results failed",
+    ]
+
+
+def test_a_message_that_names_an_input_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    run(Job("a.png", ImageError("a.png: no picture")))
+    assert capsys.readouterr().err == "error: a.png: no picture\n"
+
+
+def test_verbose_shows_where_an_error_came_from(capsys: pytest.CaptureFixture[str]) -> None:
+    run(Job("a.png", ValueError("odd")), verbose=True)
+    assert "raise job.failure\nValueError: odd\n" in capsys.readouterr().err
+
+
+def test_fail_fast(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(Job("a.png", ValueError()), Job("b.png"), fail_fast=True) == 1
+    assert capsys.readouterr().err.endswith("error: 1 of 2 results failed, 1 not tried\n")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), BrokenPipeError()])
+def test_what_ends_the_program_is_no_failure(error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        run(Job("a.png"), Job("b.png", error))
+
+
+def test_an_interrupt_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(Job("a.png"), Job("b.png", KeyboardInterrupt()), Job("c.png"))
+    assert capsys.readouterr().err == "stopped: 1 of 3 results are done; go on\n"

@@ -1,0 +1,80 @@
+"""`style-stats`, and its files given as STYLE."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import Run
+from .pictures import write_content
+
+pytestmark = pytest.mark.usefixtures("content", "style")
+
+
+def test_statistics_stand_for_their_picture(run: Run) -> None:
+    assert run("style-stats", "waves.png", "--style-size", "16").stdout == "waves.safetensors\n"
+    run("stylize", "cat.png", "waves.png", "--style-size", "16", "-o", "picture.png", "--no-metadata")
+    run("stylize", "cat.png", "waves.safetensors", "-o", "statistics.png", "--no-metadata")
+    assert Path("picture.png").read_bytes() == Path("statistics.png").read_bytes()
+
+
+def test_statistics_and_pictures_blend(run: Run) -> None:
+    run("style-stats", "waves.png")
+    result = run("stylize", "cat.png", "waves.safetensors", "waves.png", "--style-weights", "1,1")
+    assert result.stdout == "cat_waves+waves.png\n"
+
+
+def test_statistics_of_another_model_are_one_line(run: Run, other_model: str) -> None:
+    run("style-stats", "waves.png", "-m", other_model)
+    result = run("stylize", "cat.png", "waves.safetensors", "-q")
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: waves.safetensors was measured by another model")
+
+
+def test_a_file_that_holds_no_statistics(run: Run, model: str) -> None:
+    result = run("stylize", "cat.png", model, "-q")
+    assert result.exit_code == 3
+    assert "holds no style statistics; make them with `styletransfer style-stats`" in result.stderr
+
+
+def test_many_go_on_after_a_failure_and_resume(run: Run) -> None:
+    write_content(Path("art/ink.png"), (20, 20))
+    Path("art/empty.png").touch()
+    result = run("style-stats", "waves.png", "art", "-o", "stats/", "--json")
+    assert result.exit_code == 1
+    waves, empty, ink = (json.loads(line) for line in result.stdout.splitlines())
+    assert waves["output"] == "stats/waves.safetensors"
+    assert ink["output"] == "stats/ink.safetensors"
+    assert "the file is empty" in empty["error"]
+    write_content(Path("art/empty.png"), (20, 20))
+    assert run("style-stats", "waves.png", "art", "-o", "stats/").stdout == "stats/empty.safetensors\n"
+    assert (
+        run("style-stats", "waves.png", "art", "-o", "stats/").stderr
+        == "all of these statistics exist already\n"
+    )
+
+
+def test_an_existing_file_is_an_error(run: Run) -> None:
+    Path("waves.safetensors").write_text("precious")
+    assert run("style-stats", "waves.png").exit_code == 1
+    assert Path("waves.safetensors").read_text() == "precious"
+    assert run("style-stats", "waves.png", "-f").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["waves.png", "-o", "waves.npz"], "statistics are .safetensors files"),
+        (["waves.png", "-o", "{content}.safetensors"], "the fields are {style}"),
+        (["waves.png", "waves.png"], "2 results would all be written"),
+        (["-"], "a STYLE cannot be -"),
+        (["absent.png"], "absent.png: no such file"),
+    ],
+)
+def test_usage(run: Run, words: list[str], problem: str) -> None:
+    result = run("style-stats", *words, "-m", "absent.safetensors")
+    assert result.exit_code == 2
+    assert problem in result.stderr

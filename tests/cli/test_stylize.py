@@ -1,0 +1,289 @@
+"""`stylize` in this process, with real files and a small model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from styletransfer.api import Stylizer
+from styletransfer.media import picture_from_pil, read_picture, write_picture
+
+from .conftest import Run
+from .pictures import make_picture, read_info, read_size, write_content
+
+
+def read_bytes(*names: str) -> list[bytes]:
+    return [Path(name).read_bytes() for name in names]
+
+
+@pytest.mark.usefixtures("content", "style")
+class TestOneResult:
+    def test_stdout_is_the_path_and_stderr_names_model_and_device_once(self, run: Run, model: str) -> None:
+        result = run("stylize", "cat.png", "waves.png", "--device", "cpu")
+        assert (result.exit_code, result.stdout) == (0, "cat_waves.png\n")
+        assert result.stderr == f"model {model} on cpu, fp32\n"
+        assert read_size("cat_waves.png") == (24, 16)
+
+    def test_the_picture_is_the_one_of_the_python_interface(self, run: Run, model: str) -> None:
+        run(
+            "stylize", "cat.png", "waves.png", "-a", "0.7", "--transform", "adain", "--preserve-color", "luma"
+        )
+        picture = Stylizer(model).stylize(
+            "cat.png", "waves.png", alpha=0.7, transform="adain", preserve_color="luma"
+        )
+        assert picture_from_pil(picture).pixels.equal(read_picture("cat_waves.png").pixels)
+
+    def test_the_same_command_gives_the_same_bytes(self, run: Run) -> None:
+        for name in ("1.png", "2.png"):
+            run("stylize", "cat.png", "waves.png", "-o", name)
+        first, second = read_bytes("1.png", "2.png")
+        assert first == second
+
+    def test_quiet_says_nothing_else(self, run: Run) -> None:
+        result = run("stylize", "cat.png", "waves.png", "-q")
+        assert (result.stdout, result.stderr) == ("cat_waves.png\n", "")
+
+    def test_verbose_says_how_long_it_took(self, run: Run) -> None:
+        assert "24x16 pixels in " in run("stylize", "cat.png", "waves.png", "-v").stderr
+
+    def test_json(self, run: Run, model: str) -> None:
+        result = run(
+            "stylize", "cat.png", "waves.png", "--json", "--size", "12", "-a", "0.5", "--device", "cpu"
+        )
+        record = json.loads(result.stdout)
+        assert record.pop("seconds") > 0
+        assert record == {
+            "content": "cat.png",
+            "styles": ["waves.png"],
+            "output": "cat_waves.png",
+            "width": 12,
+            "height": 8,
+            "alpha": 0.5,
+            "model": model,
+            "device": "cpu",
+        }
+
+    def test_settings_are_recorded_without_folders(self, run: Run, folder: Path, model: str) -> None:
+        run("stylize", str(folder / "cat.png"), "waves.png", "-a", "0.25", "--size", "10")
+        recorded = read_info("cat_waves.png")
+        assert recorded["alpha"] == "0.25"
+        assert recorded["size"] == "10"
+        assert recorded["content"] == "cat.png"
+        assert recorded["styles"] == "waves.png"
+        assert recorded["model"] == Path(model).name
+        assert len(recorded["model_sha256"]) == 64
+        assert str(folder) not in str(recorded)
+
+    def test_no_metadata(self, run: Run) -> None:
+        run("stylize", "cat.png", "waves.png", "--no-metadata")
+        assert not {"alpha", "model", "styletransfer"} & set(read_info("cat_waves.png"))
+
+    def test_bit_depth_and_quality(self, run: Run) -> None:
+        run("stylize", "cat.png", "waves.png", "--bit-depth", "16", "-o", "deep.png")
+        assert read_picture("deep.png").bit_depth == 16
+        for quality in ("20", "100"):
+            run("stylize", "cat.png", "waves.png", "--quality", quality, "-o", f"{quality}.jpg")
+        assert Path("20.jpg").stat().st_size < Path("100.jpg").stat().st_size
+
+    def test_style_size_changes_the_strokes(self, run: Run) -> None:
+        run("stylize", "cat.png", "waves.png", "-o", "full.png")
+        run("stylize", "cat.png", "waves.png", "-o", "small.png", "--style-size", "8", "--no-metadata")
+        assert not read_picture("full.png").pixels.equal(read_picture("small.png").pixels)
+
+    def test_standard_input_and_output(self, run: Run) -> None:
+        run("stylize", "cat.png", "waves.png", "--no-metadata")
+        data = Path("cat.png").read_bytes()
+        result = run("stylize", "-", "waves.png", "-o", "-", "--no-metadata", input=data)
+        assert result.exit_code == 0
+        assert result.stdout_bytes == Path("cat_waves.png").read_bytes()
+
+    def test_dry_run_plans_and_does_nothing(self, run: Run, folder: Path) -> None:
+        before = sorted(folder.iterdir())
+        result = run("stylize", "cat.png", "waves.png", "-n", "-m", "absent.safetensors", "-o", "new/")
+        assert (result.exit_code, result.stdout) == (0, "cat.png + waves.png -> new/cat_waves.png\n")
+        record = json.loads(run("stylize", "cat.png", "waves.png", "-n", "--json").stdout)
+        assert record == {"content": "cat.png", "styles": ["waves.png"], "output": "cat_waves.png"}
+        assert sorted(folder.iterdir()) == before
+
+    @pytest.mark.parametrize(
+        ("words", "code", "problem"),
+        [
+            (["-o", "x.xyz"], 2, "the picture format '.xyz' is unknown"),
+            (["-o", "noextension"], 2, "noextension"),
+            (["-o", "x.jpg", "--bit-depth", "16"], 2, "JPEG cannot hold 16 bits"),
+            (["-o", "{contnet}.png"], 2, "unknown field {contnet}"),
+            (["-o", "cat.png", "-f"], 2, "cat.png is an input"),
+            (["-o", "waves.png", "-f"], 2, "waves.png is an input"),
+            (["-o", "cat.png/x.png"], 1, "cat.png is no folder"),
+            (["-o", "-", "--json"], 2, "both write to standard output"),
+            (["--style-weights", "2,1"], 2, "2 style weights for 1 styles"),
+            (["waves.png"], 2, "2 results would all be written to cat_waves.png"),
+            (["-"], 2, "a STYLE cannot be -"),
+            (["absent.png"], 2, "absent.png: no such file"),
+        ],
+    )
+    def test_all_is_checked_before_the_model_is_loaded(
+        self, run: Run, folder: Path, words: list[str], code: int, problem: str
+    ) -> None:
+        before = sorted(folder.iterdir())
+        result = run("stylize", "cat.png", "waves.png", *words, "-m", "absent.safetensors")
+        assert result.exit_code == code
+        assert result.stdout == ""
+        (line,) = result.stderr.splitlines()
+        assert problem in line
+        assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.usefixtures("content", "style")
+class TestExistingOutputs:
+    @pytest.fixture(autouse=True)
+    def _result_of_an_earlier_run(self) -> None:
+        Path("cat_waves.png").write_text("precious")
+
+    def test_is_an_error_that_leaves_it_alone(self, run: Run) -> None:
+        result = run("stylize", "cat.png", "waves.png", "-m", "absent.safetensors")
+        assert result.exit_code == 1
+        assert result.stderr == "error: cat_waves.png exists already; overwrite with -f or see --if-exists\n"
+        assert Path("cat_waves.png").read_text() == "precious"
+
+    def test_skip(self, run: Run) -> None:
+        result = run("stylize", "cat.png", "waves.png", "--if-exists", "skip", "-m", "absent.safetensors")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == "skipped 1 of 1 results, which exist already\n"
+
+    @pytest.mark.parametrize("words", [["-f"], ["--if-exists", "overwrite"], ["--if-exists", "skip", "-f"]])
+    def test_overwrite(self, run: Run, words: list[str]) -> None:
+        assert run("stylize", "cat.png", "waves.png", *words).stdout == "cat_waves.png\n"
+        assert read_size("cat_waves.png") == (24, 16)
+
+    def test_rename(self, run: Run) -> None:
+        assert run("stylize", "cat.png", "waves.png", "--if-exists", "rename").stdout == "cat_waves_1.png\n"
+        assert Path("cat_waves.png").read_text() == "precious"
+
+
+class TestSeveralStyles:
+    @pytest.fixture(autouse=True)
+    def _pictures(self, content: Path, style: Path) -> None:
+        write_content(Path("art/ink.png"), (20, 20), seed=2)
+
+    def test_all_pairs(self, run: Run) -> None:
+        result = run("stylize", "cat.png", "waves.png", "art/ink.png")
+        assert result.stdout == "cat_waves.png\ncat_ink.png\n"
+        waves, ink = read_bytes("cat_waves.png", "cat_ink.png")
+        assert waves != ink
+
+    def test_a_folder_of_styles(self, run: Run) -> None:
+        assert run("stylize", "cat.png", "art").stdout == "cat_ink.png\n"
+
+    def test_weights_blend_them_into_one(self, run: Run) -> None:
+        result = run("stylize", "cat.png", "waves.png", "art/ink.png", "--style-weights", "2,1")
+        assert result.stdout == "cat_waves+ink.png\n"
+
+    def test_a_weight_of_zero_leaves_a_style_out(self, run: Run) -> None:
+        run("stylize", "cat.png", "waves.png", "-o", "alone.png", "--no-metadata")
+        blend = ["waves.png", "art/ink.png", "--style-weights", "1,0"]
+        run("stylize", "cat.png", *blend, "-o", "blend.png", "--no-metadata")
+        alone, blended = read_bytes("alone.png", "blend.png")
+        assert alone == blended
+
+
+class TestFolders:
+    @pytest.fixture(autouse=True)
+    def _contents(self, style: Path) -> None:
+        for number in range(3):
+            write_content(Path(f"in/{number}.png"), (16, 12), seed=number)
+        Path("in/broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
+        Path("in/empty.png").touch()
+
+    def test_failures_are_listed_at_the_end_and_the_rest_is_done(self, run: Run) -> None:
+        result = run("stylize", "in", "waves.png", "-o", "out/")
+        assert result.exit_code == 1
+        assert result.stdout.split() == [f"out/{number}_waves.png" for number in range(3)]
+        *_, broken, empty, summary = result.stderr.splitlines()
+        assert broken.startswith("error: in/broken.jpg: ")
+        assert empty == "error: in/empty.png: the file is empty; copy or download it again"
+        assert summary == "error: 2 of 5 results failed"
+        assert sorted(path.name for path in Path("out").iterdir()) == [
+            "0_waves.png",
+            "1_waves.png",
+            "2_waves.png",
+        ]
+
+    def test_json_has_a_line_for_every_failure(self, run: Run) -> None:
+        result = run("stylize", "in", "waves.png", "-o", "out/", "--json")
+        records = [json.loads(line) for line in result.stdout.splitlines()]
+        failed = [record for record in records if "error" in record]
+        assert len(records) == 5
+        assert [record["content"] for record in failed] == ["in/broken.jpg", "in/empty.png"]
+        keys = {"content", "styles", "width", "height", "alpha", "model", "device", "seconds"}
+        for record in records:
+            assert set(record) == keys | {"error" if record in failed else "output"}
+
+    def test_fail_fast(self, run: Run) -> None:
+        result = run("stylize", "in", "waves.png", "-o", "out/", "--fail-fast")
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[-1] == "error: 1 of 5 results failed, 1 not tried"
+        assert len(result.stdout.splitlines()) == 3
+
+    def test_the_same_command_does_the_rest(self, run: Run) -> None:
+        Path("in/broken.jpg").unlink()
+        Path("in/empty.png").unlink()
+        run("stylize", "in", "waves.png", "-o", "out/")
+        kept = Path("out/0_waves.png").stat().st_mtime_ns
+        Path("out/1_waves.png").unlink()
+        result = run("stylize", "in", "waves.png", "-o", "out/")
+        assert (result.exit_code, result.stdout) == (0, "out/1_waves.png\n")
+        assert "skipped 2 of 3 results" in result.stderr
+        assert Path("out/0_waves.png").stat().st_mtime_ns == kept
+
+    def test_a_run_in_its_own_folder_does_not_repaint_its_results(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Path("in/broken.jpg").unlink()
+        Path("in/empty.png").unlink()
+        monkeypatch.chdir("in")
+        assert run("stylize", ".", "../waves.png").stdout.split() == [
+            f"{number}_waves.png" for number in range(3)
+        ]
+        result = run("stylize", ".", "../waves.png")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert "left out 3 contents that are results of this command" in result.stderr
+
+    def test_if_exists_error_stops_before_anything_is_done(self, run: Run) -> None:
+        Path("out").mkdir()
+        Path("out/1_waves.png").touch()
+        result = run("stylize", "in", "waves.png", "-o", "out/", "--if-exists", "error")
+        assert result.exit_code == 1
+        assert len(list(Path("out").iterdir())) == 1
+
+    def test_one_file_cannot_hold_several_results(self, run: Run) -> None:
+        result = run("stylize", "in", "waves.png", "-o", "out.png")
+        assert result.exit_code == 2
+        assert "5 results would all be written to out.png; name a folder" in result.stderr
+
+    def test_a_style_that_cannot_be_read_is_reported_once(self, run: Run) -> None:
+        result = run("stylize", "in/*.png", "in/broken.jpg", "-o", "out/")
+        assert result.exit_code == 1
+        first, second = result.stderr.splitlines()[-2:]
+        assert first.startswith("error: in/broken.jpg: ")
+        assert first.endswith("(4 results)")
+        assert second == "error: 4 of 4 results failed"
+
+
+def test_names_of_any_bytes(run: Run, style: Path) -> None:
+    write_content(Path("caf\udce9 ☕.png"), (8, 8))
+    result = run("stylize", "caf\udce9 ☕.png", "waves.png", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert Path(json.loads(result.stdout)["output"]).is_file()
+
+
+def test_alpha_is_kept(run: Run, style: Path) -> None:
+    picture = make_picture((9, 7), alpha=True)
+    write_picture(picture, "glass.png")
+    run("stylize", "glass.png", "waves.png")
+    result = read_picture("glass_waves.png")
+    assert picture.alpha is not None
+    assert result.alpha is not None
+    assert result.alpha.equal(picture.alpha)
