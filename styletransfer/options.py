@@ -155,15 +155,15 @@ class TrainOptions:
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 64)
     convolutions: tuple[int, ...] = (2, 2, 2, 1, 1)
-    steps: int = 20_000
+    steps: int = 10_000
     batch: int = 4
-    crop: int = 160
+    crop: int = 128
     learning_rate: float = 1e-3
     warmup: int = 200
     content_weight: float = 1.0
-    style_weight: float = 5.0
+    style_weight: float = 25.0
     identity_weight: float = 20.0
-    range_weight: float = 10.0
+    range_weight: float = 30.0
     octaves: int = 3
     clip: float = 5.0
     ema: float = 0.999

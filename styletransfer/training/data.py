@@ -19,8 +19,8 @@ from torch.utils.data import Dataset
 from ..errors import ImageError, StyleTransferError
 from ..media import Picture, read_picture, readable_extensions
 
-# Crops cover 0.6 to 1 times the short side of the picture and are stretched by at most a quarter.
-SMALLEST_COVER = 0.6
+# Crops cover 0.35 to 1 times the short side of the picture and are stretched by at most a quarter.
+SMALLEST_COVER = 0.35
 LARGEST_STRETCH = 1.25
 # Tries to find an intact picture for a sample before the pool as a whole is given up.
 TRIES = 20
@@ -87,7 +87,8 @@ class TrainingPairs(Dataset[tuple[Tensor, Tensor, int]]):
     """Pairs of a content and a style crop, by number.
 
     Args:
-        contents: Pools of content pictures; a pool is drawn in proportion to its size.
+        contents: Pools of content pictures. A pool is drawn in proportion to the square root of its size, so
+            that a small one of better pictures is not drowned by a large one.
         styles: Pools of style pictures.
         crop: Height and width of the crops.
         seed: Another seed, other crops.
@@ -110,7 +111,7 @@ class TrainingPairs(Dataset[tuple[Tensor, Tensor, int]]):
         crops, skipped = [], 0
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
         for pools in self.pools:
-            sizes = torch.tensor([float(len(pool)) for pool in pools])
+            sizes = torch.tensor([float(len(pool)) for pool in pools]).sqrt()
             pool = pools[int(torch.multinomial(sizes, 1, generator=generator))]
             picture, passed = pool.draw(generator)
             crops.append(crop_randomly(picture, self.crop, generator))

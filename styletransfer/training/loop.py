@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from ..errors import StyleTransferError
@@ -88,7 +88,7 @@ class Trainer:
         else:
             model = load_model(init).train().requires_grad_(True)
         self.model = model.to(device, memory_format=torch.channels_last)
-        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(options.ema))
+        self.average = AveragedModel(self.model, multi_avg_fn=make_average(options.ema))
         self.loss = TransferLoss(
             self.model, perceptual.to(device, memory_format=torch.channels_last), options
         )
@@ -186,6 +186,23 @@ class Trainer:
             progress=progress,
         )
         save_model(self.average.module, self.folder / WEIGHTS, progress)
+
+
+def make_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    """Return the update of exponentially averaged weights for `AveragedModel`.
+
+    Early on the decay is smaller, (1 + n) / (10 + n) at the n-th update, so that the average forgets the
+    random weights it began with.
+    """
+
+    @torch.no_grad()
+    def update(averages: list[Tensor], currents: list[Tensor], updates: Tensor) -> None:
+        n = float(updates)
+        share = 1 - min(decay, (1 + n) / (10 + n))
+        for average, current in zip(averages, currents, strict=True):
+            average.lerp_(current, share)
+
+    return update
 
 
 def compute_learning_rate(step: int, options: TrainOptions) -> float:

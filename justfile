@@ -1,0 +1,20 @@
+# The commands that a developer uses.
+
+# Set up: the package itself, editable, with everything that tests and checks need.
+setup:
+    python -m pip install --upgrade "pip>=25.1"
+    python -m pip install --group dev -e .
+
+# Check style and types.
+check:
+    ruff check .
+    mypy
+
+# Run the tests; `just test -m "not slow"` leaves out the slow ones.
+test *ARGS:
+    pytest {{ARGS}}
+
+# Paint the pictures of the README again.
+gallery:
+    python -m examples.paint all -o examples/style
+    python -m examples.gallery -o docs/images/gallery.jpg
