@@ -5,46 +5,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from .noise import Field, blur
-
-Colors = NDArray[np.float32]  # [..., 3], sRGB in 0..1
+from .noise import Array, blur
 
 SUPERSAMPLING = 2
 
 
-def coordinates(side: int) -> tuple[Field, Field]:
+def coordinates(side: int) -> tuple[Array, Array]:
     """Return x and y of the pixel centres, each [side, side] in 0..1, y downwards."""
     axis = (np.arange(side, dtype=np.float32) + 0.5) / side
     x, y = np.meshgrid(axis, axis)
     return x, y
 
 
-def rgb(*codes: str) -> Colors:
+def rgb(*codes: str) -> Array:
     """Turn hexadecimal codes such as "1b2f5c" into colours [n, 3]."""
     return np.array([[int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)] for code in codes], np.float32)
 
 
-def ramp(colors: Colors, position: Field, stops: Sequence[float] | None = None) -> Colors:
+def ramp(colors: Array, position: Array | float, stops: Sequence[float] | None = None) -> Array:
     """Interpolate along a ramp of colours [n, 3] at positions in 0..1 of any shape."""
     at = np.linspace(0, 1, len(colors)) if stops is None else np.asarray(stops)
-    return np.stack([np.interp(position, at, colors[:, i]) for i in range(3)], -1).astype(np.float32)
+    return np.stack([np.interp(position, at, channel) for channel in colors.T], -1).astype(np.float32)
 
 
-def smoothstep(low: float, high: float, value: Field) -> Field:
-    """Rise smoothly from 0 at `low` to 1 at `high`."""
-    t = np.clip((value - low) / (high - low), 0, 1)
+def smoothstep(low: Array | float, high: Array | float, value: Array | float) -> Array:
+    """Rise smoothly from 0 at `low` to 1 at `high`; `low` above `high` falls."""
+    t = np.clip((np.asarray(value) - low) / (np.asarray(high) - low), 0, 1)
     return (t * t * (3 - 2 * t)).astype(np.float32)
 
 
-def mix(under: Colors, over: Colors, amount: Field) -> Colors:
-    """Lay `over` on `under` where `amount`, [...] in 0..1, says so."""
-    return under + amount[..., None] * (over - under)
+def mix(under: Array, over: Array, amount: Array | float) -> Array:
+    """Lay `over` [..., 3] on `under` where `amount`, [...] in 0..1, says so."""
+    return under + np.asarray(amount)[..., None] * (over - under)
 
 
-def relief(colors: Colors, height: Field, depth: float, gloss: float = 0.0) -> Colors:
+def relief(colors: Array, height: Array, depth: float, gloss: float = 0.0) -> Array:
     """Light a surface from the upper left as a raking studio lamp would.
 
     Args:
@@ -58,20 +55,22 @@ def relief(colors: Colors, height: Field, depth: float, gloss: float = 0.0) -> C
     norm = np.sqrt(1 + slope_x**2 + slope_y**2)
     light = np.array([-0.5, -0.6, 0.62]) / np.linalg.norm([-0.5, -0.6, 0.62])
     diffuse = (-slope_x * light[0] - slope_y * light[1] + light[2]) / norm
-    half = (light + [0, 0, 1]) / np.linalg.norm(light + [0, 0, 1])
+    half = light + np.array([0, 0, 1])
+    half /= np.linalg.norm(half)
     mirror = np.clip((-slope_x * half[0] - slope_y * half[1] + half[2]) / norm, 0, 1)
-    shade = diffuse / light[2]
+    shade = np.clip(diffuse / light[2], 0.05, None)
     shine = gloss * np.clip(mirror**40 - half[2] ** 40, 0, 1)
-    return np.clip(colors * shade[..., None] ** 0.8 + shine[..., None], 0, 1).astype(np.float32)
+    lit: Array = np.clip(colors * shade[..., None] ** 0.8 + shine[..., None], 0, 1).astype(np.float32)
+    return lit
 
 
-def bloom(colors: Colors, radius: float, amount: float) -> Colors:
+def bloom(colors: Array, radius: float, amount: float) -> Array:
     """Let bright parts glow over their surroundings; `radius` in fractions of the picture's side."""
     glow = blur(colors**2, radius * len(colors))
-    return 1 - (1 - np.clip(colors, 0, 1)) * (1 - np.clip(amount * glow, 0, 1))
+    return np.asarray(1 - (1 - np.clip(colors, 0, 1)) * (1 - np.clip(amount * glow, 0, 1)))
 
 
-def finish(colors: Colors, size: int) -> Image.Image:
+def finish(colors: Array, size: int) -> Image.Image:
     """Reduce a supersampled painting to `size` pixels and eight bits."""
     eight_bit = np.round(np.clip(colors, 0, 1) * 255).astype(np.uint8)
     return Image.fromarray(eight_bit).resize((size, size), Image.Resampling.LANCZOS)

@@ -6,22 +6,28 @@ same composition at every resolution.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Field = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 
-def resize(field: Field, side: int) -> Field:
+def resize(field: Array, side: int) -> Array:
     """Resample a field [h, w] to [side, side] with bicubic interpolation."""
     picture = Image.fromarray(field.astype(np.float32))
     return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC), np.float32)
 
 
 def fractal(
-    rng: np.random.Generator, side: int, cells: float | tuple[float, float], octaves: int = 4, gain: float = 0.5
-) -> Field:
+    rng: np.random.Generator,
+    side: int,
+    cells: float | tuple[float, float],
+    octaves: int = 4,
+    gain: float = 0.5,
+) -> Array:
     """Sum octaves of smooth noise.
 
     Args:
@@ -35,15 +41,17 @@ def fractal(
         [side, side], mean 0, standard deviation 1.
     """
     across, down = cells if isinstance(cells, tuple) else (cells, cells)
-    total = np.zeros((side, side), np.float32)
+    total: Array = np.zeros((side, side), np.float32)
     for octave in range(octaves):
         rows, columns = (max(2, round(n * 2**octave)) + 1 for n in (down, across))
         grid = rng.standard_normal((rows, columns)).astype(np.float32)
-        total += gain**octave * resize(grid, side)
-    return (total - total.mean()) / total.std()
+        total = total + gain**octave * resize(grid, side)
+    total -= total.mean()
+    total /= total.std()
+    return total
 
 
-def blur(field: NDArray[np.float32], radius: float) -> NDArray[np.float32]:
+def blur(field: Array, radius: float) -> Array:
     """Blur [side, side, ...] along its first two axes; `radius` is a standard deviation in pixels.
 
     Three box filters stand for the Gaussian; borders are mirrored.
@@ -62,9 +70,20 @@ def blur(field: NDArray[np.float32], radius: float) -> NDArray[np.float32]:
     return field
 
 
-def sample(field: NDArray[np.float32], x: Field, y: Field) -> NDArray[np.float32]:
+def sample(field: Array, x: Array | float, y: Array | float) -> Array:
     """Look a field [side, side, ...] up at points in 0..1, nearest pixel, clamped at the border."""
     side = field.shape[0]
-    column = np.clip((x * side).astype(np.intp), 0, side - 1)
-    row = np.clip((y * side).astype(np.intp), 0, side - 1)
-    return field[row, column]
+    column = np.clip((np.asarray(x) * side).astype(np.intp), 0, side - 1)
+    row = np.clip((np.asarray(y) * side).astype(np.intp), 0, side - 1)
+    found: Array = field[row, column]
+    return found
+
+
+def scatter(rng: np.random.Generator, count: int, margin: float = 0.0) -> Array:
+    """Spread points [count, 2] evenly over -margin..1 + margin, without a visible order.
+
+    Source: Roberts 2018, "The unreasonable effectiveness of quasirandom sequences": the R2 sequence.
+    """
+    steps = np.arange(count)[:, None] * np.array([0.7548776662, 0.5698402910])
+    points: Array = np.mod(rng.uniform(0, 1, 2) + steps, 1) * (1 + 2 * margin) - margin
+    return points
