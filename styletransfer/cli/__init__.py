@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from styletransfer import __version__
+
 from .failures import Terminated, exit_for
 
 NAME = "styletransfer"
@@ -23,6 +24,7 @@ NAME = "styletransfer"
 COMMANDS = {
     "stylize": "Repaint pictures in the style of others.",
     "style-stats": "Measure styles once and save their statistics, to be given as STYLE later.",
+    "train": "Train a network end to end through its transfers.",
     "models": "List, describe, verify and locate the models.",
     "env": "Show versions, devices and folders: what to paste into a bug report.",
     "completion": "Print the script that makes a shell complete this program's options.",

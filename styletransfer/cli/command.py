@@ -56,7 +56,6 @@ class ConfiguredCommand(Command):
     """A command whose options may also come from the environment and from a TOML file."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["context_settings"] = {"auto_envvar_prefix": PREFIX}
         kwargs["epilog"] = (
             f"Every option may also come from a variable such as {PREFIX}_DEVICE=cpu or from a TOML file "
             "(see --config); the command line wins over the variable, the variable over the file."
@@ -74,6 +73,12 @@ class ConfiguredCommand(Command):
                 help="TOML file with options, keys as the long names, tables as the commands.",
             )
         )
+        for option in self.list_options():
+            option.envvar = f"{PREFIX}_{name_key(option).replace('-', '_').upper()}"
+
+    def list_options(self) -> list[click.Option]:
+        """List the options that may come from outside."""
+        return [option for option in self.params if isinstance(option, click.Option)]
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -89,17 +94,18 @@ class ConfiguredCommand(Command):
             raise click.BadParameter(message, error.ctx, error.param) from error
 
 
-def list_configurable(root: click.Context) -> Mapping[str, frozenset[str]]:
-    """List, for every command that reads a TOML file, the options that may stand in it."""
+def name_key(option: click.Option) -> str:
+    """Return the long name of an option without its dashes, its key in TOML: "style-size"."""
+    return max(option.opts, key=len).lstrip("-")
+
+
+def list_keys(root: click.Context) -> Mapping[str, Mapping[str, str]]:
+    """List, for every command that reads a TOML file, its keys and the parameters they stand for."""
     group = root.command
     assert isinstance(group, click.Group)
     commands = {name: group.get_command(root, name) for name in group.list_commands(root)}
     return {
-        name: frozenset(
-            option.name
-            for option in command.params
-            if isinstance(option, click.Option) and option.name not in {None, "config"}
-        )
+        name: {name_key(option): option.name or "" for option in command.list_options()}
         for name, command in commands.items()
         if isinstance(command, ConfiguredCommand)
     }
@@ -109,8 +115,8 @@ def _configure(context: click.Context, parameter: click.Parameter, path: Path | 
     path = path or find_configuration()
     if context.resilient_parsing or not path.is_file():  # resilient: a shell asks for completions
         return
-    options = list_configurable(context.find_root())
-    context.default_map = read_configuration(path, context.info_name or "", options)
+    keys = list_keys(context.find_root())
+    context.default_map = read_configuration(path, context.info_name or "", keys)
     context.meta[__name__] = path
 
 
@@ -119,7 +125,7 @@ def _find_origin(context: click.Context | None, parameter: click.Parameter | Non
         return None
     source = context.get_parameter_source(parameter.name)
     if source is ParameterSource.ENVIRONMENT:
-        return f"{PREFIX}_{parameter.name.upper()}"
+        return str(parameter.envvar)
     return str(context.meta[__name__]) if source is ParameterSource.DEFAULT_MAP else None
 
 

@@ -32,16 +32,19 @@ def find_configuration() -> Path:
     return Path(platformdirs.user_config_dir("styletransfer", appauthor=False)) / "config.toml"
 
 
-def read_configuration(path: Path, command: str, options: Mapping[str, Collection[str]]) -> dict[str, object]:
+def read_configuration(
+    path: Path, command: str, options: Mapping[str, Mapping[str, str]]
+) -> dict[str, object]:
     """Read the values that a TOML file has for a command.
 
     Args:
         path: The file.
         command: The command that runs.
-        options: Names of the options of every command that may stand in the file.
+        options: For every command that may stand in the file, the keys of its options and the names of
+            its parameters, such as {"style-size": "style_size", "json": "as_json"}.
 
     Returns:
-        Values by the option's name in Python (`style_size`).
+        Values by the name of the parameter.
 
     Raises:
         OptionError: The file is no TOML, or has a table or a key that nothing would read.
@@ -59,12 +62,12 @@ def read_configuration(path: Path, command: str, options: Mapping[str, Collectio
     for key, value in _normalize(shared).items():
         _check_known(path, "key", key, known_anywhere)
         if key in options[command]:
-            values[key] = value
+            values[options[command][key]] = value
     for table, content in tables.items():
         for key, value in _normalize(content).items():
             _check_known(path, f"key of [{table}]", key, options[table])
             if table == command:
-                values[key] = value
+                values[options[command][key]] = value
     return values
 
 
@@ -84,11 +87,10 @@ def find_weights_folder() -> Path | None:
 
 
 def _normalize(table: Mapping[str, object]) -> dict[str, object]:
-    return {key.replace("-", "_"): value for key, value in table.items()}
+    return {key.replace("_", "-"): value for key, value in table.items()}
 
 
 def _check_known(path: Path, kind: str, name: str, known: Collection[str]) -> None:
     if name not in known:
         (nearest,) = difflib.get_close_matches(name, known, n=1, cutoff=0)
-        unknown, right = (text.replace("_", "-") for text in (name, nearest))
-        raise OptionError(f"{path}: unknown {kind} {unknown!r}", hint=f"did you mean {right!r}?")
+        raise OptionError(f"{path}: unknown {kind} {name!r}", hint=f"did you mean {nearest!r}?")

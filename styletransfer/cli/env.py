@@ -10,6 +10,7 @@ from importlib import metadata
 import click
 
 from styletransfer import __version__
+
 from ..errors import StyleTransferError
 from .command import Command
 from .configuration import PREFIX, find_configuration, find_weights_folder

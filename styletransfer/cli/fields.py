@@ -102,6 +102,7 @@ def parse_numbers(kind: type) -> Callable[[Any], tuple[Any, ...]]:
         except (TypeError, ValueError) as error:
             raise click.BadParameter(f"{value!r} is no list of numbers such as 2,1") from error
 
+    parse.__name__ = "n,n,..."  # click's metavar
     return parse
 
 
@@ -112,4 +113,5 @@ def allow_word_for_none(word: str, kind: Any) -> Callable[[Any], Any]:
     def parse(value: Any) -> Any:
         return None if value == word else inner.convert(value, None, None)
 
+    parse.__name__ = f"{inner.name}|{word}"
     return parse

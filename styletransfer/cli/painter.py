@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styletransfer import __version__
+
 from ..errors import OptionError, StyleTransferError
 from ..options import OutputOptions, StylizeOptions
 from .inputs import Source

@@ -15,10 +15,16 @@ model_option = click.option(
     help="Name of a model, see `styletransfer models list`, or a .safetensors file.",
 )
 
+device_option = field_option(
+    RuntimeOptions, "device", metavar="auto|cpu|cuda[:N]|mps", help="Where to compute."
+)
+threads_option = field_option(
+    RuntimeOptions, "threads", none="auto", metavar="N|auto", help="Processor threads."
+)
 runtime_options = chain(
-    field_option(RuntimeOptions, "device", metavar="auto|cpu|cuda[:N]|mps", help="Where to compute."),
+    device_option,
     field_option(RuntimeOptions, "precision"),
-    field_option(RuntimeOptions, "threads", none="auto", metavar="N|auto", help="Processor threads."),
+    threads_option,
     field_option(RuntimeOptions, "seed", metavar="N", help="Of the random number generators."),
 )
 

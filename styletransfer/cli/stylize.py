@@ -36,7 +36,6 @@ from .report import Report
 @field_option(
     StylizeOptions,
     "style_weights",
-    metavar="N,N,...",
     show_default="no blend, one result per style",
     help="Blend all styles into one, in these proportions.",
 )

@@ -8,24 +8,62 @@ from typing import Any
 import click
 
 from ..options import TrainOptions
+from .command import ConfiguredCommand
 from .fields import field_options
+from .parameters import device_option, threads_option
+from .report import Report
 
 PATHS = click.Path(exists=True, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command()
-@click.option("--content", "contents", type=PATHS, multiple=True, required=True, help="Folder or tar of photographs; repeatable.")
-@click.option("--style", "styles", type=PATHS, multiple=True, required=True, help="Folder or tar of artworks; repeatable.")
-@click.option("-o", "--output", "folder", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run.")
-@click.option("--network", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="VGG-19 as safetensors, down to relu3_1.  [default: torchvision's, downloaded]")
+@click.command(cls=ConfiguredCommand)
+@click.option(
+    "--content",
+    "contents",
+    type=PATHS,
+    multiple=True,
+    required=True,
+    help="Folder or tar of photographs; repeatable.",
+)
+@click.option(
+    "--style",
+    "styles",
+    type=PATHS,
+    multiple=True,
+    required=True,
+    help="Folder or tar of artworks; repeatable.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of the run.",
+)
+@click.option(
+    "--network",
+    type=FILE,
+    show_default="torchvision's, downloaded",
+    help="VGG-19 as safetensors, down to relu3_1.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint, if it has one.")
-@click.option("--init", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Start from these weights.")
-@click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="MINUTES", help="Stop and save after this long.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--threads", type=click.IntRange(1), help="Processor threads.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@click.option("--init", type=FILE, show_default="random weights", help="Start from these weights.")
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MINUTES",
+    show_default="none",
+    help="Stop and save after this long.",
+)
+@device_option
+@threads_option
 @field_options(TrainOptions)
+@click.pass_obj
 def train(
+    report: Report,
+    /,
     contents: tuple[Path, ...],
     styles: tuple[Path, ...],
     folder: Path,
@@ -35,7 +73,6 @@ def train(
     time_limit: float | None,
     device: str,
     threads: int | None,
-    quiet: bool,
     **recipe: Any,
 ) -> None:
     """Train a network end to end through its transfers.
@@ -69,16 +106,18 @@ def train(
     reports = trainer.run()
     try:
         with tqdm(
-            total=options.steps, initial=trainer.step, unit="step", disable=True if quiet else None
+            total=options.steps, initial=trainer.step, unit="step", disable=True if report.quiet else None
         ) as bar:
-            for report in reports:
+            for step in reports:
                 bar.update()
-                bar.set_postfix(loss=f"{report.terms['total']:.3f}", style=f"{report.terms['style']:.3f}", refresh=False)
+                bar.set_postfix(
+                    loss=f"{step.terms['total']:.3f}", style=f"{step.terms['style']:.3f}", refresh=False
+                )
                 if time_limit is not None and time.monotonic() - started > 60 * time_limit:
                     break
     except KeyboardInterrupt:
-        click.echo(f"stopped at step {trainer.step}; the same command with --resume goes on", err=True)
+        report.note(f"stopped at step {trainer.step}; the same command with --resume goes on")
         raise
     finally:
         reports.close()
-    click.echo(folder / "model.safetensors")
+    report.product(str(folder / "model.safetensors"))

@@ -11,7 +11,10 @@ from styletransfer.errors import OptionError, WeightsError
 
 from .conftest import Run
 
-OPTIONS = {"stylize": {"alpha", "style_size", "device"}, "train": {"steps", "device"}}
+OPTIONS = {
+    "stylize": {"alpha": "alpha", "style-size": "style_size", "json": "as_json", "device": "device"},
+    "train": {"steps": "steps", "device": "device"},
+}
 
 
 def read(text: str, command: str = "stylize") -> dict[str, object]:
@@ -21,8 +24,8 @@ def read(text: str, command: str = "stylize") -> dict[str, object]:
 
 
 def test_tables_are_commands_and_the_top_is_for_all() -> None:
-    text = 'device = "cpu"\nsteps = 3\n[stylize]\nstyle-size = 9\n[train]\ndevice = "mps"\n'
-    assert read(text) == {"device": "cpu", "style_size": 9}
+    text = 'device = "cpu"\nsteps = 3\n[stylize]\nstyle-size = 9\njson = true\n[train]\ndevice = "mps"\n'
+    assert read(text) == {"device": "cpu", "style_size": 9, "as_json": True}
     assert read(text, "train") == {"device": "mps", "steps": 3}
 
 

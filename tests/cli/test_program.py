@@ -95,7 +95,7 @@ def test_help_documents_every_option_with_its_default(name: str, command: click.
         if not isinstance(option, click.Option):
             assert option.make_metavar(click.Context(command)) in page
             continue
-        (entry,) = (entry for entry in entries if f"-{entry}".startswith(", ".join(option.opts)))
+        (entry,) = (entry for entry in entries if f"-{entry} ".startswith(", ".join(option.opts) + " "))
         assert option.help
         assert option.help in entry
         if not option.is_flag:
