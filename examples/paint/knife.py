@@ -86,9 +86,9 @@ def _trunk(easel: Easel, rng: np.random.Generator, x: float, foot: float, girth:
     for _ in range(4):
         turn = -np.pi / 2 + rng.choice([-1, 1]) * rng.uniform(0.5, 1.0) + 0.5 * np.linspace(0, -1, 8)
         start = rng.integers(5, 13)
-        reach = np.cumsum(np.stack([np.cos(turn), np.sin(turn)], -1), 0) * girth * rng.uniform(0.5, 1.1)
+        reach = np.cumsum(np.stack([np.cos(turn), np.sin(turn)], -1), 0) * girth * rng.uniform(0.25, 0.6)
         branch = np.array([sway[start], height[start]]) + reach
-        easel.stroke(branch, 0.30 * girth, *BARK[rng.integers(4, size=2)], dry=0.5, thickness=1.2)
+        easel.stroke(branch, 0.24 * girth, *BARK[rng.integers(4, size=2)], dry=0.5, thickness=1.2)
     for place in (0, -0.6, 0.6, -0.25, 0.25, 0.5, -0.5, 0.8):
         lit = 0.55 + 0.45 * place * inward
         tone = ramp(TRUNK, np.array([lit - 0.25, lit]) ** 2)
@@ -131,7 +131,8 @@ def paint(side: int, rng: np.random.Generator) -> Array:
     easel = Easel(_underpainting(light, side), rng, hair=6)
     _crowns(easel, rng, light, 700, 0.060)
     _crowns(easel, rng, light, 1300, 0.036)
-    _ground(easel, rng, light, 2100)
+    for count in (1200, 2100):
+        _ground(easel, rng, light, count)
     for x, foot, girth, top in TRUNKS:
         for _ in range(int(20 + 500 * girth)):  # its reflection
             down = rng.uniform(0, 1) ** 1.5

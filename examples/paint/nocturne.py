@@ -33,7 +33,7 @@ RIDGES = (  # from far to near: height of the line, its swell, its waves, colour
     (0.790, 0.018, 3, FIELD),
     (0.880, 0.016, 2, FIELD),
 )
-CYPRESSES = ((0.155, 0.20, 0.058), (0.245, 0.47, 0.040))  # x of the foot, y of the top, thickness
+CYPRESSES = ((0.145, 0.19, 0.055), (0.262, 0.45, 0.036))  # x of the foot, y of the top, thickness
 BRUSHES = (  # number of strokes, width, length, how much their colour strays
     (1300, 0.0260, 0.110, 0.030),
     (4200, 0.0125, 0.062, 0.045),
@@ -85,10 +85,11 @@ def _scene(rng: np.random.Generator, side: int) -> tuple[Array, Array]:
     for foot, top, girth in CYPRESSES:  # dark flames
         rise = np.clip((1.04 - y) / (1.04 - top), 0, 1)
         lean = foot + 0.016 * np.sin(9 * y + 40 * foot) * (0.3 + rise)
-        half = girth * np.sqrt(np.sin(np.pi * (0.22 + 0.779 * rise)))
-        half *= 1 + 0.10 * np.sin(31 * y + 60 * foot)
+        half = (
+            girth * np.sqrt(np.sin(np.pi * (0.18 + 0.819 * rise))) * (1 + 0.09 * np.sin(31 * y + 60 * foot))
+        )
         across = (x - lean) / np.maximum(half, 1e-3)
-        lick = 0.25 * fractal(rng, side, (22, 7), 2)
+        lick = 0.18 * fractal(rng, side, (26, 9), 2)
         tone = 0.30 - 0.22 * across + 0.20 * fractal(rng, side, (34, 7), 2)
         inside = (np.abs(across + lick) < 1) & (y > top)
         colors = mix(colors, ramp(TREE, tone), inside.astype(np.float32))
@@ -117,6 +118,17 @@ def _layer(
         easel.stroke(paths[i], widths[i], first[i], second[i], dry=0.45, thickness=90 * widths[i])
 
 
+def _hearts(easel: Easel, rng: np.random.Generator) -> None:
+    """Close each light with a whorl of pale paint, where the current itself has no direction."""
+    for x, y, radius in LIGHTS:
+        for reach in np.arange(0.30, 0.01, -0.006 / radius):
+            for start in rng.uniform(0, 2 * np.pi, 4):
+                turn = start + np.linspace(0, 1.7, 8)
+                arc = np.stack([x + reach * radius * np.cos(turn), y + reach * radius * np.sin(turn)], -1)
+                pigments = ramp(GLOW, np.clip(0.9 * reach + rng.normal(0, 0.07, 2), 0, 1))
+                easel.stroke(arc, 0.0075, *pigments, dry=0.4, thickness=0.7)
+
+
 def _windows(easel: Easel, rng: np.random.Generator) -> None:
     """Light the windows of a village at the foot of the hills."""
     lit = ramp(rgb("f08a2c", "ffc94a", "fff3b0"), rng.uniform(0, 1, (34, 2)).astype(np.float32))
@@ -133,6 +145,7 @@ def paint(side: int, rng: np.random.Generator) -> Array:
     easel = Easel(np.broadcast_to(rgb("3a2f3c")[0], (side, side, 3)), rng)
     for brush in BRUSHES:
         _layer(easel, rng, scene, brush)
+    _hearts(easel, rng)
     _windows(easel, rng)
     colors, height = easel.surface()
     return relief(bloom(colors, 0.02, 0.10), height, 0.55, gloss=0.25)
