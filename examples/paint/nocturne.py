@@ -65,8 +65,8 @@ def _streaks(rng: np.random.Generator, angle: Array, side: int = 320) -> Array:
     return (rank / rank.size).reshape(side, side).astype(np.float32)
 
 
-def _scene(rng: np.random.Generator, side: int) -> tuple[Array, Array]:
-    """Return the colours to aim at and the direction of the strokes, both on a coarse grid."""
+def _sky(rng: np.random.Generator, side: int) -> tuple[Array, Array]:
+    """Return the colours to aim at and the direction of the strokes: bands of wind and the lights in it."""
     x, y = coordinates(side)
     wind = _wind(x, y, fractal(rng, side, 3, 3))
     streak = _streaks(rng, wind, side)
@@ -74,7 +74,13 @@ def _scene(rng: np.random.Generator, side: int) -> tuple[Array, Array]:
     for center_x, center_y, radius in LIGHTS:
         distance = np.hypot(x - center_x, y - center_y) / radius + 0.10 * (streak - 0.5)
         colors = mix(colors, ramp(GLOW, distance), smoothstep(1.15, 0.75, distance))
-    angle = wind
+    return colors, wind
+
+
+def _hills(rng: np.random.Generator, colors: Array, angle: Array) -> tuple[Array, Array]:
+    """Roll the hills out before the sky, light along their ridges."""
+    side = len(colors)
+    x, y = coordinates(side)
     for base, swell, cells, palette in RIDGES:
         ridge = base + swell * fractal(rng, side, cells, 3)[0] - 0.05 * np.exp(-(((x[0] - 0.97) / 0.25) ** 2))
         depth = (y - ridge) / 0.11
@@ -82,12 +88,18 @@ def _scene(rng: np.random.Generator, side: int) -> tuple[Array, Array]:
         tone = 0.95 - 0.75 * np.sqrt(np.clip(depth, 0, 1)) + 0.17 * fractal(rng, side, (18, 40), 2)
         colors = mix(colors, ramp(palette, tone), smoothstep(-0.03, 0.03, depth))
         angle = np.where(depth > 0, slope + 0.5 * fractal(rng, side, 5, 2) * np.clip(depth, 0, 0.8), angle)
-    for foot, top, girth in CYPRESSES:  # dark flames
+    return colors, angle
+
+
+def _cypresses(rng: np.random.Generator, colors: Array, angle: Array) -> tuple[Array, Array]:
+    """Let the cypresses rise as dark flames."""
+    side = len(colors)
+    x, y = coordinates(side)
+    for foot, top, girth in CYPRESSES:
         rise = np.clip((1.04 - y) / (1.04 - top), 0, 1)
         lean = foot + 0.016 * np.sin(9 * y + 40 * foot) * (0.3 + rise)
-        half = (
-            girth * np.sqrt(np.sin(np.pi * (0.18 + 0.819 * rise))) * (1 + 0.09 * np.sin(31 * y + 60 * foot))
-        )
+        waves = 1 + 0.09 * np.sin(31 * y + 60 * foot)
+        half = girth * np.sqrt(np.sin(np.pi * (0.18 + 0.819 * rise))) * waves
         across = (x - lean) / np.maximum(half, 1e-3)
         lick = 0.18 * fractal(rng, side, (26, 9), 2)
         tone = 0.30 - 0.22 * across + 0.20 * fractal(rng, side, (34, 7), 2)
@@ -95,7 +107,7 @@ def _scene(rng: np.random.Generator, side: int) -> tuple[Array, Array]:
         colors = mix(colors, ramp(TREE, tone), inside.astype(np.float32))
         flame = -np.pi / 2 - 0.50 * across * (1 - 1.4 * rise) + 0.45 * np.sin(24 * y + 5 * across)
         angle = np.where(inside, flame, angle)
-    return colors, angle.astype(np.float32)
+    return colors, angle
 
 
 def _layer(
@@ -141,7 +153,7 @@ def _windows(easel: Easel, rng: np.random.Generator) -> None:
 
 def paint(side: int, rng: np.random.Generator) -> Array:
     """Paint the picture, [side, side, 3]."""
-    scene = _scene(rng, 320)
+    scene = _cypresses(rng, *_hills(rng, *_sky(rng, 320)))
     easel = Easel(np.broadcast_to(rgb("3a2f3c")[0], (side, side, 3)), rng)
     for brush in BRUSHES:
         _layer(easel, rng, scene, brush)
