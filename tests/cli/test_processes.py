@@ -76,6 +76,19 @@ def test_a_picture_from_pipe_to_pipe(model: str) -> None:
 
 
 @posix
+def test_stdout_takes_names_of_any_bytes() -> None:
+    code = """
+import click
+from styletransfer import cli
+cli.program = click.Command("echo", callback=lambda: click.echo("caf\\udce9"))
+cli.main()
+"""
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert result.stdout == b"caf\xe9\n"
+
+
+@posix
 def test_a_reader_that_hangs_up_is_no_traceback() -> None:
     reader, writer = os.pipe()
     os.close(reader)
