@@ -7,6 +7,7 @@ is checked once and means the same everywhere. Imports no torch: `--help` reads 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -33,8 +34,8 @@ def check_range(
     """Raise OptionError unless low <= value <= high (low < value if `open_low`); NaN never passes."""
     inside = (low < value if open_low else low <= value) and value <= high
     if not inside:
-        bound = f"{'above' if open_low else 'at least'} {low:g}" + ("" if high == math.inf else f" and at most {high:g}")
-        raise OptionError(f"{name} is {value:g}", hint=f"it must be {bound}")
+        bound = f"{'above' if open_low else 'at least'} {low}" + ("" if high == math.inf else f" and at most {high}")
+        raise OptionError(f"{name} is {value}", hint=f"it must be {bound}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +95,7 @@ class RuntimeOptions:
         check_range("seed", self.seed, 0, 2**63 - 1)
         if self.threads is not None:
             check_range("threads", self.threads, 1, 4096)
-        kind = self.device.partition(":")[0]
-        if kind not in {"auto", "cpu", "cuda", "mps"}:
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise OptionError(f"device is {self.device!r}", hint="choose auto, cpu, cuda, cuda:N or mps")
 
 
