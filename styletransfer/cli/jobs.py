@@ -102,7 +102,7 @@ def plan_jobs(content: str, styles: Sequence[str], look: StylizeOptions, output:
     Args:
         content: The word CONTENT.
         styles: The words STYLE.
-        look: Of these, alpha and style_weights.
+        look: Of these, alpha, style_weights and style_size.
         output: Where results go.
 
     Raises:
@@ -131,10 +131,12 @@ def plan_jobs(content: str, styles: Sequence[str], look: StylizeOptions, output:
     settled = settle_existing(outputs, policy)
     planned = [replace(job, output=path) for job, path in zip(kept, settled, strict=True) if path is not None]
     notes = []
-    if len(kept) < len(named):
-        notes.append(f"left out {len(named) - len(kept)} contents that are results of this command")
-    if len(planned) < len(kept):
-        notes.append(f"skipped {len(kept) - len(planned)} of {len(kept)} results, which exist already")
+    if dropped := len({job.content for job in named} - {job.content for job in kept}):
+        notes.append(f"left out {dropped} contents that are results of this command")
+    if skipped := len(kept) - len(planned):
+        notes.append(f"skipped {skipped} of {len(kept)} results, which exist already")
+    if look.style_size is not None and any(source.is_statistics for source in sources):
+        notes.append("--style-size does not change statistics, which are measured already")
     return Plan(tuple(planned), tuple(notes))
 
 

@@ -18,6 +18,11 @@ def test_statistics_stand_for_their_picture(run: Run) -> None:
     run("stylize", "cat.png", "waves.png", "--style-size", "16", "-o", "picture.png", "--no-metadata")
     run("stylize", "cat.png", "waves.safetensors", "-o", "statistics.png", "--no-metadata")
     assert Path("picture.png").read_bytes() == Path("statistics.png").read_bytes()
+    result = run(
+        "stylize", "cat.png", "waves.safetensors", "--style-size", "8", "-o", "again.png", "--no-metadata"
+    )
+    assert "--style-size does not change statistics" in result.stderr
+    assert Path("again.png").read_bytes() == Path("statistics.png").read_bytes()
 
 
 def test_statistics_and_pictures_blend(run: Run) -> None:

@@ -99,6 +99,21 @@ class TestOneResult:
         assert result.exit_code == 0
         assert result.stdout_bytes == Path("cat_waves.png").read_bytes()
 
+    @pytest.mark.parametrize("damaged", ["cat.png", "waves.png"])
+    @pytest.mark.parametrize("size", [0, 20, 300])
+    def test_a_damaged_picture_is_one_line_and_exit_1(self, run: Run, damaged: str, size: int) -> None:
+        Path(damaged).write_bytes(Path(damaged).read_bytes()[:size])
+        result = run("stylize", "cat.png", "waves.png", "-q")
+        assert (result.exit_code, result.stdout) == (1, "")
+        (line,) = result.stderr.splitlines()
+        assert line.startswith(f"error: {damaged}: ")
+        assert not Path("cat_waves.png").exists()
+
+    def test_standard_input_that_is_no_picture(self, run: Run) -> None:
+        result = run("stylize", "-", "waves.png", "-q", input=b"no picture")
+        assert result.exit_code == 1
+        assert result.stderr.startswith("error: <stdin>: ")
+
     def test_dry_run_plans_and_does_nothing(self, run: Run, folder: Path) -> None:
         before = sorted(folder.iterdir())
         result = run("stylize", "cat.png", "waves.png", "-n", "-m", "absent.safetensors", "-o", "new/")
@@ -247,8 +262,9 @@ class TestFolders:
         assert run("stylize", ".", "../waves.png").stdout.split() == [
             f"{number}_waves.png" for number in range(3)
         ]
-        result = run("stylize", ".", "../waves.png")
-        assert (result.exit_code, result.stdout) == (0, "")
+        write_content(Path("../ink.png"), (9, 9))
+        result = run("stylize", ".", "../waves.png", "../ink.png")
+        assert result.stdout.split() == [f"{number}_ink.png" for number in range(3)]
         assert "left out 3 contents that are results of this command" in result.stderr
 
     def test_if_exists_error_stops_before_anything_is_done(self, run: Run) -> None:
