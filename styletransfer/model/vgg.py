@@ -80,6 +80,8 @@ class VGG19(nn.Module):
             weight, bias = kernels[convolution.name]
             module.load_state_dict({"weight": weight, "bias": bias})
             self.convolutions[convolution.name] = module
+        # Channels last: half as much time again on CPUs otherwise, and what tensor cores want.
+        self.to(memory_format=torch.channels_last)
         self.eval().requires_grad_(False)
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:

@@ -1,0 +1,39 @@
+"""A perceptual network of random weights and pictures with structure: no file, no download."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from styletransfer.model.vgg import STYLE_LAYERS, VGG19, needed_convolutions
+
+
+@pytest.fixture(scope="session")
+def network() -> VGG19:
+    generator = torch.Generator().manual_seed(0)
+    kernels = {}
+    for each in needed_convolutions(STYLE_LAYERS):
+        scale = (2 / (9 * each.in_channels)) ** 0.5
+        shape = (each.out_channels, each.in_channels, 3, 3)
+        kernels[each.name] = torch.randn(shape, generator=generator) * scale, torch.zeros(each.out_channels)
+    return VGG19(kernels)
+
+
+def make_picture(seed: int, height: int = 48, width: int = 64) -> Tensor:
+    """Make a picture of smooth random blotches and a little grain, [1, 3, H, W] in 0..1."""
+    generator = torch.Generator().manual_seed(seed)
+    blotches = torch.rand(1, 3, 5, 5, generator=generator)
+    smooth = interpolate(blotches, (height, width), mode="bicubic")
+    return (smooth + 0.1 * torch.randn(1, 3, height, width, generator=generator)).clamp(0, 1)
+
+
+@pytest.fixture
+def content() -> Tensor:
+    return make_picture(1)
+
+
+@pytest.fixture
+def style() -> Tensor:
+    return make_picture(2, 56, 40)

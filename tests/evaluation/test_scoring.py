@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from styletransfer.evaluation import PairScorer, Scores, average_scores, psnr, read_pairs
+from styletransfer.media import read_picture
+from styletransfer.model.vgg import VGG19, load_vgg19
+
+from .conftest import make_picture
+
+
+def fade(content: Tensor, style: Tensor, alpha: float) -> Tensor:
+    """Stylize by fading to the style's mean color: at alpha 0 and in no other case the content."""
+    return content.lerp(style.mean((2, 3), keepdim=True), alpha)
+
+
+def test_the_content_and_the_style_themselves(network: VGG19, content: Tensor) -> None:
+    style = make_picture(2)
+    scorer = PairScorer(network, content, style)
+    as_content, as_style = scorer.score(content), scorer.score(style)
+    assert (as_content.content_in, as_content.ssim) == pytest.approx((0, 1), abs=1e-6)
+    assert (as_style.style_gram, as_style.style_pyr, as_style.swd_rgb) == (0, 0, 0)
+    assert as_content.style_gram > 0 < as_content.swd_rgb
+    assert as_content.warp is None
+
+
+def test_outputs_of_another_size_are_compared_with_the_content_at_theirs(
+    network: VGG19, content: Tensor, style: Tensor
+) -> None:
+    smaller = interpolate(content, (40, 56), mode="bicubic", antialias=True).clamp(0, 1)
+    scores = PairScorer(network, content, style).score(smaller)
+    assert scores.content_in < 1e-6
+    assert scores.ssim == pytest.approx(1, abs=1e-4)
+
+
+def test_a_model_is_scored_beside_its_picture(network: VGG19, content: Tensor, style: Tensor) -> None:
+    scorer = PairScorer(network, content, style)
+    output, scores = scorer.score_model(fade, alpha=0.25)
+    torch.testing.assert_close(output, fade(content, style, 0.25))
+    assert scores.style_gram == scorer.score(output).style_gram
+    assert scores.reconstruction == 100
+    assert scores.identity == pytest.approx(psnr(fade(content, content, 1), content))
+    assert scores.warp == pytest.approx(0.75 * 2**0.5 * 2 / 255, rel=0.1)
+
+
+def test_a_model_that_works_at_another_size_is_measured_at_the_contents(
+    network: VGG19, content: Tensor, style: Tensor
+) -> None:
+    def enlarge(content: Tensor, style: Tensor, alpha: float) -> Tensor:
+        return interpolate(fade(content, style, alpha), scale_factor=2, mode="nearest")
+
+    output, scores = PairScorer(network, content, style).score_model(enlarge, alpha=0.0)
+    assert output.shape == content.shape
+    assert scores.reconstruction is not None
+    assert scores.reconstruction > 20
+
+
+def test_fidelity_is_measured_once_for_several_alphas(network: VGG19, content: Tensor, style: Tensor) -> None:
+    alphas: list[float] = []
+
+    def record(content: Tensor, style: Tensor, alpha: float) -> Tensor:
+        alphas.append(alpha)
+        return content
+
+    scorer = PairScorer(network, content, style)
+    for alpha in (0.3, 0.6):
+        scorer.score_model(record, alpha)
+    assert alphas.count(0.3) == alphas.count(0.6) == 4  # the picture and three frames of the pan
+    assert alphas.count(0) == alphas.count(1) == 1
+
+
+# Measured by an independent program from the same definitions; clip as it reads on the JPEGs.
+COLUMNS = ("style_gram", "style_pyr", "content_in", "ssim", "swd_rgb", "clip")
+PEERS = {
+    "content": (0.965, 2.1, 0, 1, 0.225, 0.008),
+    "collab": (0.060, 0.101, 1.47, 0.28, 0.020, 0.103),
+    "microast": (0.098, 0.155, 0.93, 0.46, 0.040, 0.077),
+    "pca": (0.433, 0.358, 0.33, 0.75, 0.045, 0.124),
+}
+
+
+@pytest.mark.slow
+def test_rows_of_the_peers(shared_data: Path) -> None:
+    vgg = load_vgg19(shared_data / "networks" / "vgg19_conv1_1-conv3_4.safetensors")
+    pairs = read_pairs(shared_data / "pairs", {".jpg"})
+    assert len(pairs) == 10
+    scores: dict[str, list[Scores]] = {peer: [] for peer in PEERS}
+    for pair in pairs:
+        content, style = (read_picture(path).to_float() for path in (pair.content, pair.style))
+        scorer = PairScorer(vgg, content, style)
+        for peer in PEERS:
+            output = read_picture(pair.content.with_name(f"{pair.name}.{peer}.jpg")).to_float()
+            scores[peer].append(scorer.score(output))
+    for peer, published in PEERS.items():
+        mean = average_scores(scores[peer])
+        measured = [getattr(mean, column) for column in COLUMNS]
+        assert measured == pytest.approx(published, rel=0.05, abs=1e-6), peer
