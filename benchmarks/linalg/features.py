@@ -19,13 +19,14 @@ class Case(NamedTuple):
 
 
 def features_with_spectrum(eigenvalues: Tensor, samples: int, generator: torch.Generator) -> Tensor:
-    """Return [C, N] float64 whose covariance has these eigenvalues in a random basis; means are of order one."""
+    """Return [C, N] float64 whose covariance has these eigenvalues in a random basis; means are near one."""
     channels = len(eigenvalues)
     noise = torch.randn(samples, channels, generator=generator, dtype=torch.float64)
     white = torch.linalg.qr(noise - noise.mean(0)).Q * samples**0.5  # columns have mean 0, covariance I
     basis = torch.linalg.qr(torch.randn(channels, channels, generator=generator, dtype=torch.float64)).Q
     mean = torch.randn(channels, 1, generator=generator, dtype=torch.float64)
-    return basis @ (eigenvalues.sqrt()[:, None] * white.T) + mean
+    features: Tensor = basis @ (eigenvalues.sqrt()[:, None] * white.T) + mean
+    return features
 
 
 def separated(channels: int) -> Tensor:

@@ -76,7 +76,7 @@ def clip(eigenvalues: Tensor) -> Tensor:
 
 
 def taylor(eigenvalues: Tensor, degree: int = 9) -> Tensor:
-    """Expand 1 / (l_i - l_j) for l_i > l_j (Wang et al. 2021). Fault kept: symmetric, not antisymmetric, at ties."""
+    """Expand 1 / (l_i - l_j) for l_i > l_j (Wang et al. 2021). Fault kept: symmetric at ties."""
     ratio, larger, sign = _ratios(eigenvalues)
     series = torch.ones_like(ratio)
     for _ in range(degree):
@@ -147,7 +147,7 @@ class _MatrixPade(torch.autograd.Function):
             even = even @ scaled + comb(2 * degree + 1, 2 * j) * identity
             odd = odd @ scaled + comb(2 * degree + 1, 2 * j + 1) * identity
         root = torch.linalg.solve(odd, even)
-        result = root * norm.sqrt() if power > 0 else torch.linalg.solve(even, odd) / norm.sqrt()
+        result: Tensor = root * norm.sqrt() if power > 0 else torch.linalg.solve(even, odd) / norm.sqrt()
         ctx.save_for_backward(root * norm.sqrt(), result)
         ctx.power, ctx.steps = power, steps
         return result
@@ -177,9 +177,12 @@ def matrix_pade(matrix: Tensor, power: float, steps: int = 8, degree: int = 5) -
 
 def cholesky(matrix: Tensor, power: float) -> Tensor:
     """Return the Cholesky factor or its inverse: another root, with its own gradient."""
-    factor = torch.linalg.cholesky(matrix)
-    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype)
-    return factor if power > 0 else torch.linalg.solve_triangular(factor, identity.expand_as(matrix), upper=False)
+    factor: Tensor = torch.linalg.cholesky(matrix)
+    if power > 0:
+        return factor
+    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype).expand_as(matrix)
+    inverse: Tensor = torch.linalg.solve_triangular(factor, identity, upper=False)
+    return inverse
 
 
 PEERS: dict[str, Peer] = {
@@ -197,7 +200,7 @@ PEERS: dict[str, Peer] = {
 
 
 def whiten_and_color(content: Tensor, style: Tensor, peer: Peer, eps: float) -> Tensor:
-    """Apply the classic chain to [B, C, N]: covariances, powers, whiten, color; every step its own autograd node."""
+    """Apply the classic chain to [B, C, N], every step its own node: covariances, powers, whiten, color."""
     mean_c, mean_s = content.mean(-1, keepdim=True), style.mean(-1, keepdim=True)
     centered_c, centered_s = content - mean_c, style - mean_s
     white = peer(covariance(centered_c, eps), -0.5) @ centered_c

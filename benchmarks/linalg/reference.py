@@ -1,18 +1,18 @@
 """The true gradient of a whitening and coloring, in 80-bit arithmetic and by another route than the package.
 
 No eigendecomposition enters the result: one only starts and preconditions a refinement whose residuals are
-computed in extended precision. Sums over samples are exact: float32 values are split in halves of 12 bits, whose
-products float64 holds without rounding.
+computed in extended precision. Sums over samples are exact: float32 values are split in halves of 12 bits,
+whose products float64 holds without rounding.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Extended = npt.NDArray[np.longdouble]
+Extended = npt.NDArray[Any]  # np.longdouble
 Double = npt.NDArray[np.float64]
 
 
@@ -99,8 +99,9 @@ def _sum(features: Double) -> Extended:
 
 def _product(left: Double, right: Double) -> Extended:
     """Return left @ right^T exactly for float32 values of one magnitude."""
-    parts: list[Extended] = [a @ b.T for a in _split(left) for b in _split(right)]
-    return sum((part.astype(np.longdouble) for part in parts), np.zeros((), np.longdouble))  # type: ignore[return-value]
+    parts = [(a @ b.T).astype(np.longdouble) for a in _split(left) for b in _split(right)]
+    total: Extended = np.sum(parts, axis=0)
+    return total
 
 
 def _split(features: Double) -> tuple[Double, Double]:
@@ -111,5 +112,7 @@ def _split(features: Double) -> tuple[Double, Double]:
 
 
 def _shift(matrix: Extended, eps: float) -> Extended:
-    shifted: Extended = matrix + eps * np.trace(matrix) / len(matrix) * np.eye(len(matrix), dtype=np.longdouble)
+    shifted: Extended = matrix + eps * np.trace(matrix) / len(matrix) * np.eye(
+        len(matrix), dtype=np.longdouble
+    )
     return shifted

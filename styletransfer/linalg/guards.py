@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -15,16 +17,17 @@ def require_finite(name: str, values: Tensor) -> None:
 
     Skipped while a graph is compiled or exported, where control flow cannot depend on values.
     """
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or torch.isfinite(values.sum()):  # no sum of a culprit is finite
         return
     finite = torch.isfinite(values)
-    if finite.all():
+    if finite.all():  # only the sum overflowed
         return
     bad = values.numel() - int(finite.sum())
     infinite = int(torch.isinf(values).sum())
     first = tuple((~finite).nonzero()[0].tolist())
     raise NumericalError(
-        f"{name} holds {bad - infinite} NaN and {infinite} infinite values of {values.numel()}; the first is at {first}"
+        f"{name} holds {bad - infinite} NaN and {infinite} infinite among {values.numel()} values, "
+        f"the first at {first}"
     )
 
 
@@ -36,9 +39,10 @@ def require_square(name: str, matrix: Tensor) -> None:
         )
 
 
-def symmetrize(matrix: Tensor) -> Tensor:
-    """Return the symmetric part of [..., C, C]; eigensolvers read one triangle only."""
-    return 0.5 * (matrix + matrix.mT)
+def require_eps(eps: float) -> None:
+    """Raise ValueError unless a regularisation is finite and not negative."""
+    if not 0 <= eps < float("inf"):
+        raise ValueError(f"eps is {eps}, it must be finite and at least 0")
 
 
 def even_power_of_two(matrix: Tensor) -> Tensor:
@@ -47,8 +51,16 @@ def even_power_of_two(matrix: Tensor) -> Tensor:
     Dividing by it is exact, and so is multiplying by its square root: a matrix of any scale can be
     worked on near one, where no power of an eigenvalue under- or overflows. Zero matrices give 1.
     """
-    trace = matrix.detach().diagonal(dim1=-2, dim2=-1).sum(-1).abs()
-    _, exponent = torch.frexp(trace / matrix.shape[-1])
-    even = 2 * torch.div(exponent, 2, rounding_mode="floor")
-    scale = torch.ldexp(torch.ones_like(trace), even)
-    return torch.where(trace > 0, scale, torch.ones_like(trace))[..., None, None]
+    deviation = matrix.detach().diagonal(dim1=-2, dim2=-1).mean(-1).abs().sqrt()
+    mantissa, _ = torch.frexp(deviation)
+    return (
+        (deviation / mantissa).square().nan_to_num(1.0, 1.0)[..., None, None]
+    )  # 0 / 0 where the matrix is zero
+
+
+def no_autocast(tensor: Tensor) -> AbstractContextManager[None]:
+    """Return a context in which products keep the precision of their factors, whatever autocast is on."""
+    kind = tensor.device.type
+    if torch.is_autocast_enabled(kind):
+        return torch.autocast(kind, enabled=False)
+    return nullcontext()

@@ -8,9 +8,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from .guards import NumericalError, even_power_of_two, symmetrize
+from .guards import NumericalError, require_eps, require_finite
 from .newton_schulz import newton_schulz_roots
-from .spectral import rank_cut, inverse_sqrt, matrix_sqrt, shift_spectrum
+from .semidefinite import normalize_spectrum, rank_cut, shift_spectrum
+from .spectral import inverse_sqrt, matrix_sqrt
 from .statistics import Statistics
 from .zca import zca_map
 
@@ -28,29 +29,36 @@ def transfer_map(
 ) -> tuple[Tensor, Tensor]:
     """Return the map y = matrix @ x + offset that gives content the style's mean and covariance.
 
+    For inference: statistics may come from tiles, and the map may be folded into the next convolution.
+
     Args:
-        content: Statistics of the features to be mapped, batch B or 1.
-        style: Target statistics, batch B or 1.
+        content: Statistics of the features to be mapped, batch B or 1; A below is their covariance.
+        style: Statistics to reach, batch B or 1; B below.
         eps: Added to every eigenvalue of both covariances, relative to each mean eigenvalue.
-        alpha: 0 is the identity, 1 the full map. In between the map itself is interpolated,
-            T_alpha = (1 - alpha) I + alpha T. For the methods of the form T = R_style R_content^(-1) this moves
-            the *target* along the straight line between the roots, R_alpha = (1 - alpha) R_content + alpha R_style;
-            for "monge" along the Wasserstein geodesic, in agreement with `wasserstein_barycenter`.
-        method: "eigh" B^(1/2) A^(-1/2); "newton_schulz" the same without an eigendecomposition; "cholesky"
-            L_B L_A^(-1); "adain" diagonals only; "monge" A^(-1/2) (A^(1/2) B A^(1/2))^(1/2) A^(-1/2), the closest map.
-        rtol: With eps = 0, content eigenvalues up to rtol times the largest are left out (mapped to zero).
+        alpha: Strength 0..1. The map itself is interpolated, T_alpha = (1 - alpha) I + alpha T, so that 0 is
+            exactly the identity. Where T = R_B R_A^(-1) this moves the *target* covariance: its root runs
+            straight from R_A to R_B. For "monge" it is the Wasserstein geodesic of `wasserstein_barycenter`.
+        method: Which matrix T of all those with T A T^T = B:
+            "eigh" B^(1/2) A^(-1/2), whiten and color by symmetric roots (ZCA);
+            "newton_schulz" the same by matrix products only;
+            "cholesky" L_B L_A^(-1), by triangular roots;
+            "monge" A^(-1/2) (A^(1/2) B A^(1/2))^(1/2) A^(-1/2), which moves the samples least;
+            "adain" diagonal, matches the variances only.
+        rtol: Eigenvalues up to rtol times the largest are left out of "eigh" and "monge" (variances of
+            "adain"); default: those that are rounding where eps = 0, none otherwise.
 
     Returns:
-        matrix [B, C, C] and offset [B, C]; both differentiable in both statistics.
+        matrix [B, C, C] and offset [B, C], differentiable in both statistics. Content without any variance
+        gets matrix 0: the mean alone is transferred.
 
     Raises:
         NumericalError: A covariance is not finite, or not positive definite where "cholesky" needs it.
-        ValueError: Unknown method or alpha out of 0..1.
+        ValueError: Unknown method, or an option out of its range.
     """
     matrix = transfer_matrix(
         content.covariance, style.covariance, eps=eps, alpha=alpha, method=method, rtol=rtol
     )
-    target = content.mean + alpha * (style.mean - content.mean)
+    target = torch.lerp(content.mean, style.mean, alpha)
     return matrix, target - (matrix @ content.mean.unsqueeze(-1)).squeeze(-1)
 
 
@@ -62,14 +70,14 @@ def transfer_matrix(
         raise ValueError(f"method is {method!r}, choose one of {', '.join(get_args(Method))}")
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha is {alpha}, it must be 0..1")
-    if not 0 <= eps < float("inf"):
-        raise ValueError(f"eps is {eps}, it must be at least 0")
+    require_eps(eps)
     if rtol is None:
         rtol = rank_cut(content.dtype, content.dtype, content.shape[-1], eps)
     matrix = _RULES[method](content, style, eps, rtol)
     if alpha == 1:
         return matrix
-    return (1 - alpha) * torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device) + alpha * matrix
+    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    return (1 - alpha) * identity + alpha * matrix
 
 
 def _newton_schulz(content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor:
@@ -77,35 +85,45 @@ def _newton_schulz(content: Tensor, style: Tensor, eps: float, rtol: float) -> T
 
 
 def _cholesky(content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor:
-    factors = []
-    for name, covariance in (("content", content), ("style", style)):
-        covariance = shift_spectrum(symmetrize(covariance), eps)
-        scale = even_power_of_two(covariance)
-        factor, info = torch.linalg.cholesky_ex(covariance / scale)
-        if not torch.compiler.is_compiling() and info.any():
-            raise NumericalError(
-                f"the {name} covariance is not positive definite at row {int(info.max())}; "
-                'use eps > 0 or method="eigh"'
-            )
-        factors.append(factor * scale.sqrt())
-    content_factor, style_factor = torch.broadcast_tensors(*factors)
-    return torch.linalg.solve_triangular(content_factor, style_factor, upper=False, left=False)
+    content_factor, content_varies = _cholesky_factor("content", content, eps)
+    style_factor, style_varies = _cholesky_factor("style", style, eps)
+    matrix: Tensor = torch.linalg.solve_triangular(content_factor, style_factor, upper=False, left=False)
+    return matrix * (content_varies & style_varies)
+
+
+def _cholesky_factor(name: str, covariance: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Return the factor of a covariance (of the identity if it is zero) and whether it is not, [B, 1, 1]."""
+    normalized, scale = normalize_spectrum(covariance, eps)
+    require_finite(f"the {name} covariance", normalized)
+    varies = normalized.detach().diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] > 0
+    identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
+    factor, info = torch.linalg.cholesky_ex(torch.where(varies, normalized, identity))
+    if not torch.compiler.is_compiling() and info.any():
+        raise NumericalError(
+            f"the {name} covariance is not positive definite (leading block of {int(info.max())} channels); "
+            'use eps > 0 or method="eigh"'
+        )
+    return factor * scale.sqrt(), varies
 
 
 def _adain(content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor:
-    deviations = []
-    for covariance in (content, style):
-        variance = shift_spectrum(covariance, eps).diagonal(dim1=-2, dim2=-1)
-        kept = (variance > rtol * variance.amax(-1, keepdim=True)) & (variance > 0)
-        deviations.append((torch.where(kept, variance, 1).sqrt(), kept))
-    (content_deviation, content_kept), (style_deviation, style_kept) = deviations
+    content_deviation, content_kept = _deviation("content", content, eps, rtol)
+    style_deviation, style_kept = _deviation("style", style, eps, rtol)
     return torch.diag_embed(torch.where(content_kept & style_kept, style_deviation / content_deviation, 0))
+
+
+def _deviation(name: str, covariance: Tensor, eps: float, rtol: float) -> tuple[Tensor, Tensor]:
+    """Return the standard deviation of every channel, [B, C], and which are more than rounding."""
+    variance = shift_spectrum(covariance, eps).diagonal(dim1=-2, dim2=-1)
+    require_finite(f"the {name} covariance", variance)
+    kept = (variance > rtol * variance.amax(-1, keepdim=True)) & (variance > 0)
+    return torch.where(kept, variance, 1).sqrt(), kept
 
 
 def _monge(content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor:
     root = matrix_sqrt(content, eps=eps, rtol=rtol)
     inverse = inverse_sqrt(content, eps=eps, rtol=rtol)
-    middle = matrix_sqrt(root @ shift_spectrum(symmetrize(style), eps) @ root, rtol=rtol)
+    middle = matrix_sqrt(root @ shift_spectrum(style, eps) @ root, rtol=rtol)
     return inverse @ middle @ inverse
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .guards import no_autocast
 from .maps import Method
 from .moments import apply_map
+from .places import Place
 from .spectral import inverse_sqrt
-from .statistics import Statistics, compute_statistics
+from .statistics import Statistics, compute_statistics, statistics_place
 from .whitening_coloring import whitening_coloring
 
 
@@ -57,22 +59,26 @@ class ZCAWhitening(nn.Module):
         """Return whitened features, [B, C, ...]."""
         if features.dim() < 2 or features.shape[1] != self.channels:
             raise ValueError(f"features must be [B, {self.channels}, ...], got {list(features.shape)}")
-        batch = features.shape[0]
-        grouped = features.reshape(batch, self.groups, self.channels // self.groups, -1)
-        grouped = grouped.permute(1, 2, 0, 3).flatten(2)  # [groups, C / groups, B * pixels]
-        if self.training:
-            mean, covariance, _ = compute_statistics(grouped, dtype=self.statistics_dtype)
-            self._update(mean.detach(), covariance.detach())
-        else:
-            mean = self.running_mean.to(self.statistics_dtype)
-            covariance = self.running_covariance.to(self.statistics_dtype)
-        matrix = inverse_sqrt(covariance, eps=self.eps)
-        white = apply_map(grouped, mean, matrix, torch.zeros_like(mean))
-        white = white.unflatten(2, (batch, -1)).permute(2, 0, 1, 3).reshape(features.shape)
+        batch, width = features.shape[0], self.channels // self.groups
+        grouped = features.reshape(batch, self.groups, width, -1).permute(1, 2, 0, 3)
+        samples = grouped.flatten(2)  # [groups, C / groups, B * N]
+        with no_autocast(features):
+            if self.training:
+                mean, covariance, _ = compute_statistics(samples, dtype=self.statistics_dtype)
+                self._update(mean.detach(), covariance.detach())
+            else:
+                place = statistics_place(samples, self.statistics_dtype)
+                mean, covariance = place.bring(self.running_mean), place.bring(self.running_covariance)
+            white = apply_map(samples, mean, self.whitening_matrix(covariance), torch.zeros_like(mean))
+        white = white.view(grouped.shape).permute(2, 0, 1, 3).reshape(features.shape)
         if self.weight is None or self.bias is None:
             return white
-        shape = (1, -1, *[1] * (features.dim() - 2))
+        shape = (-1, *[1] * (features.dim() - 2))
         return white * self.weight.view(shape) + self.bias.view(shape)
+
+    def whitening_matrix(self, covariance: Tensor) -> Tensor:
+        """Return what whitens features of a covariance [groups, C / groups, C / groups]; to be overridden."""
+        return inverse_sqrt(covariance, eps=self.eps)
 
     def extra_repr(self) -> str:
         """Return the settings that print shows."""
@@ -80,8 +86,9 @@ class ZCAWhitening(nn.Module):
 
     @torch.no_grad()
     def _update(self, mean: Tensor, covariance: Tensor) -> None:
-        self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
-        self.running_covariance.lerp_(covariance.to(self.running_covariance), self.momentum)
+        place = Place.of(self.running_mean)
+        self.running_mean.lerp_(place.bring(mean), self.momentum)
+        self.running_covariance.lerp_(place.bring(covariance), self.momentum)
         self.batches_seen += 1
 
 

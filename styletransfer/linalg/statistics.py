@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .guards import require_finite
-from .moments import SampleGradient, measure_moments, positive
+from .guards import no_autocast, require_finite
+from .moments import Moments, SampleGradient, measure_moments, positive
+from .places import Place, choose_place, holds
 
 
 class Statistics(NamedTuple):
@@ -27,7 +28,7 @@ class Statistics(NamedTuple):
 
     mean: Tensor
     covariance: Tensor
-    count: Tensor
+    count: Tensor  # type: ignore[assignment]  # tuple has a method of this name
 
 
 def compute_statistics(
@@ -41,8 +42,9 @@ def compute_statistics(
         dtype: Of the sums and the result; never below the precision of the features.
 
     Returns:
-        Statistics, twice differentiable with respect to features and weights. All weights zero give
-        zero moments and count 0: the neutral element of `merge_statistics`.
+        Statistics, twice differentiable with respect to features and weights; on the CPU where the device of
+        the features lacks the dtype. All weights zero give zero moments and count 0: the neutral element of
+        `merge_statistics`.
 
     Raises:
         NumericalError: NaN or infinity in features or weights; the message counts them.
@@ -51,7 +53,9 @@ def compute_statistics(
     require_features("features", features)
     if weights is not None:
         weights = expand_weights(features, weights)
-    statistics = Statistics(*_Moments.apply(features, weights, torch.promote_types(dtype, features.dtype)))
+    features = at_least_single(features)
+    with no_autocast(features):
+        statistics = Statistics(*_Measure.apply(features, weights, statistics_place(features, dtype)))
     require_finite_statistics(features, statistics)
     return statistics
 
@@ -78,14 +82,26 @@ def merge_statistics(first: Statistics, *others: Statistics) -> Statistics:
     return merged
 
 
+def statistics_place(features: Tensor, dtype: torch.dtype) -> Place:
+    """Return where statistics of a type are computed: with the features, or on the CPU if that cannot be."""
+    return choose_place(Place(features.device, torch.promote_types(dtype, features.dtype)), holds)
+
+
 def require_features(name: str, features: Tensor) -> None:
     """Raise ValueError unless features are real [B, C, N] with at least one sample."""
     if features.dim() != 3 or features.shape[-1] == 0 or not features.is_floating_point():
-        raise ValueError(f"{name} must be real [B, C, N], N >= 1, got {list(features.shape)} of {features.dtype}")
+        raise ValueError(
+            f"{name} must be real [B, C, N], N >= 1, got {list(features.shape)} of {features.dtype}"
+        )
+
+
+def at_least_single(features: Tensor) -> Tensor:
+    """Return half-precision features in float32, all others as they are."""
+    return features.float() if torch.finfo(features.dtype).bits < 32 else features
 
 
 def expand_weights(features: Tensor, weights: Tensor) -> Tensor:
-    """Return weights as [B, N]; raise NumericalError or ValueError if they are not finite, negative or misshapen."""
+    """Return weights as [B, N]; raise NumericalError or ValueError if not finite, negative or misshapen."""
     batch, _, samples = features.shape
     if weights.dim() != 2 or weights.shape[0] not in {1, batch} or weights.shape[1] != samples:
         raise ValueError(f"weights must be [{batch} or 1, {samples}], got {list(weights.shape)}")
@@ -106,22 +122,19 @@ def require_finite_statistics(features: Tensor, statistics: Statistics) -> None:
     require_finite("the covariance of finite features", statistics.covariance)
 
 
-class _Moments(torch.autograd.Function):
+class _Measure(torch.autograd.Function):
     """`measure_moments` with its gradient, in differentiable operations so that it differentiates again."""
 
     @staticmethod
     def forward(
-        ctx: Any, features: Tensor, weights: Tensor | None, dtype: torch.dtype
+        ctx: Any, features: Tensor, weights: Tensor | None, place: Place
     ) -> tuple[Tensor, Tensor, Tensor]:
-        moments = measure_moments(features, weights, dtype)
+        moments = measure_moments(features, weights, place)
         ctx.save_for_backward(features, weights, *moments)
-        return moments
+        return moments.mean, moments.covariance, moments.total
 
     @staticmethod
-    def backward(
-        ctx: Any, grad_mean: Tensor, grad_covariance: Tensor, grad_count: Tensor
-    ) -> tuple[Tensor, Tensor | None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
         features, weights, *moments = ctx.saved_tensors
-        gradients = (grad_mean, grad_covariance, grad_count)
-        gradient = SampleGradient.of(tuple(moments), gradients, features.dtype)
+        gradient = SampleGradient.of(Moments(*moments), Moments(*gradients), Place.of(features))
         return *gradient.at(features, weights), None

@@ -7,10 +7,19 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .guards import NumericalError, no_autocast
 from .maps import Method, transfer_matrix
-from .moments import SampleGradient, apply_map, correlate
-from .spectral import rank_cut
-from .statistics import Statistics, compute_statistics, expand_weights, require_features
+from .moments import Moments, SampleGradient, apply_map, correlate
+from .places import Place
+from .semidefinite import rank_cut
+from .statistics import (
+    Statistics,
+    at_least_single,
+    compute_statistics,
+    expand_weights,
+    require_features,
+    statistics_place,
+)
 
 
 def whitening_coloring(
@@ -38,41 +47,62 @@ def whitening_coloring(
         method: Rule of the map, see `transfer_map`.
 
     Returns:
-        [B, C, N] in the dtype of content. Gradients are exact to content, style and weights, and differentiable
-        again. Content without any variance receives the style's mean only.
+        [B, C, N] in the dtype of content; half precision is worked on in float32. Gradients are exact to
+        content, style and weights, and differentiable again. Content without any variance receives the
+        style's mean only.
 
     Raises:
-        NumericalError: NaN or infinity in an input; the message counts and locates them.
+        NumericalError: NaN or infinity in an input (the message counts and locates them), or style weights
+            that are all zero.
         ValueError: Shapes do not fit, or an option is out of its range.
     """
     require_features("content", content)
-    dtype = torch.promote_types(statistics_dtype, content.dtype)
-    settings = _Settings(eps, alpha, dtype, method, rank_cut(dtype, content.dtype, content.shape[1], eps))
-    features, given = None, (None, None, None)
+    features = at_least_single(content)
+    place = statistics_place(features, statistics_dtype)
+    rtol = rank_cut(place.dtype, content.dtype, content.shape[1], eps)
+    settings = _Settings(eps, alpha, place.dtype, method, rtol)
     if isinstance(style, Statistics):
         if style_weights is not None:
             raise ValueError("style_weights need style features, these statistics are measured already")
-        given = tuple(moment.to(content.device, dtype) for moment in style)
-        batch, channels = style.mean.shape
+        moments = Statistics(*(place.bring(moment) for moment in style))
+        _require_fit(content.shape, moments.mean.shape)
+        batch = len(moments.mean)
     else:
         require_features("style", style)
-        features = style
-        batch, channels = style.shape[:2]
-    if channels != content.shape[1] or (batch != content.shape[0] and 1 not in {batch, content.shape[0]}):
+        _require_fit(content.shape, style.shape)
+        style, moments, batch = at_least_single(style), None, len(style)
+        if style_weights is not None:
+            style_weights = expand_weights(style, style_weights)
+            _require_some_weight(style_weights)
+    features = features.expand(max(batch, len(content)), -1, -1)
+    if content_weights is not None:
+        content_weights = expand_weights(features, content_weights)
+    inputs = _Inputs(
+        features,
+        content_weights,
+        None if isinstance(style, Statistics) else style,
+        style_weights,
+        *(moments or (None, None, None)),
+    )
+    with no_autocast(content):
+        if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):
+            result: Tensor = _WhiteningColoring.apply(settings, *inputs)
+        else:
+            result = _compose(inputs, settings)
+    return result.to(content.dtype)
+
+
+def _require_fit(content: torch.Size, style: torch.Size) -> None:
+    if content[1] != style[1] or (content[0] != style[0] and 1 not in {content[0], style[0]}):
         raise ValueError(
-            f"style [{batch}, {channels}, ...] does not fit content {list(content.shape)}: "
+            f"style {list(style)} does not fit content {list(content)}: "
             "channels must agree, batches agree or be 1"
         )
-    content = content.expand(max(batch, content.shape[0]), -1, -1)
-    if content_weights is not None:
-        content_weights = expand_weights(content, content_weights)
-    if style_weights is not None and features is not None:
-        style_weights = expand_weights(features, style_weights)
-    inputs = _Inputs(content, content_weights, features, style_weights, *given)
-    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):
-        result: Tensor = _WhiteningColoring.apply(settings, *inputs)
-        return result
-    return _compose(inputs, settings)
+
+
+def _require_some_weight(weights: Tensor) -> None:
+    if not torch.compiler.is_compiling() and not (weights.sum(-1) > 0).all():
+        raise NumericalError("the style weights of a batch entry are all zero: there is nothing to measure")
 
 
 class _Settings(NamedTuple):
@@ -84,7 +114,9 @@ class _Settings(NamedTuple):
 
     def map_between(self, content: Tensor, style: Tensor) -> Tensor:
         """Return the matrix of the transfer between two covariances."""
-        return transfer_matrix(content, style, eps=self.eps, alpha=self.alpha, method=self.method, rtol=self.rtol)
+        return transfer_matrix(
+            content, style, eps=self.eps, alpha=self.alpha, method=self.method, rtol=self.rtol
+        )
 
 
 class _Inputs(NamedTuple):
@@ -96,7 +128,7 @@ class _Inputs(NamedTuple):
     style_weights: Tensor | None
     mean: Tensor | None
     covariance: Tensor | None
-    count: Tensor | None
+    count: Tensor | None  # type: ignore[assignment]  # tuple has a method of this name
 
     def statistics(self, dtype: torch.dtype) -> tuple[Statistics, Statistics]:
         """Return the statistics of content and style."""
@@ -113,7 +145,9 @@ def _compose(inputs: _Inputs, settings: _Settings) -> Tensor:
     """Compute the result from parts that are each differentiable as often as wanted."""
     content, style = inputs.statistics(settings.dtype)
     matrix = settings.map_between(content.covariance, style.covariance)
-    return apply_map(inputs.content, content.mean, matrix, torch.lerp(content.mean, style.mean, settings.alpha))
+    return apply_map(
+        inputs.content, content.mean, matrix, torch.lerp(content.mean, style.mean, settings.alpha)
+    )
 
 
 class _WhiteningColoring(torch.autograd.Function):
@@ -149,23 +183,23 @@ class _WhiteningColoring(torch.autograd.Function):
             found = iter(torch.autograd.grad(result, wanted, grad, create_graph=True, allow_unused=True))
             return None, *(next(found) if is_needed else None for is_needed in needed)
         content, style, matrix = ctx.content, ctx.style, ctx.matrix
-        grad_matrix = correlate(grad, inputs.content, content.mean)
+        grad_matrix, grad_target = correlate(grad, inputs.content, content.mean)
         wanted = [covariance for covariance in ctx.covariances if covariance.requires_grad]
         found = iter(torch.autograd.grad(matrix, wanted, grad_matrix, retain_graph=True))
-        grad_target = grad.sum(-1, dtype=settings.dtype)  # [B, C]
         results: list[Tensor | None] = [None] * len(inputs)
         if any(needed[:2]):
             adjoint = matrix.detach().mT
             grad_mean = (1 - settings.alpha) * grad_target - (adjoint @ grad_target.unsqueeze(-1)).squeeze(-1)
-            gradients = (grad_mean, next(found), torch.zeros_like(content.count))
-            gradient = SampleGradient.of(content, gradients, grad.dtype)
-            results[:2] = gradient.everywhere(inputs.content, inputs.content_weights, (adjoint, grad))
+            gradients = Moments(grad_mean, next(found), torch.zeros_like(content.count))
+            gradient = SampleGradient.of(Moments(*content), gradients, Place.of(grad))
+            direct = (Place.of(grad).bring(adjoint).expand(len(grad), -1, -1), grad)
+            results[:2] = gradient.everywhere(inputs.content, inputs.content_weights, direct)
         if any(needed[2:]):
             grad_mean = settings.alpha * grad_target.sum_to_size(style.mean.shape)
-            gradients = (grad_mean, next(found), torch.zeros_like(style.count))
+            gradients = Moments(grad_mean, next(found), torch.zeros_like(style.count))
             if inputs.style is None:
                 results[4:] = gradients
             else:
-                gradient = SampleGradient.of(style, gradients, inputs.style.dtype)
+                gradient = SampleGradient.of(Moments(*style), gradients, Place.of(inputs.style))
                 results[2:4] = gradient.everywhere(inputs.style, inputs.style_weights)
         return None, *results

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from .decomposition import decompose
 from .divided_differences import InverseSquareRoot, ScalarFunction, SquareRoot
-from .guards import symmetrize
-from .spectral import inverse_sqrt, keep_positive, matrix_sqrt, normalize_spectrum, pair_factors, shift_spectrum
+from .frechet import first_differences, rotate_back
+from .products import symmetrize
+from .semidefinite import keep_positive, normalize_spectrum, shift_spectrum
+from .spectral import inverse_sqrt, matrix_sqrt
 
 
 def zca_map(content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor:
@@ -72,6 +74,7 @@ def _pull_back(
     function: ScalarFunction, rotated: Tensor, eigenvalues: Tensor, vectors: Tensor, kept: Tensor, eps: float
 ) -> Tensor:
     """Return the gradient to the matrix before its shift from that to f(matrix) in its eigenbasis."""
-    inner = pair_factors(function, eigenvalues, kept) * symmetrize(rotated.sum_to_size(vectors.shape))
-    # The shift is eps tr(A) / C I: linear and its own adjoint.
-    return shift_spectrum(vectors @ inner @ vectors.mT, eps)
+    inner = first_differences(function, eigenvalues, kept).mul_(
+        symmetrize(rotated.sum_to_size(vectors.shape))
+    )
+    return shift_spectrum(rotate_back(inner, vectors), eps)
