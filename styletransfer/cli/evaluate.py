@@ -26,6 +26,17 @@ if TYPE_CHECKING:
     from ..evaluation import Scores
 
 
+def _check_alphas(
+    context: click.Context, parameter: click.Parameter, values: tuple[float, ...]
+) -> tuple[float, ...]:
+    try:
+        for value in values:
+            StylizeOptions(alpha=value)
+    except OptionError as error:
+        raise click.BadParameter(str(error), context, parameter) from error
+    return values
+
+
 @click.command(cls=ConfiguredCommand)
 @click.argument("sources", metavar="PAIRS | CONTENT STYLE...", nargs=-1, required=True, type=click.Path())
 @click.option(
@@ -47,6 +58,7 @@ if TYPE_CHECKING:
     "alphas",
     type=float,
     multiple=True,
+    callback=_check_alphas,
     metavar="0..1",
     show_default="1",
     help="Strength of the transfer; give several for a row each.",
