@@ -1,0 +1,11 @@
+"""Singular values of convolutional layers: symbols, distributions, certified norms, regularisers.
+
+A small library of its own: imports only torch and knows nothing of pictures.
+"""
+
+from .bounds import Interval, norm_bounds
+from .layers import conv_operator
+from .operator import ConvOperator
+from .symbol import conv_symbol
+
+__all__ = ["ConvOperator", "Interval", "conv_operator", "conv_symbol", "norm_bounds"]
