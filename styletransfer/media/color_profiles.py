@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import chain, product
@@ -21,8 +22,8 @@ FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 def srgb_profile() -> bytes:
     """Return the sRGB profile that is embedded in what is written; the same bytes on every day."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    # LittleCMS writes the time of creation here; ICC.1:2022, 7.2.1, allows any date.
-    profile[24:36] = bytes.fromhex("07d000010001000000000000")
+    # LittleCMS writes the time of creation here (ICC.1:2022, table 17).
+    profile[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)
     return bytes(profile)
 
 

@@ -68,7 +68,7 @@ def check_size(name: str, width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError(
             f"{name}: {width}x{height} pixels are more than the limit of {max_pixels}",
-            hint="reduce the picture first",
+            hint="reduce it first",
         )
 
 

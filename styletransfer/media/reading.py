@@ -10,7 +10,7 @@ from typing import BinaryIO
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import ImageError, MemoryLimitError
+from ..errors import ImageError, MemoryLimitError, StyleTransferError
 from .channels import copy_channels, oriented_size
 from .color_profiles import plan_conversion
 from .deep_samples import DeepSamples, decode_deep_color, decode_deep_grey, is_deep_color, is_deep_grey
@@ -46,23 +46,9 @@ def read_picture(source: str | Path | BinaryIO, *, max_pixels: int = 250_000_000
             return _decode(file, name, max_pixels)
     except ImageError:
         raise
-    except MemoryError as error:
-        raise MemoryLimitError(f"{name}: too little memory for this picture", hint="reduce it") from error
-    except (FileNotFoundError, IsADirectoryError, PermissionError, NotADirectoryError) as error:
-        reason = (error.strerror or "cannot be read").lower()
-        raise ImageError(f"{name}: {reason}", hint="check the path") from error
-    except Image.DecompressionBombError as error:
-        raise ImageError(
-            f"{name}: more pixels than the limit of {max_pixels}", hint="reduce the picture first"
-        ) from error
     # Damaged bytes make decoders raise almost anything: OSError, SyntaxError, struct.error, KeyError, ...
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, UnidentifiedImageError):
-            reason = "its header makes no sense"
-        raise ImageError(
-            f"{name}: the picture is damaged ({reason[:200]})", hint="export or download it again"
-        ) from error
+        raise _explain(error, name, max_pixels) from error
 
 
 def picture_from_pil(image: Image.Image) -> Picture:
@@ -86,6 +72,21 @@ def source_name(source: object) -> str:
         return readable_name(source)
     name = getattr(source, "name", None)
     return readable_name(name) if isinstance(name, str) else "<stream>"
+
+
+def _explain(error: Exception, name: str, max_pixels: int) -> StyleTransferError:
+    """Turn what a decoder or the file system raised into the line that the user reads."""
+    if isinstance(error, MemoryError):
+        return MemoryLimitError(f"{name}: too little memory for this picture", hint="reduce it first")
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageError(f"{name}: more pixels than the limit of {max_pixels}", hint="reduce it first")
+    if isinstance(error, OSError) and error.strerror:  # from the system, not from a decoder
+        return ImageError(f"{name}: {error.strerror.lower()}", hint="check the path")
+    if isinstance(error, UnidentifiedImageError):
+        reason = "its header makes no sense"
+    else:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return ImageError(f"{name}: the picture is damaged ({reason})", hint="export or download it again")
 
 
 def _decode(file: BinaryIO, name: str, max_pixels: int) -> Picture:

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import torch
 from PIL import Image
@@ -133,14 +134,34 @@ def lzw_tiff_file(samples: Tensor) -> bytes:
 
 def matrix_profile(primaries: Sequence[Sequence[float]], gamma: float) -> bytes:
     """An ICC profile with these columns of XYZ (D50) for red, green and blue, and one gamma."""
+    return curve_profile(primaries, gamma_tag(gamma))
+
+
+def curve_profile(primaries: Sequence[Sequence[float]], curve: bytes) -> bytes:
+    """An ICC profile with these columns of XYZ (D50) for red, green and blue, and one curve for all."""
     columns = zip((b"rXYZ", b"gXYZ", b"bXYZ"), map(xyz_tag, primaries), strict=True)
-    curves = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), gamma_tag(gamma))
+    curves = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
     return icc_profile(b"RGB ", {**dict(columns), **curves})
 
 
 def grey_profile(gamma: float) -> bytes:
     """An ICC profile of grey with a gamma."""
     return icc_profile(b"GRAY", {b"kTRC": gamma_tag(gamma)})
+
+
+def table_profile(space: bytes, inks: int) -> bytes:
+    """An ICC profile with a table instead of a matrix: each ink takes its share of the lightness."""
+    corners = product((0, 1), repeat=inks)
+    table = b"".join(bytes((round(255 - 255 * sum(corner) / inks), 128, 128)) for corner in corners)  # CIELAB
+    ramps = bytes(range(256))
+    identity = struct.pack(">9i", *(65536 if index % 4 == 0 else 0 for index in range(9)))
+    lut = b"mft1\0\0\0\0" + bytes((inks, 3, 2, 0)) + identity + ramps * inks + table + ramps * 3
+    return icc_profile(space, {b"A2B0": lut + bytes(-len(lut) % 4)}, connection=b"Lab ")
+
+
+def parametric_tag(kind: int, *numbers: float) -> bytes:
+    fixed = struct.pack(f">{len(numbers)}i", *(round(number * 65536) for number in numbers))
+    return b"para\0\0\0\0" + struct.pack(">HH", kind, 0) + fixed
 
 
 def gamma_tag(gamma: float) -> bytes:
@@ -151,7 +172,7 @@ def xyz_tag(values: Sequence[float]) -> bytes:
     return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(value * 65536) for value in values))
 
 
-def icc_profile(space: bytes, tags: Mapping[bytes, bytes]) -> bytes:
+def icc_profile(space: bytes, tags: Mapping[bytes, bytes], connection: bytes = b"XYZ ") -> bytes:
     """Assemble a version 2 display profile."""
     tags = {**tags, b"wtpt": xyz_tag((0.9642, 1, 0.8249))}
     table, body, offset = b"", b"", 132 + 12 * len(tags)
@@ -159,7 +180,7 @@ def icc_profile(space: bytes, tags: Mapping[bytes, bytes]) -> bytes:
         table += struct.pack(">4sII", name, offset + len(body), len(data))
         body += data
     header = bytearray(128)
-    start = struct.pack(">I4sI4s4s4s", offset + len(body), b"test", 0x02400000, b"mntr", space, b"XYZ ")
+    start = struct.pack(">I4sI4s4s4s", offset + len(body), b"test", 0x02400000, b"mntr", space, connection)
     header[: len(start)] = start
     header[36:40] = b"acsp"
     header[68:80] = struct.pack(">3i", 63190, 65536, 54061)

@@ -110,6 +110,7 @@ def test_missing_empty_folder_text(tmp_path: Path) -> None:
     assert "convert it to one of JPEG, PNG" in error_of(path)
     assert "is a directory" in error_of(tmp_path)
     assert "not a directory" in error_of(path / "inside.jpg")
+    assert "name too long" in error_of(tmp_path / ("x" * 300))
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
@@ -134,8 +135,9 @@ def test_svg_pdf_and_eps_are_not_handed_to_anybody() -> None:
         assert "no picture in a known format" in error_of(head + bytes(100))
 
 
-def huge_png(depth: int) -> bytes:
-    header = struct.pack(">IIBBBBB", 100_000, 100_000, depth, 2, 0, 0, 0)
+def empty_png(width: int, height: int, depth: int = 8) -> bytes:
+    """A PNG that ends after its first thousand bytes."""
+    header = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
 
@@ -146,8 +148,8 @@ def replaced(file: bytes, offset: int, data: bytes) -> bytes:
 
 SIZE_TAGS = {256: 50_000, 257: 60_000}
 HUGE = {
-    "PNG": huge_png(8),
-    "16-bit PNG": huge_png(16),
+    "PNG": empty_png(100_000, 100_000),
+    "16-bit PNG": empty_png(100_000, 100_000, 16),
     "TIFF": edit_tiff_tags(FILES["TIFF"], SIZE_TAGS),
     "LZW TIFF": edit_tiff_tags(FILES["LZW TIFF"], SIZE_TAGS),
     "16-bit TIFF": edit_tiff_tags(FILES["16-bit TIFF"], SIZE_TAGS),
@@ -164,6 +166,11 @@ def test_bombs(kind: str) -> None:
     line = error_of(HUGE[kind])
     assert "more" in line
     assert "limit of 250000000" in line
+
+
+def test_the_limit_is_ours_and_not_that_of_pillow() -> None:
+    """200 megapixels are more than Pillow takes."""
+    assert "limit" not in error_of(empty_png(20_000, 10_000))
 
 
 @pytest.mark.parametrize("kind", FILES)

@@ -138,9 +138,12 @@ def test_premultiplied_tiff(channels: int) -> None:
     assert torch.equal(pixels[3], expected[3])
 
 
-def test_an_unspecified_fourth_channel_is_no_alpha() -> None:
-    samples = random_samples(4, *SIZE, depth=16)
-    assert torch.equal(read(tiff_file(samples, photometric="rgb", extrasamples=["unspecified"])), samples[:3])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_an_unspecified_last_channel_is_no_alpha(channels: int) -> None:
+    samples = random_samples(channels, *SIZE, depth=16)
+    photometric = "rgb" if channels == 4 else "minisblack"
+    file = tiff_file(samples, photometric=photometric, extrasamples=["unspecified"])
+    assert torch.equal(read(file), as_read(samples[:-1]))
 
 
 def test_floats_count_to_one() -> None:

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from pathlib import Path
@@ -245,6 +246,20 @@ def test_failures_leave_nothing_behind(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["folder.png", "kept.png"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
+def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, hard))
+    try:
+        with pytest.raises(ImageError, match="file too large"):
+            write_picture(PICTURE, tmp_path / "result.png")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not names_in(tmp_path)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
 def test_the_mode_is_what_umask_says(tmp_path: Path) -> None:
     for mask in (0o022, 0o077):
@@ -256,8 +271,8 @@ def test_the_mode_is_what_umask_says(tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / "result.png").stat().st_mode) == 0o666 & ~mask
 
 
-@pytest.mark.skipif(os.name != "posix", reason="links and devices of POSIX")
-def test_links_and_devices_are_not_replaced(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes of POSIX")
+def test_links_and_pipes_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     target, link = tmp_path / "store" / "result.png", tmp_path / "link.png"
     target.write_bytes(b"old")
@@ -265,8 +280,15 @@ def test_links_and_devices_are_not_replaced(tmp_path: Path) -> None:
     write_picture(PICTURE, link)
     assert link.is_symlink()
     assert read_picture(target).width == 17
-    write_picture(PICTURE, "/dev/null", format="png")
-    assert not Path("/dev/null").is_file()
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    write_picture(PICTURE, pipe)
+    reader.join(timeout=10)
+    assert pipe.is_fifo()
+    assert read_picture(io.BytesIO(received[0])).width == 17
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
