@@ -82,6 +82,7 @@ def test_json_has_every_result_and_then_the_means(run: Run, model: str, network:
     assert (itself["method"], itself["mean_of"]) == ("content itself", 2)
     mean = (results[1]["style_gram"] + results[4]["style_gram"]) / 2
     assert reconstructed["style_gram"] == pytest.approx(mean)
+    assert half["style_gram"] != pytest.approx(mean)
     assert half["reconstruction"] == reconstructed["reconstruction"]
 
 

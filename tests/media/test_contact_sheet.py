@@ -29,6 +29,8 @@ def test_large_pictures_are_reduced_in_proportion_and_small_ones_kept() -> None:
     reduced = draw_contact_sheet([[Tile(large, ""), Tile(small, "")]], cell_size=40)
     assert reduced.shape == (3, 40 + CAPTION_HEIGHT + 2 * MARGIN, 20 + 8 + 3 * MARGIN)
     torch.testing.assert_close(reduced[:, MARGIN : MARGIN + 40, MARGIN : MARGIN + 20], plain(1, 0, 0, 40, 20))
+    lying = draw_contact_sheet([[Tile(plain(1, 0, 0, 30, 120), "")]], cell_size=40)
+    assert lying.shape == (3, 10 + CAPTION_HEIGHT + 2 * MARGIN, 40 + 2 * MARGIN)
     whole = draw_contact_sheet([[Tile(large, "")]], cell_size=None)
     assert whole.shape[1] == 100 + CAPTION_HEIGHT + 2 * MARGIN
 
@@ -41,6 +43,13 @@ def test_captions_are_drawn_beneath_and_within_their_picture(caption: str) -> No
     below = inked[MARGIN + 30 :]
     assert below[:, MARGIN : MARGIN + 120].any()
     assert not below[:, MARGIN + 120 :].any()
+
+
+def test_a_caption_too_long_is_shortened_visibly() -> None:
+    picture, caption = plain(0.5, 0.5, 0.5, 30, 120), "longer than the picture is wide"
+    sheet = draw_contact_sheet([[Tile(picture, caption)]])
+    shortened = (caption[:length] + "…" for length in range(18))  # 120 pixels hold no more
+    assert any(torch.equal(sheet, draw_contact_sheet([[Tile(picture, text)]])) for text in shortened)
 
 
 def test_values_out_of_range_are_clipped() -> None:

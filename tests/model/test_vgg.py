@@ -62,6 +62,14 @@ def test_normalised_weights_see_the_preprocessing(tmp_path: Path, pictures: Tens
     torch.testing.assert_close(network(pictures)["relu1_1"], expected, rtol=1e-4, atol=1e-4)
 
 
+def test_blocks_are_joined_by_max_pooling(tmp_path: Path, pictures: Tensor) -> None:
+    tensors = write_normalised(tmp_path / "vgg.safetensors")
+    found = load_vgg19(tmp_path / "vgg.safetensors", ["relu1_2", "relu2_1"])(pictures)
+    pooled = found["relu1_2"][:, :, :12].unflatten(2, (6, 2)).unflatten(4, (9, 2)).amax((3, 5))
+    expected = conv2d(pad(pooled, (1, 1, 1, 1), "reflect"), tensors["9.weight"], tensors["9.bias"]).relu()
+    torch.testing.assert_close(found["relu2_1"], expected, rtol=1e-4, atol=1e-4)
+
+
 def test_layers_have_vgg_widths_and_only_what_is_needed_is_built(tmp_path: Path, pictures: Tensor) -> None:
     write_oxford(tmp_path / "vgg.safetensors")
     found = load_vgg19(tmp_path / "vgg.safetensors", ["relu2_1", "relu1_2"])(pictures)
