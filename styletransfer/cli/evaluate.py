@@ -77,7 +77,7 @@ def _check_alphas(
     "--network",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     show_default="torchvision's, downloaded",
-    help="VGG-19 as a .safetensors file, at least to relu3_1.",
+    help="VGG-19 as a .safetensors file, at least to relu3_1; scores by different networks do not compare.",
 )
 @click.option(
     "--contact-sheet",
