@@ -127,7 +127,7 @@ def _twisted(operator: ConvOperator) -> Interval:
     survey = survey_symbol(torus)
     upper = upper_bound(torus, survey)
     exact = all(circle.exact for circle in torus.circles)
-    lower = upper if exact else climb(torus, survey.peaks)[0]
+    lower = upper if exact else climb(torus, survey.peaks)[0][0]
     return Interval(lower, upper, certified=True, method="twisted")
 
 

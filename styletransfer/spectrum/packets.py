@@ -42,31 +42,32 @@ def wave_packet(torus: Torus, peak: Peak) -> Tensor:
     return image.to(operator.weight)
 
 
-def climb(torus: Torus, peaks: Sequence[Peak], steps: int = STEPS) -> tuple[float, Tensor]:
-    """Improve the wave packets of competing peaks by Lanczos, and return the winner.
+def climb(
+    torus: Torus, peaks: Sequence[Peak], steps: int = STEPS, settled: float = SETTLED
+) -> list[tuple[float, Tensor]]:
+    """Improve the wave packets of competing peaks by Lanczos.
 
     Args:
         torus: The wrapped convolution.
         peaks: Highest first.
         steps: At most, for each peak.
+        settled: Relative residual at which a peak is left.
 
     Returns:
-        A lower bound of the norm, ||A x||, and the unit image x that reaches it, [in, H, W].
+        Lower bounds of the norm, ||A x||, and the unit images x that reach them, [in, H, W]; highest first.
     """
-    best, winner = -1.0, torch.empty(0)
+    climbed: list[tuple[float, Tensor]] = []
     for peak in peaks:
-        if peak.gain <= best:
+        if any(peak.gain <= value for value, _ in climbed):
             break  # what a finite image makes of a peak stays below it
         start = wave_packet(torus, peak)
         for space in lanczos(torus.operator, start, steps):
-            if space.residual < SETTLED:
+            if space.residual < settled:
                 break
         vector = space.top()[1]
         image = (vector / vector.norm()).view(start.shape)
-        value = torus.operator.apply(image[None]).norm().item()
-        if value > best:
-            best, winner = value, image
-    return best, winner
+        climbed.append((torus.operator.apply(image[None]).norm().item(), image))
+    return sorted(climbed, key=lambda pair: -pair[0])
 
 
 def _half_sine(size: int) -> Tensor:

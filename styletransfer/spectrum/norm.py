@@ -1,0 +1,106 @@
+"""The norm of a convolution as a differentiable number, and how to follow it through training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from .krylov import lanczos
+from .layers import conv_operator
+from .operator import ConvOperator
+from .packets import climb
+from .survey import survey_symbol
+from .torus import wrap, wrap_operator
+
+STEPS = 60
+SETTLED = 1e-4  # relative residual of a Ritz pair: its gradient is then right to about a percent
+FOLLOWED = 2  # vectors that a tracker keeps
+
+
+def spectral_norm(module: nn.Module, input_size: Sequence[int]) -> Tensor:
+    """Compute the largest singular value of a convolutional layer, with its gradient.
+
+    The gradient of ||T|| is that of u* T v at the leading singular vectors u, v. Where several peaks of the
+    symbol compete, each is improved by Lanczos until one has won; following one alone, or taking
+    the highest peak of the symbol for the answer, can give the gradient of another wave.
+
+    Args:
+        module: A `Conv2d`, a `ConvTranspose2d` or a `Sequential` of padding modules and a `Conv2d`.
+        input_size: Rows and columns of the layer's input.
+
+    Returns:
+        A scalar of the weight's precision, differentiable in the weight: a lower bound of the norm, close
+        to it (`norm_bounds` gives certainty).
+
+    Raises:
+        TypeError: The module is no two-dimensional convolution.
+        ValueError: The image is smaller than the kernel or the padding needs.
+    """
+    operator = conv_operator(module, input_size)
+    image = leading_images(operator.double(), 1).to(operator.weight)
+    return torch.linalg.vector_norm(operator.apply(image))
+
+
+def leading_images(operator: ConvOperator, count: int) -> Tensor:
+    """Find the inputs that a convolution stretches most.
+
+    Args:
+        operator: In float64.
+        count: Of images; the first is the leading singular vector, others are what became of competing peaks
+            of the symbol, or random where there are none.
+
+    Returns:
+        [count, in, H, W], each of norm 1.
+    """
+    generator = torch.Generator().manual_seed(0)
+    shape = (count, *operator.input_shape)
+    images = torch.randn(shape, generator=generator, dtype=torch.float64).to(operator.weight)
+    images /= images.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    if None in map(wrap, operator.axes):
+        for space in lanczos(operator, images[0], 2 * STEPS):
+            if space.residual < SETTLED:
+                break
+        vector = space.top()[1]
+        images[0] = (vector / vector.norm()).view(operator.input_shape)
+    else:
+        torus = wrap_operator(operator)
+        climbed = climb(torus, survey_symbol(torus).peaks, STEPS, SETTLED)
+        for place, (_, image) in enumerate(climbed[:count]):
+            images[place] = image
+    return images
+
+
+class NormTracker(nn.Module):
+    """Follow the norm of a layer while its weight changes a little between calls.
+
+    The leading singular vector and its closest competitor are kept from call to call, and improved by one step of
+    subspace iteration at each. A call costs about two forward and backward passes of one image.
+
+    Args:
+        operator: The layer at the size to follow; the vectors of its present weight are computed here.
+    """
+
+    outputs: Tensor  # [2, out, H', W'], what the layer made of the kept vectors at the last call
+
+    def __init__(self, operator: ConvOperator) -> None:
+        super().__init__()
+        self._operator = replace(operator, weight=torch.empty(0))
+        with torch.no_grad():
+            images = leading_images(operator.double(), FOLLOWED).to(operator.weight)
+            self.register_buffer("outputs", operator.apply(images).detach(), persistent=False)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the norm of the layer with a new weight, a differentiable scalar."""
+        operator = replace(self._operator, weight=weight)
+        with torch.no_grad():
+            images = operator.adjoint(self.outputs)
+            images = torch.linalg.qr(images.flatten(1).T).Q.T.contiguous().view(images.shape)
+        outputs = operator.apply(images)
+        self.outputs = outputs.detach()
+        with torch.no_grad():
+            flat = self.outputs.flatten(1)
+            mixture = torch.linalg.eigh(flat @ flat.T).eigenvectors[:, -1]
+        return torch.linalg.vector_norm(mixture @ outputs.flatten(1))
