@@ -17,6 +17,7 @@ PreserveColor = Literal["none", "luma"]
 Transform = Literal["wct", "monge", "adain"]
 IfExists = Literal["error", "skip", "overwrite", "rename"]
 Precision = Literal["auto", "fp32", "bf16"]
+Stage = Literal["all", "decoder"]
 
 DEFAULT_MODEL = "default"
 
@@ -134,6 +135,7 @@ class TrainOptions:
     Attributes:
         widths: Channels at every scale of the encoder, finest first.
         convolutions: 3x3 convolutions at every scale.
+        stage: "all" trains encoder and decoder together, "decoder" leaves the encoder as it is.
         steps: Optimiser steps of the whole run.
         batch: Pairs of content and style per step and process.
         crop: Height and width of the training crops in pixels.
@@ -155,6 +157,7 @@ class TrainOptions:
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 64)
     convolutions: tuple[int, ...] = (2, 2, 2, 1, 1)
+    stage: Stage = "all"
     steps: int = 10_000
     batch: int = 4
     crop: int = 128
@@ -184,4 +187,5 @@ class TrainOptions:
         check_range("learning_rate", self.learning_rate, 0, 1, open_low=True)
         check_range("clip", self.clip, 0, open_low=True)
         check_range("ema", self.ema, 0, 0.999999)
+        check_choice("stage", self.stage, Stage)
         check_choice("precision", self.precision, Precision)

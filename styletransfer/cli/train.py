@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,13 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default="none",
     help="Stop and save after this long.",
 )
+@click.option(
+    "--encoder",
+    metavar="vgg19|NAME|PATH",
+    show_default="a new one",
+    help="Start from this encoder, that of --network or of a model, and a new decoder.",
+)
+@click.option("--tensorboard", is_flag=True, help="Write event files for TensorBoard too.")
 @device_option
 @threads_option
 @field_options(TrainOptions)
@@ -70,7 +78,9 @@ def train(
     network: Path | None,
     resume: bool,
     init: Path | None,
+    encoder: str | None,
     time_limit: float | None,
+    tensorboard: bool,
     device: str,
     threads: int | None,
     **recipe: Any,
@@ -78,46 +88,60 @@ def train(
     """Train a network end to end through its transfers.
 
     The run's folder receives model.safetensors (averaged weights, ready for `stylize --model`),
-    checkpoint.safetensors and metrics.jsonl. Ctrl-C saves; --resume goes on exactly where a run stopped.
+    checkpoint.safetensors, metrics.jsonl and samples. Ctrl-C saves; --resume goes on exactly where a run
+    stopped. A recipe is a TOML file for --config with a table [train]. Under `torchrun
+    --nproc-per-node N -m styletransfer train ...` N processes share the work, each on a GPU of its own.
     """
-    import time
-
     import torch
     from tqdm import tqdm
 
     from ..model.vgg import load_vgg19
     from ..pipeline.device import resolve_device
-    from ..training import PicturePool, Trainer
+    from ..training import (
+        PicturePool,
+        Trainer,
+        TrainingPairs,
+        build_network,
+        join_processes,
+        leave_processes,
+    )
 
-    started = time.monotonic()
     if threads is not None:
         torch.set_num_threads(threads)
     options = TrainOptions(**recipe)
-    trainer = Trainer(
-        folder,
+    processes = join_processes(resolve_device(device))
+    perceptual = load_vgg19(network)
+    data = TrainingPairs(
         [PicturePool(path) for path in contents],
         [PicturePool(path) for path in styles],
-        load_vgg19(network),
-        options,
-        device=resolve_device(device),
-        resume=resume,
-        init=init,
+        options.crop,
+        options.seed,
+        options.steps * options.batch * processes.count,
     )
-    reports = trainer.run()
+    model = build_network(options, init=init, encoder=encoder, perceptual=perceptual)
+    trainer = Trainer(folder, model, data, perceptual, options, processes, resume=resume)
+    seconds = math.inf if time_limit is None else 60 * time_limit
+    reports = trainer.run(seconds=seconds, tensorboard=tensorboard)
+    silent = report.quiet or processes.rank > 0
     try:
         with tqdm(
-            total=options.steps, initial=trainer.step, unit="step", disable=True if report.quiet else None
+            total=options.steps, initial=trainer.step, unit="step", disable=True if silent else None
         ) as bar:
             for step in reports:
                 bar.update()
                 bar.set_postfix(
-                    loss=f"{step.terms['total']:.3f}", style=f"{step.terms['style']:.3f}", refresh=False
+                    loss=f"{step.terms['total']:.3f}",
+                    style=f"{step.terms['style']:.3f}",
+                    pairs_per_s=f"{step.pairs_per_second:.1f}",
+                    refresh=False,
                 )
-                if time_limit is not None and time.monotonic() - started > 60 * time_limit:
-                    break
     except KeyboardInterrupt:
         report.note(f"stopped at step {trainer.step}; the same command with --resume goes on")
         raise
     finally:
         reports.close()
-    report.product(str(folder / "model.safetensors"))
+        leave_processes()
+    if trainer.skipped_files:
+        report.note(f"{trainer.skipped_files} times a corrupt picture was passed over")
+    if processes.rank == 0:
+        report.product(str(folder / "model.safetensors"))

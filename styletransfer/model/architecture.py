@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from ..errors import WeightsError
+
+Pooling = Literal["average", "max"]
 
 
 @dataclass(frozen=True)
@@ -16,16 +19,21 @@ class Architecture:
         widths: Channels at every scale, finest first; each scale has half the height and width of the
             one before.
         convolutions: 3x3 convolutions of the encoder at every scale; the decoder mirrors them.
+        pooling: How the encoder halves its features. Averages shift smoothly with the picture, which keeps
+            video calm; "max" is for encoders with the weights of VGG-19.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 64)
     convolutions: tuple[int, ...] = (2, 2, 2, 1, 1)
+    pooling: Pooling = "average"
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.convolutions) or not self.widths:
             raise WeightsError(f"architecture of {len(self.widths)} widths, {len(self.convolutions)} depths")
         if min(*self.widths, *self.convolutions) < 1:
             raise WeightsError(f"architecture {self} has an empty scale")
+        if self.pooling not in {"average", "max"}:
+            raise WeightsError(f"architecture with unknown pooling {self.pooling!r}")
 
     @property
     def stride(self) -> int:
@@ -44,6 +52,8 @@ class Architecture:
             WeightsError: The text is no architecture of this program.
         """
         try:
-            return cls(**{name: tuple(int(n) for n in value) for name, value in json.loads(text).items()})
-        except (AttributeError, TypeError, ValueError) as error:
+            fields = json.loads(text)
+            counts = {name: tuple(int(n) for n in fields.pop(name)) for name in ("widths", "convolutions")}
+            return cls(**counts, **fields)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"unknown architecture {text!r}", hint="update styletransfer") from error

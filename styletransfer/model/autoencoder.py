@@ -45,6 +45,12 @@ class Encoder(nn.Module):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
+        # Rounding up and averaging only what is there serves odd sizes without padding.
+        self.pool: nn.Module
+        if architecture.pooling == "average":
+            self.pool = nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)
+        else:
+            self.pool = nn.MaxPool2d(2, ceil_mode=True)
         inputs = (3, *architecture.widths)
         self.scales = nn.ModuleList(
             convolutions([before, *[width] * depth])
@@ -58,10 +64,7 @@ class Encoder(nn.Module):
         features: list[Tensor] = []
         maps = pictures
         for scale in self.scales:
-            if features:
-                # Rounding up and averaging only what is there serves odd sizes without padding.
-                maps = F.avg_pool2d(maps, 2, ceil_mode=True, count_include_pad=False)
-            maps = scale(maps)
+            maps = scale(self.pool(maps) if features else maps)
             features.append(maps)
         return features
 

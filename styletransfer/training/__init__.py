@@ -1,7 +1,20 @@
 """Train the network end to end through its transfers: data, losses, loop, checkpoints."""
 
+from .beginnings import build_network
 from .data import PicturePool, TrainingPairs
-from .losses import LossTerms, TransferLoss
 from .loop import Trainer, TrainingReport
+from .losses import LossTerms, TransferLoss
+from .processes import Processes, join_processes, leave_processes
 
-__all__ = ["LossTerms", "PicturePool", "Trainer", "TrainingPairs", "TrainingReport", "TransferLoss"]
+__all__ = [
+    "LossTerms",
+    "PicturePool",
+    "Processes",
+    "Trainer",
+    "TrainingPairs",
+    "TrainingReport",
+    "TransferLoss",
+    "build_network",
+    "join_processes",
+    "leave_processes",
+]

@@ -1,29 +1,33 @@
-"""The training loop: schedule, clipped steps, averaged weights, checkpoints, resuming."""
+"""The training loop: clipped steps, averaged weights, checkpoints, resuming, several processes."""
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Generator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from ..errors import StyleTransferError
-from ..model import Architecture, Autoencoder, load_model, save_model
+from ..model import Autoencoder, save_model
 from ..model.vgg import VGG19
 from ..options import TrainOptions
 from .checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from .data import PicturePool, TrainingPairs
+from .data import TrainingPairs
 from .losses import LossTerms, TransferLoss
+from .processes import Processes, any_process
+from .records import SAMPLES, MetricsLog, paint_samples
+from .schedule import compute_learning_rate, make_average
 
-METRICS = "metrics.jsonl"
 WEIGHTS = "model.safetensors"
+SAMPLE_PAIRS = 4
 
 
 class TrainingReport(NamedTuple):
@@ -31,12 +35,12 @@ class TrainingReport(NamedTuple):
 
     Attributes:
         step: Steps done so far, this one included.
-        terms: The unweighted terms of the loss and their weighted total.
+        terms: The unweighted terms of the loss and their weighted total, of this process.
         gradient_norm: Before clipping; not finite if the step was skipped.
         learning_rate: Of this step.
         skipped_steps: Steps skipped so far for gradients that were not finite.
-        skipped_files: Corrupt pictures passed over so far.
-        pairs_per_second: Of this step.
+        skipped_files: Corrupt pictures passed over so far, by this process.
+        pairs_per_second: Of this step, over all processes.
     """
 
     step: int
@@ -52,14 +56,13 @@ class Trainer:
     """A training run in a folder.
 
     Args:
-        folder: Receives the checkpoint, the metrics and the averaged model; made if missing.
-        contents: Pools of content pictures.
-        styles: Pools of style pictures.
+        folder: Receives the checkpoint, the metrics, the samples and the averaged model; made if missing.
+        model: The network to train; parameters that need no gradient stay as they are.
+        data: Pairs by number, at least `options.steps * options.batch` per process.
         perceptual: Frozen VGG-19 with the style layers.
         options: The recipe.
-        device: Where to compute.
+        processes: This process and how many share the work; every one takes `options.batch` pairs a step.
         resume: Go on from the folder's checkpoint; without one, begin.
-        init: Weights to start from instead of random ones.
 
     Raises:
         StyleTransferError: The folder holds a run already and `resume` is off, or the run that is to be
@@ -69,30 +72,25 @@ class Trainer:
     def __init__(
         self,
         folder: Path,
-        contents: list[PicturePool],
-        styles: list[PicturePool],
+        model: Autoencoder,
+        data: TrainingPairs,
         perceptual: VGG19,
         options: TrainOptions,
+        processes: Processes,
         *,
-        device: torch.device,
         resume: bool = False,
-        init: Path | None = None,
     ) -> None:
         self.folder = folder
         self.options = options
-        self.device = device
-        self.data = TrainingPairs(contents, styles, options.crop, options.seed, options.steps * options.batch)
-        torch.manual_seed(options.seed)
-        if init is None:
-            model = Autoencoder(Architecture(options.widths, options.convolutions))
-        else:
-            model = load_model(init).train().requires_grad_(True)
-        self.model = model.to(device, memory_format=torch.channels_last)
+        self.processes = processes
+        self.data = data
+        self.model = model.to(processes.device, memory_format=torch.channels_last)
         self.average = AveragedModel(self.model, multi_avg_fn=make_average(options.ema))
-        self.loss = TransferLoss(
-            self.model, perceptual.to(device, memory_format=torch.channels_last), options
-        )
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=options.learning_rate)
+        perceptual = perceptual.to(processes.device, memory_format=torch.channels_last)
+        loss = TransferLoss(self.model, perceptual, options)
+        self.loss = DistributedDataParallel(loss) if processes.count > 1 else loss
+        learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.Adam(learning, lr=options.learning_rate)
         self.step, self.skipped_steps, self.skipped_files, self.seconds = 0, 0, 0, 0.0
         self._open_folder(resume)
 
@@ -102,48 +100,65 @@ class Trainer:
         if not checkpoint.exists():
             return
         if not resume:
-            raise StyleTransferError(f"{self.folder}: holds a run already", hint="add --resume or choose another folder")
+            hint = "add --resume or choose another folder"
+            raise StyleTransferError(f"{self.folder}: holds a run already", hint=hint)
         progress = load_checkpoint(
             checkpoint, model=self.model, average=self.average, optimizer=self.optimizer, options=self.options
         )
         self.step, self.skipped_steps = progress["step"], progress["skipped_steps"]
         self.skipped_files, self.seconds = progress["skipped_files"], progress["seconds"]
-        drop_rows_after(self.folder / METRICS, self.step)
 
-    def run(self) -> Iterator[TrainingReport]:
+    def run(self, *, seconds: float = math.inf, tensorboard: bool = False) -> Generator[TrainingReport, None, None]:
         """Train to the last step, yielding after each; save when done, due or abandoned.
 
         Closing the iterator, or an exception at the place where it is consumed, saves a checkpoint first.
+
+        Args:
+            seconds: Stop after this long, at the end of a step.
+            tensorboard: Write TensorBoard's event files beside the metrics.
         """
         loader = DataLoader(
             self.data,
-            self.options.batch,
-            sampler=range(self.step * self.options.batch, len(self.data)),
+            batch_sampler=self._plan_batches(),
             num_workers=self.options.workers,
             persistent_workers=self.options.workers > 0,
+            pin_memory=self.processes.device.type == "cuda",
         )
-        with (self.folder / METRICS).open("a", encoding="utf-8") as metrics:
+        first = self.processes.rank == 0
+        with MetricsLog(self.folder, self.step, tensorboard=tensorboard) if first else nullcontext() as log:
             try:
                 start = time.monotonic()
+                due = start + seconds
                 for content, style, skipped in loader:
                     self.skipped_files += int(skipped.sum())
                     report = self._take_step(content, style, start)
                     start = time.monotonic()
-                    metrics.write(json.dumps(report._asdict()) + "\n")
-                    if self.step % self.options.checkpoint_every == 0:
-                        metrics.flush()
-                        self.save()
+                    if log is not None:
+                        log.write(report._asdict())
+                        if self.step % self.options.checkpoint_every == 0:
+                            log.flush()
+                            self.save()
+                        if self.step % self.options.sample_every == 0:
+                            self.sample()
                     yield report
+                    if any_process(time.monotonic() > due, self.processes):
+                        break
             finally:
-                metrics.flush()
-                self.save()
+                if first:
+                    self.save()
+
+    def _plan_batches(self) -> list[range]:
+        """List the numbers of the pairs of this process's batches, from the current step on."""
+        batch, (rank, count, _) = self.options.batch, self.processes
+        starts = ((step * count + rank) * batch for step in range(self.step, self.options.steps))
+        return [range(start, start + batch) for start in starts]
 
     def _take_step(self, content: Tensor, style: Tensor, start: float) -> TrainingReport:
         rate = compute_learning_rate(self.step, self.options)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        low = self.options.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
+        device, low = self.processes.device, self.options.precision == "bf16"
+        with torch.autocast(device.type, torch.bfloat16, enabled=low):
             terms: LossTerms = self.loss(self._place(content), self._place(style))
         self.optimizer.zero_grad()
         terms.total.backward()  # type: ignore[no-untyped-call]
@@ -163,20 +178,24 @@ class Trainer:
             rate,
             self.skipped_steps,
             self.skipped_files,
-            len(content) / elapsed,
+            len(content) * self.processes.count / elapsed,
         )
 
     def _place(self, pictures: Tensor) -> Tensor:
-        return pictures.to(self.device, memory_format=torch.channels_last)
+        return pictures.to(self.processes.device, memory_format=torch.channels_last, non_blocking=True)
+
+    def _describe_progress(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "pairs": self.step * self.options.batch * self.processes.count,
+            "skipped_steps": self.skipped_steps,
+            "skipped_files": self.skipped_files,
+            "seconds": round(self.seconds, 1),
+        }
 
     def save(self) -> None:
         """Write the checkpoint and the averaged model."""
-        progress = {
-            "step": self.step,
-            "skipped_steps": self.skipped_steps,
-            "skipped_files": self.skipped_files,
-            "seconds": self.seconds,
-        }
+        progress = self._describe_progress()
         save_checkpoint(
             self.folder / CHECKPOINT,
             model=self.model,
@@ -187,34 +206,8 @@ class Trainer:
         )
         save_model(self.average.module, self.folder / WEIGHTS, progress)
 
-
-def make_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
-    """Return the update of exponentially averaged weights for `AveragedModel`.
-
-    Early on the decay is smaller, (1 + n) / (10 + n) at the n-th update, so that the average forgets the
-    random weights it began with.
-    """
-
-    @torch.no_grad()
-    def update(averages: list[Tensor], currents: list[Tensor], updates: Tensor) -> None:
-        n = float(updates)
-        share = 1 - min(decay, (1 + n) / (10 + n))
-        for average, current in zip(averages, currents, strict=True):
-            average.lerp_(current, share)
-
-    return update
-
-
-def compute_learning_rate(step: int, options: TrainOptions) -> float:
-    """Return the learning rate of a step: a linear warm-up, then half a cosine down to zero."""
-    if step < options.warmup:
-        return options.learning_rate * (step + 1) / options.warmup
-    done = (step - options.warmup) / max(1, options.steps - options.warmup)
-    return options.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def drop_rows_after(path: Path, step: int) -> None:
-    """Cut from a metrics file the rows of steps that a resumed run will take again."""
-    if path.exists():
-        rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        path.write_text("".join(row for row in rows if json.loads(row)["step"] <= step), encoding="utf-8")
+    def sample(self) -> None:
+        """Paint a sheet of a few pairs that the run itself never sees, always the same."""
+        pairs = [self.data[len(self.data) + index] for index in range(SAMPLE_PAIRS)]
+        content, style = (self._place(torch.stack([pair[side] for pair in pairs])) for side in (0, 1))  # type: ignore[misc]
+        paint_samples(self.average.module, content, style, self.folder / SAMPLES / f"{self.step:06d}.png")

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from styletransfer.errors import StyleTransferError
-from styletransfer.media import Picture, write_picture
+from styletransfer.errors import OptionError, StyleTransferError
+from styletransfer.media import Picture, read_picture, write_picture
 from styletransfer.model import load_model
-from styletransfer.model.vgg import VGG19, needed_convolutions
+from styletransfer.model.files import write_tensors
+from styletransfer.model.vgg import TORCHVISION_KEYS, VGG19, needed_convolutions
 from styletransfer.options import TrainOptions
-from styletransfer.training import PicturePool, Trainer, TrainingPairs, TransferLoss
+from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, TransferLoss, build_network
 from styletransfer.training.data import crop_randomly
-from styletransfer.training.loop import compute_learning_rate
+from styletransfer.training.schedule import compute_learning_rate
 
 RECIPE = TrainOptions(
     widths=(4, 6), convolutions=(1, 1), steps=6, batch=2, crop=32, octaves=1, checkpoint_every=2, warmup=2
@@ -52,14 +56,18 @@ def perceptual() -> VGG19:
 
 
 Start = Callable[..., Trainer]
+ALONE = Processes(0, 1, torch.device("cpu"))
 
 
 @pytest.fixture
 def start(folder: Path, perceptual: VGG19) -> Start:
-    def start(run: Path, *, resume: bool = False, init: Path | None = None, recipe: TrainOptions = RECIPE) -> Trainer:
+    def start(
+        run: Path, recipe: TrainOptions = RECIPE, *, resume: bool = False, **beginning: Any
+    ) -> Trainer:
         pools = [PicturePool(folder)]
-        cpu = torch.device("cpu")
-        return Trainer(run, pools, pools, perceptual, recipe, device=cpu, resume=resume, init=init)
+        data = TrainingPairs(pools, pools, recipe.crop, recipe.seed, recipe.steps * recipe.batch)
+        model = build_network(recipe, perceptual=perceptual, **beginning)
+        return Trainer(run, model, data, perceptual, recipe, ALONE, resume=resume)
 
     return start
 
@@ -114,7 +122,7 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
 
 def test_training_lowers_the_loss(start: Start, tmp_path: Path) -> None:
     recipe = replace(RECIPE, steps=40, learning_rate=3e-3)
-    losses = [report.terms["total"] for report in start(tmp_path / "run", recipe=recipe).run()]
+    losses = [report.terms["total"] for report in start(tmp_path / "run", recipe).run()]
     assert sum(losses[-8:]) < 0.7 * sum(losses[:8])
 
 
@@ -171,3 +179,66 @@ def test_loss_of_a_perfect_result_is_small(perceptual: VGG19, start: Start, tmp_
     other = torch.rand(2, 3, 32, 32) * torch.tensor([1.0, 0.2, 0.1]).view(3, 1, 1)
     assert loss(pictures, other).content > 0
     assert all(torch.isfinite(term) for term in loss(pictures, pictures))
+
+
+def test_samples_are_painted(start: Start, tmp_path: Path) -> None:
+    list(start(tmp_path / "run", replace(RECIPE, steps=2, sample_every=2)).run())
+    sheet = read_picture(tmp_path / "run" / "samples" / "000002.png")
+    assert sheet.width > 4 * RECIPE.crop
+
+
+def test_a_time_limit_ends_the_run_early(start: Start, tmp_path: Path) -> None:
+    reports = list(start(tmp_path / "run").run(seconds=0))
+    assert [report.step for report in reports] == [1]
+    assert (tmp_path / "run" / "checkpoint.safetensors").exists()
+
+
+def test_only_the_decoder_learns_if_the_encoder_is_frozen(start: Start, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, stage="decoder")
+    trainer = start(tmp_path / "run", recipe, encoder="vgg19")
+    assert trainer.model.architecture.widths == (64, 128, 256)
+    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    next(trainer.run())
+    changed = {name for name, tensor in trainer.model.state_dict().items() if not tensor.equal(before[name])}
+    assert changed
+    assert all(name.startswith("decoder.") for name in changed)
+
+
+def test_an_encoder_of_vgg19_computes_what_vgg19_does(start: Start, perceptual: VGG19, tmp_path: Path) -> None:
+    model = start(tmp_path / "run", encoder="vgg19").model
+    pictures = torch.rand(1, 3, 48, 48)
+    ours = model.encode(pictures)[2]
+    theirs = perceptual(pictures)["relu3_1"]
+    torch.testing.assert_close(ours[..., 4:-4, 4:-4], theirs[..., 4:-4, 4:-4])
+
+
+def test_beginnings_that_contradict_are_refused(start: Start, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="frozen"):
+        start(tmp_path / "run", replace(RECIPE, stage="decoder"))
+    with pytest.raises(OptionError, match="--init and --encoder"):
+        start(tmp_path / "run", init=tmp_path / "x.safetensors", encoder="vgg19")
+
+
+@pytest.mark.slow
+def test_two_processes_learn_as_one_with_the_joint_batch(folder: Path, tmp_path: Path, perceptual: VGG19) -> None:
+    network = tmp_path / "vgg.safetensors"
+    kernels = {
+        f"{TORCHVISION_KEYS[name]}.{kind}": getattr(layer, kind)
+        for name, layer in perceptual.convolutions.items()
+        for kind in ("weight", "bias")
+    }
+    write_tensors(network, kernels, {})
+    command = [
+        *("-m", "styletransfer", "train", "--content", str(folder), "--style", str(folder), "--network", str(network)),
+        *("--widths", "4,6", "--convolutions", "1,1", "--steps", "3", "--crop", "32", "--octaves", "1"),
+        *("--device", "cpu", "--threads", "1", "-q"),
+    ]
+    joint = [*command, "--batch", "4", "-o", str(tmp_path / "joint")]
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
+    shared = [*launcher, *command, "--batch", "2", "-o", str(tmp_path / "shared")]
+    for arguments in (joint, shared):
+        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+    one, two = (load_model(tmp_path / run / "model.safetensors").state_dict() for run in ("joint", "shared"))
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, atol=1e-5, rtol=1e-4)

@@ -1,0 +1,70 @@
+"""The network that a run begins with: random, another run's, or with the encoder of a trained one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..errors import OptionError, WeightsError
+from ..model import Architecture, Autoencoder, load_model
+from ..model.vgg import VGG19
+from ..options import TrainOptions
+
+VGG19_ENCODER = "vgg19"
+
+
+def build_network(
+    options: TrainOptions, *, init: Path | None = None, encoder: str | None = None, perceptual: VGG19
+) -> Autoencoder:
+    """Build the network to be trained.
+
+    Args:
+        options: Its shape and seed; `stage` "decoder" freezes the encoder.
+        init: Weights to start from; the shape is then theirs.
+        encoder: "vgg19" for as many whole blocks as the perceptual network has, or a model's name or
+            path for its encoder; the decoder mirrors it and is random.
+        perceptual: Where the weights of VGG-19 are taken from.
+
+    Raises:
+        OptionError: Both `init` and `encoder` are given, or an encoder is to be frozen that is random.
+        WeightsError: A weights file cannot be used.
+    """
+    if init is not None and encoder is not None:
+        raise OptionError("--init and --encoder both say where to start", hint="leave one of them out")
+    if options.stage == "decoder" and init is None and encoder is None:
+        raise OptionError("a random encoder would be frozen", hint="name a trained one with --encoder or --init")
+    torch.manual_seed(options.seed)
+    if init is not None:
+        network = load_model(init).train().requires_grad_(True)
+    elif encoder == VGG19_ENCODER:
+        network = build_around_vgg19(perceptual)
+    elif encoder is not None:
+        trained = load_model(encoder)
+        network = Autoencoder(trained.architecture)
+        network.encoder.load_state_dict(trained.encoder.state_dict())
+    else:
+        network = Autoencoder(Architecture(options.widths, options.convolutions))
+    network.encoder.requires_grad_(options.stage == "all")
+    return network
+
+
+def build_around_vgg19(perceptual: VGG19) -> Autoencoder:
+    """Build an autoencoder whose encoder is VGG-19, as deep as its weights go.
+
+    Borders are replicated where the perceptual network reflects them; all else is the same.
+    """
+    blocks: dict[str, list[nn.Conv2d]] = {}
+    for name, layer in perceptual.convolutions.items():
+        assert isinstance(layer, nn.Conv2d)
+        blocks.setdefault(name.partition("_")[0], []).append(layer)
+    if not blocks:
+        raise WeightsError("the perceptual network has no convolutions")
+    widths = tuple(layers[0].out_channels for layers in blocks.values())
+    depths = tuple(len(layers) for layers in blocks.values())
+    network = Autoencoder(Architecture(widths, depths, pooling="max"))
+    ours = [layer for layer in network.encoder.modules() if isinstance(layer, nn.Conv2d)]
+    for layer, source in zip(ours, (layer for block in blocks.values() for layer in block), strict=True):
+        layer.load_state_dict(source.state_dict())
+    return network
