@@ -66,11 +66,7 @@ def transfer_matrix(
     content: Tensor, style: Tensor, *, eps: float, alpha: float, method: Method, rtol: float | None
 ) -> Tensor:
     """Return the linear part of `transfer_map` for covariances [B or 1, C, C]."""
-    if method not in get_args(Method):
-        raise ValueError(f"method is {method!r}, choose one of {', '.join(get_args(Method))}")
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha is {alpha}, it must be 0..1")
-    require_eps(eps)
+    require_options(eps, alpha, method)
     if rtol is None:
         rtol = rank_cut(content.dtype, content.dtype, content.shape[-1], eps)
     matrix = _RULES[method](content, style, eps, rtol)
@@ -78,6 +74,15 @@ def transfer_matrix(
         return matrix
     identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
     return (1 - alpha) * identity + alpha * matrix
+
+
+def require_options(eps: float, alpha: float, method: Method) -> None:
+    """Raise ValueError unless the options of a transfer are in their ranges."""
+    if method not in get_args(Method):
+        raise ValueError(f"method is {method!r}, choose one of {', '.join(get_args(Method))}")
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha is {alpha}, it must be 0..1")
+    require_eps(eps)
 
 
 def _newton_schulz(content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor:

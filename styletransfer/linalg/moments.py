@@ -103,7 +103,7 @@ def apply_map(features: Tensor, mean: Tensor, matrix: Tensor, target: Tensor) ->
 
 
 def correlate(gradient: Tensor, features: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-    """Return sum_n g_n (x_n - mean)^T [B, C, C] and sum_n g_n [B, C], at the place of the mean; no gradient."""
+    """Return sum_n g_n (x_n - mean)^T [B, C, C] and sum_n g_n [B, C], where the mean is; no gradient."""
     place = Place.of(mean)
     near, residual = split_mean(mean, Place.of(features))
     total = torch.zeros_like(mean)

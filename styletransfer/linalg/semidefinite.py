@@ -42,8 +42,8 @@ def normalize_spectrum(matrix: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 
 def keep_positive(eigenvalues: Tensor, eps: float, rtol: float) -> tuple[Tensor, Tensor]:
-    """Return the mended ascending eigenvalues [..., C] of a matrix shifted by eps, and which are kept."""
-    # Rounding may leave eigenvalues under the shift, or even negative; the matrix itself has none.
-    floor = eps / (1 + eps) * eigenvalues.mean(-1, keepdim=True).clamp(min=0)
-    eigenvalues = torch.maximum(eigenvalues, floor)
+    """Return the ascending eigenvalues [..., C] of a matrix shifted by eps, and which of them are kept."""
+    if eps > 0:  # rounding may leave eigenvalues under the shift; the matrix itself has none there
+        floor = eps / (1 + eps) * eigenvalues.mean(-1, keepdim=True).clamp(min=0)
+        eigenvalues = torch.maximum(eigenvalues, floor)
     return eigenvalues, (eigenvalues > rtol * eigenvalues[..., -1:]) & (eigenvalues > 0)

@@ -50,13 +50,21 @@ def compute_statistics(
         NumericalError: NaN or infinity in features or weights; the message counts them.
         ValueError: Shapes do not fit or a weight is negative.
     """
-    require_features("features", features)
+    return measure_features("features", features, weights, dtype)
+
+
+def measure_features(name: str, features: Tensor, weights: Tensor | None, dtype: torch.dtype) -> Statistics:
+    """Compute statistics of features that error messages call by a name."""
+    require_features(name, features)
     if weights is not None:
-        weights = expand_weights(features, weights)
+        weights = expand_weights(f"{name} weights", weights, features)
     features = at_least_single(features)
     with no_autocast(features):
         statistics = Statistics(*_Measure.apply(features, weights, statistics_place(features, dtype)))
-    require_finite_statistics(features, statistics)
+    if not (torch.compiler.is_compiling() or torch.isfinite(statistics.covariance).all()):
+        # Looking at the few moments first spares a pass over all samples.
+        require_finite(name, features)
+        require_finite(f"the covariance of finite {name}", statistics.covariance)
     return statistics
 
 
@@ -100,26 +108,15 @@ def at_least_single(features: Tensor) -> Tensor:
     return features.float() if torch.finfo(features.dtype).bits < 32 else features
 
 
-def expand_weights(features: Tensor, weights: Tensor) -> Tensor:
+def expand_weights(name: str, weights: Tensor, features: Tensor) -> Tensor:
     """Return weights as [B, N]; raise NumericalError or ValueError if not finite, negative or misshapen."""
     batch, _, samples = features.shape
     if weights.dim() != 2 or weights.shape[0] not in {1, batch} or weights.shape[1] != samples:
-        raise ValueError(f"weights must be [{batch} or 1, {samples}], got {list(weights.shape)}")
-    require_finite("weights", weights)
+        raise ValueError(f"{name} must be [{batch} or 1, {samples}], got {list(weights.shape)}")
+    require_finite(name, weights)
     if not torch.compiler.is_compiling() and (weights < 0).any():
-        raise ValueError(f"weights must not be negative, the smallest is {weights.min().item():g}")
-    return weights.expand(batch, samples)
-
-
-def require_finite_statistics(features: Tensor, statistics: Statistics) -> None:
-    """Raise NumericalError if moments are not finite, naming the features as the cause if they are it.
-
-    Looking at the few moments first spares a pass over all samples.
-    """
-    if torch.compiler.is_compiling() or torch.isfinite(statistics.covariance).all():
-        return
-    require_finite("features", features)
-    require_finite("the covariance of finite features", statistics.covariance)
+        raise ValueError(f"{name} must not be negative, the smallest is {weights.min().item():g}")
+    return weights if len(weights) == batch else weights.expand(batch, samples)
 
 
 class _Measure(torch.autograd.Function):

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from .guards import NumericalError, no_autocast
-from .maps import Method, transfer_matrix
+from .maps import Method, require_options, transfer_matrix
 from .moments import Moments, SampleGradient, apply_map, correlate
 from .places import Place
 from .semidefinite import rank_cut
 from .statistics import (
     Statistics,
     at_least_single,
-    compute_statistics,
     expand_weights,
+    measure_features,
     require_features,
     statistics_place,
 )
@@ -56,34 +56,31 @@ def whitening_coloring(
             that are all zero.
         ValueError: Shapes do not fit, or an option is out of its range.
     """
+    require_options(eps, alpha, method)
     require_features("content", content)
+    measured = style.mean if isinstance(style, Statistics) else style
+    if not isinstance(style, Statistics):
+        require_features("style", style)
+        if style_weights is not None:
+            style_weights = expand_weights("style weights", style_weights, style)
+            _require_some_weight(style_weights)
+    elif style_weights is not None:
+        raise ValueError("style_weights need style features, these statistics are measured already")
+    batch = _fitting_batch(content.shape, measured.shape)
+    if len(content) != batch:
+        content = content.expand(batch, -1, -1)
+    if alpha == 0:
+        return content.clone()
     features = at_least_single(content)
+    if content_weights is not None:
+        content_weights = expand_weights("content weights", content_weights, features)
     place = statistics_place(features, statistics_dtype)
     rtol = rank_cut(place.dtype, content.dtype, content.shape[1], eps)
     settings = _Settings(eps, alpha, place.dtype, method, rtol)
     if isinstance(style, Statistics):
-        if style_weights is not None:
-            raise ValueError("style_weights need style features, these statistics are measured already")
-        moments = Statistics(*(place.bring(moment) for moment in style))
-        _require_fit(content.shape, moments.mean.shape)
-        batch = len(moments.mean)
+        inputs = _Inputs(features, content_weights, None, None, *(place.bring(moment) for moment in style))
     else:
-        require_features("style", style)
-        _require_fit(content.shape, style.shape)
-        style, moments, batch = at_least_single(style), None, len(style)
-        if style_weights is not None:
-            style_weights = expand_weights(style, style_weights)
-            _require_some_weight(style_weights)
-    features = features.expand(max(batch, len(content)), -1, -1)
-    if content_weights is not None:
-        content_weights = expand_weights(features, content_weights)
-    inputs = _Inputs(
-        features,
-        content_weights,
-        None if isinstance(style, Statistics) else style,
-        style_weights,
-        *(moments or (None, None, None)),
-    )
+        inputs = _Inputs(features, content_weights, at_least_single(style), style_weights, None, None, None)
     with no_autocast(content):
         if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):
             result: Tensor = _WhiteningColoring.apply(settings, *inputs)
@@ -92,16 +89,17 @@ def whitening_coloring(
     return result.to(content.dtype)
 
 
-def _require_fit(content: torch.Size, style: torch.Size) -> None:
+def _fitting_batch(content: torch.Size, style: torch.Size) -> int:
     if content[1] != style[1] or (content[0] != style[0] and 1 not in {content[0], style[0]}):
         raise ValueError(
             f"style {list(style)} does not fit content {list(content)}: "
             "channels must agree, batches agree or be 1"
         )
+    return max(content[0], style[0])
 
 
 def _require_some_weight(weights: Tensor) -> None:
-    if not torch.compiler.is_compiling() and not (weights.sum(-1) > 0).all():
+    if not torch.compiler.is_compiling() and (weights.sum(-1) == 0).any():
         raise NumericalError("the style weights of a batch entry are all zero: there is nothing to measure")
 
 
@@ -132,9 +130,9 @@ class _Inputs(NamedTuple):
 
     def statistics(self, dtype: torch.dtype) -> tuple[Statistics, Statistics]:
         """Return the statistics of content and style."""
-        content = compute_statistics(self.content, self.content_weights, dtype=dtype)
+        content = measure_features("content", self.content, self.content_weights, dtype)
         if self.style is not None:
-            return content, compute_statistics(self.style, self.style_weights, dtype=dtype)
+            return content, measure_features("style", self.style, self.style_weights, dtype)
         assert self.mean is not None
         assert self.covariance is not None
         assert self.count is not None

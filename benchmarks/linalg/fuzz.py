@@ -1,0 +1,78 @@
+"""Random features of every awkward kind: does anything come out that is not finite?"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from styletransfer.linalg import whitening_coloring
+
+from .peers import PEERS, whiten_and_color
+from .tables import Table
+
+Transfer = Callable[[Tensor, Tensor], Tensor]
+
+
+def make_features(channels: int, samples: int, rng: random.Random) -> Tensor:
+    """Return [1, C, N] float32 with any mixture of ties, dead, duplicated and constant channels, scales, offsets."""
+    generator = torch.Generator().manual_seed(rng.getrandbits(63))
+    features = torch.randn(channels, samples, generator=generator, dtype=torch.float64)
+    kind = rng.choice(["noise", "ties", "rank 1", "low rank", "constant", "relu"])
+    if kind == "ties":
+        features = torch.sign(features)
+    elif kind == "rank 1":
+        features = torch.outer(features[:, 0], features[0])
+    elif kind == "low rank":
+        rank = max(1, min(channels, samples) // 4)
+        features = features[:, :rank] @ features[:rank]
+    elif kind == "constant":
+        features = features[:, :1].expand(-1, samples).clone()
+    elif kind == "relu":
+        features = torch.relu(features - 1)
+    if rng.random() < 0.3:
+        features[:: rng.randint(1, channels)] = 0  # dead
+    if rng.random() < 0.3:
+        features[rng.randrange(channels)] = features[rng.randrange(channels)]  # duplicated
+    if rng.random() < 0.3:
+        features = features + 10 ** rng.uniform(0, 8) * torch.randn(channels, 1, generator=generator)
+    return (features * 10 ** rng.uniform(-15, 15))[None].float()
+
+
+def count_failures(transfer: Transfer, trials: int, seed: int = 0) -> tuple[int, int]:
+    """Return how many trials raised an error and how many gave a result or gradient that is not finite."""
+    rng = random.Random(seed)
+    raised = not_finite = 0
+    for _ in range(trials):
+        channels = rng.choice([1, 2, 3, 8, 16])
+        content = make_features(channels, rng.choice([1, 2, 3, 20, 100]), rng).requires_grad_()
+        style = make_features(channels, rng.choice([1, 2, 3, 20, 100]), rng).requires_grad_()
+        try:
+            result = transfer(content, style)
+            # A loss relative to the size of the result: its gradient is of the order of the features.
+            (result / result.detach().abs().max().clamp(min=1e-30)).square().sum().backward()
+        except (ArithmeticError, RuntimeError):
+            raised += 1
+            continue
+        values = (result, content.grad, style.grad)
+        not_finite += not all(value is not None and bool(value.isfinite().all()) for value in values)
+    return raised, not_finite
+
+
+def fuzz(trials: int = 10_000, peer_trials: int = 1_000) -> Table:
+    """Count failures of the package, with and without eps, and of its peers."""
+    table = Table("Failures in random trials", ["method", "trials", "raised", "not finite"])
+    for eps in (1e-5, 0.0):
+        raised, bad = count_failures(lambda c, s, eps=eps: whitening_coloring(c, s, eps=eps), trials)
+        table.add(f"exact, float64 statistics, eps {eps:g}", trials, raised, bad)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, peer in PEERS.items():
+            raised, bad = count_failures(
+                lambda c, s, peer=peer: whiten_and_color(c, s, peer, 1e-5), peer_trials
+            )
+            table.add(f"{name}, eps 1e-05", peer_trials, raised, bad)
+    return table

@@ -1,0 +1,189 @@
+"""The maps between statistics: each reaches its target, each in its own way."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck, gradgradcheck
+
+from styletransfer.linalg import NumericalError, Statistics, compute_statistics, transfer_map
+from styletransfer.linalg.maps import Method
+
+from .matrices import CLUSTERS, DISTINCT, IDENTITY, SPECTRA, random_features, with_eigenvalues
+
+every_method = pytest.mark.parametrize("method", get_args(Method))
+FULL = [method for method in get_args(Method) if method != "adain"]
+
+
+def make_statistics(*seeds: int, channels: int = 4) -> Statistics:
+    """Statistics of random features, one batch entry per seed."""
+    return compute_statistics(torch.cat([random_features(1, channels, 50, seed=seed) for seed in seeds]))
+
+
+@every_method
+@pytest.mark.parametrize(("content", "style"), [((0, 1), (2, 3)), ((0, 1), (2,)), ((0,), (2, 3))], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_shapes_broadcast_and_types_stay(
+    method: Method, content: tuple[int, ...], style: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> None:
+    a, b = (Statistics(*(x.to(device, dtype) for x in make_statistics(*seeds))) for seeds in (content, style))
+    matrix, offset = transfer_map(a, b, method=method)
+    assert matrix.shape == (2, 4, 4)
+    assert offset.shape == (2, 4)
+    assert matrix.dtype == offset.dtype == dtype
+    for i in range(2):
+        one = Statistics(*(x[i : i + 1] if len(content) > 1 else x for x in a))
+        other = Statistics(*(x[i : i + 1] if len(style) > 1 else x for x in b))
+        single, _ = transfer_map(one, other, method=method)
+        torch.testing.assert_close(single[0], matrix[i])
+
+
+@pytest.mark.parametrize("method", FULL)
+def test_reaches_mean_and_covariance(method: Method, device: torch.device) -> None:
+    content, style = (Statistics(*(x.to(device) for x in make_statistics(seed))) for seed in (0, 1))
+    matrix, offset = transfer_map(content, style, eps=0.0, method=method)
+    torch.testing.assert_close(matrix @ content.covariance @ matrix.mT, style.covariance)
+    torch.testing.assert_close((matrix @ content.mean.unsqueeze(-1)).squeeze(-1) + offset, style.mean)
+
+
+def test_adain_reaches_the_variances() -> None:
+    content, style = make_statistics(0), make_statistics(1)
+    matrix, _ = transfer_map(content, style, eps=0.0, method="adain")
+    reached = matrix @ content.covariance @ matrix.mT
+    torch.testing.assert_close(reached.diagonal(dim1=1, dim2=2), style.covariance.diagonal(dim1=1, dim2=2))
+    assert torch.equal(matrix[0], torch.diag(matrix[0].diagonal()))
+
+
+def test_methods_differ_as_they_should() -> None:
+    content, style = make_statistics(0), make_statistics(1)
+    matrices = {m: transfer_map(content, style, eps=0.0, method=m)[0][0] for m in FULL}
+    torch.testing.assert_close(matrices["newton_schulz"], matrices["eigh"])
+    assert not matrices["cholesky"].triu(1).any()
+    torch.testing.assert_close(matrices["monge"], matrices["monge"].mT)
+    # Of all maps the Monge map moves samples least: it has the largest trace of cross-covariance.
+    traces = {m: float((matrix @ content.covariance[0]).trace()) for m, matrix in matrices.items()}
+    assert max(traces, key=traces.__getitem__) == "monge"
+    assert len({round(trace, 6) for trace in traces.values()}) == 3
+
+
+@every_method
+def test_alpha_0_is_the_identity(method: Method) -> None:
+    matrix, offset = transfer_map(make_statistics(0), make_statistics(1), alpha=0.0, method=method)
+    assert torch.equal(matrix[0], torch.eye(4, dtype=torch.float64))
+    assert not offset.any()
+
+
+@every_method
+def test_content_as_its_own_style_is_left_alone(method: Method) -> None:
+    statistics = make_statistics(0)
+    matrix, offset = transfer_map(statistics, statistics, method=method)
+    torch.testing.assert_close(matrix[0], torch.eye(4, dtype=torch.float64), rtol=0, atol=1e-11)
+    torch.testing.assert_close(offset, torch.zeros_like(offset), rtol=0, atol=1e-11)
+
+
+def test_alpha_moves_the_root_of_the_target() -> None:
+    content, style = make_statistics(0), make_statistics(1)
+    matrix, _ = transfer_map(content, style, eps=0.0, alpha=0.3)
+    target = matrix @ content.covariance @ matrix.mT
+    roots = [torch.linalg.eigh(s.covariance) for s in (content, style)]
+    first, second = ((u * l.sqrt().unsqueeze(-2)) @ u.mT for l, u in roots)
+    blend = 0.7 * first + 0.3 * second
+    torch.testing.assert_close(target, blend @ blend)
+
+
+@every_method
+@pytest.mark.parametrize(
+    "spectra", [(DISTINCT, CLUSTERS), (CLUSTERS, CLUSTERS), (IDENTITY, IDENTITY)], ids=str
+)
+def test_first_and_second_derivatives(method: Method, spectra: tuple[tuple[float, ...], ...]) -> None:
+    def mapped(a: Tensor, b: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        count = torch.ones(1, dtype=torch.float64)
+        zero = torch.zeros_like(mean)
+        # Cholesky reads one triangle: differentiate along symmetric matrices.
+        a, b = (a + a.mT) / 2, (b + b.mT) / 2
+        return transfer_map(
+            Statistics(mean, a, count), Statistics(zero, b, count), eps=1e-3, alpha=0.8, method=method
+        )
+
+    mean = torch.ones(1, 4, dtype=torch.float64).requires_grad_()
+    a, b = (with_eigenvalues(s, seed=i)[None].requires_grad_() for i, s in enumerate(spectra))
+    assert gradcheck(mapped, (a, b, mean))
+    assert gradgradcheck(mapped, (a, b, mean), fast_mode=True)
+
+
+@every_method
+@pytest.mark.parametrize("eps", [0.0, 1e-5])
+def test_content_without_variance_takes_the_mean_only(method: Method, eps: float) -> None:
+    style = make_statistics(1)
+    flat = Statistics(torch.ones(1, 4).double(), torch.zeros(1, 4, 4).double().requires_grad_(), style.count)
+    if method == "newton_schulz" and eps == 0.0:
+        eps = 1e-5  # needs a positive definite style
+    matrix, offset = transfer_map(flat, style, eps=eps, method=method)
+    assert not matrix.any()
+    torch.testing.assert_close(offset, style.mean)
+    (gradient,) = torch.autograd.grad(matrix.sum(), flat.covariance)
+    assert torch.isfinite(gradient).all()
+
+
+@every_method
+def test_a_style_without_variance_leaves_one_point(method: Method) -> None:
+    content = make_statistics(0)
+    flat = Statistics(torch.ones(1, 4).double(), torch.zeros(1, 4, 4).double(), content.count)
+    matrix, offset = transfer_map(content, flat, method=method)
+    assert not matrix.any()
+    torch.testing.assert_close(offset, flat.mean)
+
+
+def test_dead_channels_are_left_out_without_eps() -> None:
+    features, style = random_features(1, 4, 50), make_statistics(1)
+    features[:, 1] = 2.0
+    features[:, 3] = features[:, 0]
+    content = compute_statistics(features)
+    for method in ("eigh", "monge"):
+        matrix, _ = transfer_map(content, style, eps=0.0, method=method)  # type: ignore[arg-type]
+        assert torch.linalg.matrix_rank(matrix[0]) == 2
+        assert matrix.abs().max() < 100
+        torch.testing.assert_close(matrix[0, :, 1], torch.zeros(4).double(), rtol=0, atol=1e-9)
+
+
+def test_cholesky_says_what_it_needs() -> None:
+    singular = compute_statistics(random_features(1, 4, 2))
+    with pytest.raises(NumericalError, match=r"content covariance is not positive definite.*eps > 0"):
+        transfer_map(singular, make_statistics(1), eps=0.0, method="cholesky")
+
+
+@every_method
+@pytest.mark.parametrize("which", ["content", "style"])
+def test_refuses_what_is_not_finite(method: Method, which: str) -> None:
+    statistics = {"content": make_statistics(0), "style": make_statistics(1)}
+    statistics[which].covariance[0, 2, 2] = torch.nan
+    with pytest.raises(NumericalError, match="NaN"):
+        transfer_map(**statistics, method=method)
+
+
+def test_refuses_options_out_of_range() -> None:
+    content, style = make_statistics(0), make_statistics(1)
+    with pytest.raises(ValueError, match="eigh, newton_schulz, cholesky, adain, monge"):
+        transfer_map(content, style, method="zca")  # type: ignore[arg-type]
+    for alpha in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="alpha"):
+            transfer_map(content, style, alpha=alpha)
+    with pytest.raises(ValueError, match="eps"):
+        transfer_map(content, style, eps=-1.0)
+
+
+@pytest.mark.parametrize("eigenvalues", SPECTRA.values(), ids=SPECTRA.keys())
+def test_newton_schulz_gradient_is_that_of_the_root(eigenvalues: tuple[float, ...]) -> None:
+    gradients = []
+    for method in ("eigh", "newton_schulz"):
+        a = with_eigenvalues(eigenvalues)[None].requires_grad_()
+        one = torch.ones(1, dtype=torch.float64)
+        mean = torch.zeros(1, 4, dtype=torch.float64)
+        target = Statistics(mean, with_eigenvalues(DISTINCT, seed=5)[None], one)
+        matrix, _ = transfer_map(Statistics(mean, a, one), target, method=method)  # type: ignore[arg-type]
+        matrix.square().sum().backward()
+        gradients.append(a.grad)
+    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-9)
