@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from PIL import Image
+from PIL import Image, ImageFile
 from torch import Tensor
 
 from .channels import LITTLE_ENDIAN, byte_planes, copy_channels, oriented_size
@@ -38,7 +38,7 @@ class DeepSamples(NamedTuple):
     profile: bytes | None
 
 
-def is_deep_color(image: Image.Image) -> bool:
+def is_deep_color(image: ImageFile.ImageFile) -> bool:
     """Tell whether an opened, not yet loaded file has color or alpha of 16 bits that Pillow would narrow."""
     return DEEP_COLOR.fullmatch(_raw_mode(image)) is not None
 
@@ -48,7 +48,7 @@ def is_deep_grey(image: Image.Image) -> bool:
     return image.mode in {"I", "F"} or image.mode.startswith("I;16")
 
 
-def decode_deep_color(reopen: Callable[[], Image.Image], max_pixels: int) -> DeepSamples:
+def decode_deep_color(reopen: Callable[[], ImageFile.ImageFile], max_pixels: int) -> DeepSamples:
     """Decode a file of which `is_deep_color` is true.
 
     Args:
@@ -70,16 +70,16 @@ def decode_deep_color(reopen: Callable[[], Image.Image], max_pixels: int) -> Dee
     samples = torch.empty(0)
     for index, raw_mode in enumerate(passes):
         image = reopen()
-        image.tile = [  # type: ignore[attr-defined]
-            tile._replace(args=raw_mode if isinstance(tile.args, str) else (raw_mode, *tile.args[1:]))
-            for tile in image.tile  # type: ignore[attr-defined]
+        image.tile = [
+            tile._replace(args=(raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode)
+            for tile in image.tile
         ]
         load_image(image, max_pixels)
         orientation = read_orientation(image)
         if index == 0:
             samples = torch.empty(count, *oriented_size(image, orientation), dtype=torch.uint16)
         high, low = byte_planes(samples)
-        alternating = (high[:1], low[:1], high[1:], low[1:])
+        alternating = (high[:1], low[:1], high[1:], low[1:])  # grey and alpha, in the order of the file
         targets = alternating if layout == "LA" else (high, low)[index].chunk(count)
         copy_channels(image, targets, orientation=orientation)
     colors, alpha = (samples[:-1], samples[-1:]) if count in {2, 4} else (samples, None)
@@ -136,10 +136,8 @@ def _alpha_of_transparent_color(image: Image.Image, colors: Tensor) -> Tensor | 
     return (opaque.to(torch.int32) * WHITE).to(torch.uint16)
 
 
-def _raw_mode(image: Image.Image) -> str:
-    """Return how the samples of an opened file are packed, in Pillow's terms; empty once it is loaded."""
-    for tile in getattr(image, "tile", ()):
-        args = tile.args
-        raw_mode = args[0] if isinstance(args, tuple) and args else args
-        return raw_mode if isinstance(raw_mode, str) else ""
-    return ""
+def _raw_mode(image: ImageFile.ImageFile) -> str:
+    """Return how the samples of an opened file are packed, in Pillow's terms; empty where it does not say."""
+    args = image.tile[0].args if image.tile else None
+    raw_mode = args[0] if isinstance(args, tuple) and args else args
+    return raw_mode if isinstance(raw_mode, str) else ""

@@ -121,21 +121,16 @@ def _parse_curve(tag: bytes) -> Tensor:
 def _tabulate_parametric(x: Tensor, tag: bytes) -> Tensor:
     (kind,) = struct.unpack_from(">H", tag, 8)
     g, *rest = _parse_fixed(tag, 12, (1, 3, 4, 5, 7)[kind] if kind < 5 else 0)
-    # All kinds as the last one: (a x + b)^g + e from d on, c x + f below.
+    # All kinds as the last one, (a x + b)^g + e from d on and c x + f below, its bracket never negative.
     a, b, c, d, e, f = 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
     if kind == 1:
         a, b = rest
     elif kind == 2:
         a, b, e = rest
-        f = e
     elif kind == 3:
         a, b, c, d = rest
     elif kind == 4:
         a, b, c, d, e, f = rest
-    if kind in {1, 2}:
-        if a == 0:
-            raise ValueError("a curve without slope")
-        d = -b / a
     return torch.where(x >= d, (a * x + b).clamp(min=0).pow(g) + e, c * x + f)
 
 

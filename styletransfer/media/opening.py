@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import BinaryIO
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 
 from ..errors import ImageError
 from .formats import FORMATS, identify_format, is_heif
@@ -33,7 +33,7 @@ def pillow_settings(max_pixels: int | None = None) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def open_image(file: BinaryIO, name: str, max_pixels: int) -> Image.Image:
+def open_image(file: BinaryIO, name: str, max_pixels: int) -> ImageFile.ImageFile:
     """Read the header of an image file; the pixels are still to be loaded.
 
     Args:
@@ -72,7 +72,7 @@ def check_size(name: str, width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def load_image(image: Image.Image, max_pixels: int) -> None:
+def load_image(image: ImageFile.ImageFile, max_pixels: int) -> None:
     """Decode the pixels of an opened image."""
     if image.format == "TIFF":  # checks the limit and reads EXIF only now
         with pillow_settings(max_pixels):

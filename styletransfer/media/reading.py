@@ -10,11 +10,11 @@ from typing import BinaryIO
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import ImageError, MemoryLimitError, StyleTransferError
+from ..errors import StyleTransferError
 from .channels import copy_channels, oriented_size
 from .color_profiles import plan_conversion
 from .deep_samples import DeepSamples, decode_deep_color, decode_deep_grey, is_deep_color, is_deep_grey
-from .formats import readable_name
+from .failures import explain_reading, source_name
 from .matrix_profiles import convert_to_srgb
 from .opening import load_image, open_image, read_orientation
 from .picture import Picture
@@ -44,11 +44,11 @@ def read_picture(source: str | Path | BinaryIO, *, max_pixels: int = 250_000_000
             if not isinstance(file, io.BytesIO) and (file is source or not file.seekable()):
                 file = io.BytesIO(file.read())
             return _decode(file, name, max_pixels)
-    except ImageError:
+    except StyleTransferError:
         raise
     # Damaged bytes make decoders raise almost anything: OSError, SyntaxError, struct.error, KeyError, ...
     except Exception as error:
-        raise _explain(error, name, max_pixels) from error
+        raise explain_reading(error, name, max_pixels) from error
 
 
 def picture_from_pil(image: Image.Image) -> Picture:
@@ -61,32 +61,10 @@ def picture_from_pil(image: Image.Image) -> Picture:
     """
     try:
         image.load()
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ImageError(f"the image cannot be decoded ({error})", hint="open another file") from error
-    return _picture_from_loaded(image)
-
-
-def source_name(source: object) -> str:
-    """Return how a path or a stream is called in messages."""
-    if isinstance(source, str | Path):
-        return readable_name(source)
-    name = getattr(source, "name", None)
-    return readable_name(name) if isinstance(name, str) else "<stream>"
-
-
-def _explain(error: Exception, name: str, max_pixels: int) -> StyleTransferError:
-    """Turn what a decoder or the file system raised into the line that the user reads."""
-    if isinstance(error, MemoryError):
-        return MemoryLimitError(f"{name}: too little memory for this picture", hint="reduce it first")
-    if isinstance(error, Image.DecompressionBombError):
-        return ImageError(f"{name}: more pixels than the limit of {max_pixels}", hint="reduce it first")
-    if isinstance(error, OSError) and error.strerror:  # from the system, not from a decoder
-        return ImageError(f"{name}: {error.strerror.lower()}", hint="check the path")
-    if isinstance(error, UnidentifiedImageError):
-        reason = "its header makes no sense"
-    else:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return ImageError(f"{name}: the picture is damaged ({reason})", hint="export or download it again")
+        return _picture_from_loaded(image)
+    except Exception as error:
+        name = source_name(getattr(image, "filename", None) or image)
+        raise explain_reading(error, name, image.width * image.height) from error
 
 
 def _decode(file: BinaryIO, name: str, max_pixels: int) -> Picture:

@@ -11,13 +11,12 @@ from typing import Any, BinaryIO
 import torch
 from PIL import ExifTags, Image, PngImagePlugin
 
-from ..errors import ImageError, MemoryLimitError
 from .atomic import replace_file
 from .channels import image_from_channels
 from .color_profiles import srgb_profile
+from .failures import explain_writing, source_name
 from .formats import ImageFormat, check_writable_format, resolve_format
 from .picture import Picture
-from .reading import source_name
 from .sixteen_bit_png import PNG_STRATEGY, write_sixteen_bit_png
 
 OPAQUE_FORMATS = {"JPEG", "BMP"}
@@ -67,11 +66,8 @@ def write_picture(
             buffer = io.BytesIO()
             _encode(picture, buffer, form, quality, metadata or {})
             target.write(buffer.getbuffer())
-    except MemoryError as error:
-        raise MemoryLimitError(f"{name}: no memory to encode the picture", hint="write PNG") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise ImageError(f"{name}: cannot be written: {reason.lower()}", hint="check the folder") from error
+    except Exception as error:
+        raise explain_writing(error, name) from error
 
 
 def picture_to_pil(picture: Picture) -> Image.Image:

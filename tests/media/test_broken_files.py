@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import sys
 import threading
 import warnings
 import zlib
@@ -30,8 +31,8 @@ from image_files import (
 )
 from PIL import Image
 
-from styletransfer.errors import ImageError
-from styletransfer.media import read_picture, readable_extensions
+from styletransfer.errors import ImageError, MemoryLimitError
+from styletransfer.media import picture_from_pil, read_picture, readable_extensions
 
 PHOTOGRAPH = image_of(random_samples(3, 40, 50), "RGB")
 PRIMARIES = ((0.6, 0.3, 0.0), (0.2, 0.6, 0.1), (0.15, 0.1, 0.7))
@@ -196,6 +197,29 @@ def test_a_picture_between_the_limits_of_pillow_and_ours_raises_no_warning() -> 
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert read_picture(io.BytesIO(file)).width == 10_000
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+@pytest.mark.parametrize("spare", [50, 200], ids=["Pillow fails", "torch fails"])
+def test_too_little_memory(spare: int) -> None:
+    import resource
+
+    file = encoded(Image.new("1", (10_000, 10_000)), "PNG")  # 100 MB in Pillow, 300 MB as a picture
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + spare * 2**20, hard))
+    try:
+        with pytest.raises(MemoryLimitError, match="too little memory"):
+            read_picture(io.BytesIO(file))
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def test_a_pillow_image_of_a_truncated_file(tmp_path: Path) -> None:
+    path = tmp_path / "half.png"
+    path.write_bytes(FILES["PNG"][:3000])
+    with Image.open(path) as image, pytest.raises(ImageError, match=r"half\.png: the picture is damaged"):
+        picture_from_pil(image)
 
 
 def test_threads_do_not_disturb_each_other() -> None:

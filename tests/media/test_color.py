@@ -189,6 +189,14 @@ def test_srgb_is_embedded(format: str, depth: int) -> None:
     assert Image.open(buffer).info["icc_profile"] == srgb_profile()
 
 
+def test_a_table_goes_before_a_matrix() -> None:
+    """A profile may hold both; LittleCMS then follows the table."""
+    primaries = zip((b"rXYZ", b"gXYZ", b"bXYZ"), map(xyz_tag, SRGB), strict=True)
+    tags = {**dict(primaries), **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), SRGB_CURVE)}
+    assert parse_matrix_profile(icc_profile(b"RGB ", tags)) is not None
+    assert parse_matrix_profile(icc_profile(b"RGB ", {**tags, b"A2B0": b"mft2"})) is None
+
+
 def test_curves() -> None:
     """Each kind of curve gives the function that it stands for."""
     def parse(curve: bytes) -> Tensor:
