@@ -164,8 +164,8 @@ class TrainOptions:
     learning_rate: float = 1e-3
     warmup: int = 200
     content_weight: float = 1.0
-    style_weight: float = 25.0
-    identity_weight: float = 20.0
+    style_weight: float = 40.0
+    identity_weight: float = 60.0
     range_weight: float = 30.0
     octaves: int = 3
     clip: float = 5.0

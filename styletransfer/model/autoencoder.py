@@ -104,7 +104,8 @@ class Decoder(nn.Module):
         for level in reversed(range(len(self.scales))):
             if level < len(self.skips):
                 height, width = features[level].shape[-2:]
-                maps = F.interpolate(maps, scale_factor=2, mode="nearest")[..., :height, :width]
+                # Repeated pixels would stand as blocks in flat sky: whitening makes the coarse scales strong.
+                maps = F.interpolate(maps, scale_factor=2, mode="bilinear")[..., :height, :width]
                 maps = maps + self.skips[level] * features[level]
             maps = self.scales[level](transfer_features(maps, targets[level], transform))
         return maps

@@ -11,7 +11,7 @@ METHODS = {"wct": "eigh", "monge": "monge", "adain": "adain"}
 
 # Relative to the mean eigenvalue. Directions in which the content hardly varies hold rounding and
 # compression noise: whitening would raise them to the style's strength, seen as speckle in flat areas.
-EPS = 1e-4
+EPS = 1e-3
 
 
 def transfer_features(features: Tensor, target: Statistics, transform: str = "wct") -> Tensor:
