@@ -1,0 +1,1 @@
+"""Differentiable whitening measured against its peers: `python -m benchmarks.linalg --help`."""

@@ -22,7 +22,7 @@ def with_eigenvalues(eigenvalues: Sequence[float], *, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(len(values), len(values), generator=generator, dtype=torch.float64)
     basis = torch.linalg.qr(noise).Q
-    matrix = (basis * values) @ basis.mT
+    matrix: Tensor = (basis * values) @ basis.mT
     return (matrix + matrix.mT) / 2
 
 
@@ -33,6 +33,12 @@ def random_features(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float
     mixing = torch.randn(shape[0], shape[1], shape[1], generator=generator, dtype=torch.float64)
     mean = torch.randn(shape[0], shape[1], 1, generator=generator, dtype=torch.float64)
     return (mixing @ noise + mean).to(dtype)
+
+
+def gradient(result: Tensor, point: Tensor, upstream: Tensor | None = None) -> Tensor:
+    """Return the gradient of <upstream, result> at a point, of the sum without upstream."""
+    (found,) = torch.autograd.grad(result, point, torch.ones_like(result) if upstream is None else upstream)
+    return found
 
 
 def relative_error(found: Tensor, truth: Tensor) -> float:
@@ -50,7 +56,7 @@ def exact_root(matrix: mpmath.matrix, power: float, rtol: float = 1e-9) -> mpmat
     """Return a power of a positive semi-definite matrix, 0 on eigenvalues up to rtol times the largest."""
     eigenvalues, vectors = mpmath.eigsy(matrix)
     cut = rtol * max(eigenvalues)
-    values = [mpmath.mpf(l) ** mpmath.mpf(power) if l > cut else mpmath.mpf(0) for l in eigenvalues]
+    values = [mpmath.mpf(x) ** mpmath.mpf(power) if x > cut else mpmath.mpf(0) for x in eigenvalues]
     result: mpmath.matrix = vectors * mpmath.diag(values) * vectors.T
     return result
 

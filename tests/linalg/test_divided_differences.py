@@ -48,7 +48,7 @@ def test_against_the_definition(
 ) -> None:
     combinations = list(itertools.combinations_with_replacement(POINTS, order + 1))
     arguments = torch.tensor(combinations, dtype=torch.float64).unbind(1)
-    found = (function.value, function.first, function.second)[order](*arguments)  # type: ignore[operator]
+    found = (function.value, function.first, function.second)[order](*arguments)
     with mpmath.workdps(150):
         values = [float(exact_difference(exact, list(c))) for c in combinations]
     truth = torch.tensor(values, dtype=torch.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from styletransfer.linalg import NumericalError, inverse_sqrt
 from styletransfer.linalg.decomposition import decompose
@@ -95,7 +96,7 @@ def test_decomposition_on_a_device_without_one(
 
 def test_no_convergence_is_our_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(matrix: torch.Tensor) -> None:
-        raise torch.linalg.LinAlgError("linalg.eigh: did not converge")
+        raise LinAlgError("linalg.eigh: did not converge")
 
     monkeypatch.setattr(torch.linalg, "eigh", fail)
     with pytest.raises(NumericalError, match="did not converge"):
