@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from .errors import ImageError, OptionError
-from .media import Picture, picture_from_pil, picture_to_pil, read_picture, resize_picture
+from .media import PILImage, Picture, picture_from_pil, picture_to_pil, read_picture, resize_picture
 from .model import StyleStatistics, fingerprint_model, load_model
 from .options import DEFAULT_MODEL, RuntimeOptions, StylizeOptions
 from .pipeline import StylizationPipeline
 
-if TYPE_CHECKING:
-    from .media import PILImage
+Source: TypeAlias = str | Path | Tensor | PILImage | Picture
+Style: TypeAlias = Source | StyleStatistics
 
-    Source: TypeAlias = str | Path | Tensor | PILImage | Picture
-    Style: TypeAlias = Source | StyleStatistics
+
+# What is one style and not a sequence of them.
+ONE_STYLE = (str, Path, Tensor, PILImage, Picture, StyleStatistics)
 
 
 class Stylizer:
@@ -102,9 +103,11 @@ class Stylizer:
         """
         names = {field.name for field in fields(StylizeOptions)}
         if unknown := sorted(set(options) - names):
-            raise OptionError(f"unknown option {unknown[0]!r}", hint=f"choose among {', '.join(sorted(names))}")
+            raise OptionError(
+                f"unknown option {unknown[0]!r}", hint=f"choose among {', '.join(sorted(names))}"
+            )
         chosen = StylizeOptions(**options)
-        styles = style if isinstance(style, list | tuple) else [style]
+        styles = [style] if isinstance(style, ONE_STYLE) else style
         measured = [self.measure_style(one, style_size=chosen.style_size) for one in styles]
         if isinstance(content, Tensor) and chosen.size is None:  # full float precision, no 8-bit detour
             blended = self._blend(measured, chosen)
@@ -117,7 +120,11 @@ class Stylizer:
         return picture_to_pil(result)
 
     def stylize_picture(
-        self, content: Picture, styles: Sequence[StyleStatistics], options: StylizeOptions, bit_depth: int | None = None
+        self,
+        content: Picture,
+        styles: Sequence[StyleStatistics],
+        options: StylizeOptions,
+        bit_depth: int | None = None,
     ) -> Picture:
         """Repaint a picture in the blend of one or more measured styles; alpha channels are kept.
 
@@ -137,7 +144,9 @@ class Stylizer:
         return StyleStatistics.blend(styles, options.style_weights or [1.0] * len(styles))
 
 
-def stylize(content: Source, style: Style | Sequence[Style], *, model: str | Path = DEFAULT_MODEL, **options: Any) -> Any:
+def stylize(
+    content: Source, style: Style | Sequence[Style], *, model: str | Path = DEFAULT_MODEL, **options: Any
+) -> Any:
     """Repaint one picture; `Stylizer` does the same and keeps the model for the next."""
     return Stylizer(model).stylize(content, style, **options)
 
@@ -146,7 +155,9 @@ def as_batch(pixels: Tensor) -> Tensor:
     """View a tensor [3, H, W] or [1, 3, H, W] as [1, 3, H, W], or say what is wrong with it."""
     batch = pixels if pixels.dim() == 4 else pixels.unsqueeze(0)
     if batch.dim() != 4 or batch.shape[:2] != (1, 3) or not batch.is_floating_point():
-        raise ImageError(f"a tensor of shape {list(pixels.shape)}", hint="give floats [3, H, W] or [1, 3, H, W] in 0..1")
+        raise ImageError(
+            f"a tensor of shape {list(pixels.shape)}", hint="give floats [3, H, W] or [1, 3, H, W] in 0..1"
+        )
     return batch
 
 

@@ -35,7 +35,9 @@ def check_range(
     """Raise OptionError unless low <= value <= high (low < value if `open_low`); NaN never passes."""
     inside = (low < value if open_low else low <= value) and value <= high
     if not inside:
-        bound = f"{'above' if open_low else 'at least'} {low}" + ("" if high == math.inf else f" and at most {high}")
+        bound = f"{'above' if open_low else 'at least'} {low}" + (
+            "" if high == math.inf else f" and at most {high}"
+        )
         raise OptionError(f"{name} is {value}", hint=f"it must be {bound}")
 
 

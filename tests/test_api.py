@@ -55,12 +55,19 @@ def test_kinds_come_out_as_they_went_in(stylizer: Stylizer, content: Path, style
     assert isinstance(stylizer.stylize(picture_from_pil(from_path), style), Picture)
 
 
-def test_statistics_stand_for_the_style(stylizer: Stylizer, content: Path, style: Path, tmp_path: Path) -> None:
+def test_statistics_stand_for_the_style(
+    stylizer: Stylizer, content: Path, style: Path, tmp_path: Path
+) -> None:
     statistics = stylizer.measure_style(style)
     statistics.save(tmp_path / "style.safetensors")
     pictures = [
         stylizer.stylize(content, given).tobytes()
-        for given in (style, statistics, StyleStatistics.load(tmp_path / "style.safetensors"), tmp_path / "style.safetensors")
+        for given in (
+            style,
+            statistics,
+            StyleStatistics.load(tmp_path / "style.safetensors"),
+            tmp_path / "style.safetensors",
+        )
     ]
     assert len(set(pictures)) == 1
 
@@ -78,7 +85,7 @@ def test_mistakes_are_named(stylizer: Stylizer, content: Path, style: Path) -> N
         stylizer.stylize(content, style, alhpa=1)
     with pytest.raises(OptionError, match="alpha is nan"):
         stylizer.stylize(content, style, alpha=float("nan"))
-    with pytest.raises(ImageError, match="missing.jpg"):
+    with pytest.raises(ImageError, match=r"missing\.jpg"):
         stylizer.stylize("missing.jpg", style)
     with pytest.raises(ImageError, match=r"\[2, 5\]"):
         stylizer.stylize(torch.rand(2, 5), style)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
-from ..errors import WeightsError
+from ..errors import OutputExistsError, WeightsError
 from ..options import DEFAULT_MODEL
 from .command import Command
 from .configuration import find_weights_folder
@@ -37,16 +38,36 @@ def list_models(report: Report, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def info(report: Report, name: str, as_json: bool) -> None:
-    """Tell what a model is, what it was trained on and under which licence it comes."""
-    from ..model import find_entry
+    """Tell what a model is and what it was trained on, by its NAME or the PATH of its weights."""
+    from ..model import describe_weights, find_entry, is_weights_path
 
-    facts = asdict(find_entry(name))
+    facts = describe_weights(name) if is_weights_path(name) else asdict(find_entry(name))
     if as_json:
         report.product(json.dumps(facts))
         return
     width = max(map(len, facts))
     for key, value in facts.items():
         report.product(f"{key:{width}}  {value}")
+
+
+@models.command(cls=Command)
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write."
+)
+@click.option("-f", "--force", is_flag=True, help="Replace a file that is there.")
+@click.pass_obj
+def export(report: Report, run: Path, output: Path, force: bool) -> None:
+    """Copy the averaged model of a training RUN to a file, for --model; it tells how it was trained."""
+    from ..model import load_model
+    from ..model.files import write_atomically
+    from ..training.loop import WEIGHTS
+
+    if output.exists() and not force:
+        raise OutputExistsError(f"{output}: is there already", hint="add --force to replace it")
+    load_model(run / WEIGHTS)
+    write_atomically(output, (run / WEIGHTS).read_bytes())
+    report.product(str(output))
 
 
 @models.command(cls=Command)

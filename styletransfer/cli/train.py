@@ -116,7 +116,7 @@ def train(
         [PicturePool(path) for path in styles],
         options.crop,
         options.seed,
-        options.steps * options.batch * processes.count,
+        options.steps * options.batch * processes.total,
     )
     model = build_network(options, init=init, encoder=encoder, perceptual=perceptual)
     trainer = Trainer(folder, model, data, perceptual, options, processes, resume=resume)

@@ -6,7 +6,7 @@ Imports only torch and knows nothing of pictures: statistics [B, C] and [B, C, C
 from .barycenter import wasserstein_barycenter
 from .eigh import eigh
 from .guards import NumericalError
-from .maps import transfer_map
+from .maps import Method, transfer_map
 from .modules import WhiteningColoring, ZCAWhitening
 from .newton_schulz import newton_schulz_roots
 from .spectral import inverse_sqrt, matrix_sqrt, spectral_function, spectral_projector
@@ -14,6 +14,7 @@ from .statistics import Statistics, compute_statistics, merge_statistics
 from .whitening_coloring import whitening_coloring
 
 __all__ = [
+    "Method",
     "NumericalError",
     "Statistics",
     "WhiteningColoring",

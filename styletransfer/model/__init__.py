@@ -2,9 +2,17 @@
 
 from .architecture import Architecture
 from .autoencoder import Autoencoder, measure_levels
-from .manifest import ModelEntry, available_models, find_entry, find_model, plan_folders, verify_model
+from .manifest import (
+    ModelEntry,
+    available_models,
+    find_entry,
+    find_model,
+    is_weights_path,
+    plan_folders,
+    verify_model,
+)
 from .style_statistics import StyleStatistics
-from .weights import count_parameters, fingerprint_model, load_model, save_model
+from .weights import count_parameters, describe_weights, fingerprint_model, load_model, save_model
 
 __all__ = [
     "Architecture",
@@ -13,9 +21,11 @@ __all__ = [
     "StyleStatistics",
     "available_models",
     "count_parameters",
+    "describe_weights",
     "find_entry",
     "find_model",
     "fingerprint_model",
+    "is_weights_path",
     "load_model",
     "measure_levels",
     "plan_folders",

@@ -38,7 +38,7 @@ class Architecture:
     @property
     def stride(self) -> int:
         """Pixels of the picture per pixel of the deepest features."""
-        return 2 ** (len(self.widths) - 1)
+        return 1 << (len(self.widths) - 1)
 
     def to_json(self) -> str:
         """Write the architecture as it stands in the header of a weights file."""
@@ -53,7 +53,7 @@ class Architecture:
         """
         try:
             fields = json.loads(text)
-            counts = {name: tuple(int(n) for n in fields.pop(name)) for name in ("widths", "convolutions")}
-            return cls(**counts, **fields)
+            widths, convolutions = (tuple(map(int, fields.pop(name))) for name in ("widths", "convolutions"))
+            return cls(widths, convolutions, **fields)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"unknown architecture {text!r}", hint="update styletransfer") from error

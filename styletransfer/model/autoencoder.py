@@ -28,7 +28,7 @@ def convolution(inputs: int, outputs: int) -> nn.Conv2d:
     """
     layer = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="replicate")
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    nn.init.zeros_(layer.get_parameter("bias"))
     return layer
 
 
@@ -75,13 +75,15 @@ class Decoder(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         outputs = (3, *architecture.widths[:-1])
-        self.scales = nn.ModuleList(
+        scales = [
             convolutions([*[width] * depth, after])
             for width, after, depth in zip(
                 architecture.widths, outputs, architecture.convolutions, strict=True
             )
-        )
-        del self.scales[0][-1]  # type: ignore[union-attr]  # no ReLU on the picture itself
+        ]
+        scales[0] = scales[0][:-1]  # no ReLU on the picture itself, which begins as grey
+        nn.init.constant_(scales[0][-1].get_parameter("bias"), 0.5)
+        self.scales = nn.ModuleList(scales)
         # How much of each encoder channel joins the decoder's own; the deepest has nothing to join.
         self.skips = nn.ParameterList(
             nn.Parameter(torch.full((width, 1, 1), 0.5)) for width in architecture.widths[:-1]
@@ -124,7 +126,6 @@ class Autoencoder(nn.Module):
         self.architecture = architecture or Architecture()
         self.encoder = Encoder(self.architecture)
         self.decoder = Decoder(self.architecture)
-        nn.init.constant_(self.decoder.scales[0][-1].bias, 0.5)  # type: ignore[index,union-attr,arg-type]
 
     def encode(self, pictures: Tensor) -> list[Tensor]:
         """Encode pictures [B, 3, H, W] in 0..1 into features of every level, finest first."""

@@ -60,7 +60,9 @@ def find_entry(name: str) -> ModelEntry:
         if entry.name == name:
             return entry
     names = ", ".join(entry.name for entry in available_models())
-    raise WeightsError(f"no model is called {name!r}", hint=f"choose {names}, or give the path of a .safetensors file")
+    raise WeightsError(
+        f"no model is called {name!r}", hint=f"choose {names}, or give the path of a .safetensors file"
+    )
 
 
 def plan_folders(weights_folder: Path | None = None) -> tuple[Path, ...]:
@@ -73,18 +75,24 @@ def plan_folders(weights_folder: Path | None = None) -> tuple[Path, ...]:
     return tuple(folders if weights_folder is None else [weights_folder, *folders])
 
 
+def is_weights_path(model: str | Path) -> bool:
+    """Tell whether a model is given as a file and not by name."""
+    path = Path(model)
+    return path.suffix == ".safetensors" or len(path.parts) > 1
+
+
 def find_model(model: str | Path, *, weights_folder: Path | None = None) -> Path:
     """Find the weights file of a model by name or path and check those the manifest knows.
 
     Args:
-        model: A name, or a path (anything that ends in .safetensors or holds a path separator).
+        model: A name, or a path (anything that ends in .safetensors or has a folder).
         weights_folder: A folder to search before all others.
 
     Raises:
         WeightsError: The name is unknown, the file is missing, or its hash is not the manifest's.
     """
     path = Path(model)
-    if path.suffix == ".safetensors" or len(path.parts) > 1:
+    if is_weights_path(path):
         if not path.is_file():
             raise WeightsError(f"{path}: no such weights file", hint="see `styletransfer models list`")
         return path
@@ -95,7 +103,9 @@ def find_model(model: str | Path, *, weights_folder: Path | None = None) -> Path
             check_entry(entry, candidate)
             return candidate
     folders = plan_folders(weights_folder)
-    raise WeightsError(f"the weights {entry.file} are missing from {folders[0]}", hint="install styletransfer again")
+    raise WeightsError(
+        f"the weights {entry.file} are missing from {folders[0]}", hint="install styletransfer again"
+    )
 
 
 def verify_model(name: str, *, weights_folder: Path | None = None) -> Path:

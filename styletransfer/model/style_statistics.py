@@ -40,9 +40,13 @@ class StyleStatistics:
             OptionError: The styles were measured by different models, or the weights do not fit.
         """
         if len({member.model for member in members}) != 1:
-            raise OptionError("the styles were measured by different models", hint="measure them again with one")
+            raise OptionError(
+                "the styles were measured by different models", hint="measure them again with one"
+            )
         if len(weights) != len(members):
-            raise OptionError(f"{len(weights)} style weights for {len(members)} styles", hint="give one per style")
+            raise OptionError(
+                f"{len(weights)} style weights for {len(members)} styles", hint="give one per style"
+            )
         return cls(blend_statistics([member.levels for member in members], weights), members[0].model)
 
     def save(self, path: str | Path) -> None:
@@ -63,7 +67,9 @@ class StyleStatistics:
         """
         tensors, metadata = read_tensors(Path(path))
         if metadata.get("format") != FORMAT:
-            raise WeightsError(f"{path}: holds no style statistics", hint="make them with `styletransfer style-stats`")
+            raise WeightsError(
+                f"{path}: holds no style statistics", hint="make them with `styletransfer style-stats`"
+            )
         try:
             levels = tuple(
                 Statistics(*(tensors[f"{level}.{field}"] for field in Statistics._fields))

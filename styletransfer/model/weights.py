@@ -53,6 +53,23 @@ def load_model(model: str | Path = "default", *, weights_folder: Path | None = N
     return network.eval().requires_grad_(False)
 
 
+def describe_weights(path: str | Path) -> dict[str, object]:
+    """Read from the header of a weights file what it is and how it was trained.
+
+    Raises:
+        WeightsError: The file is missing, corrupt or no model of this program.
+    """
+    model = load_model(path)
+    _, metadata = read_tensors(Path(path))
+    return {
+        "file": str(path),
+        "sha256": compute_sha256(Path(path)),
+        "parameters": count_parameters(model),
+        "architecture": json.loads(metadata["architecture"]),
+        **json.loads(metadata.get("provenance", "{}")),
+    }
+
+
 def fingerprint_model(model: str | Path = "default", *, weights_folder: Path | None = None) -> str:
     """Return the SHA-256 of a model's weights file: the identity that style statistics carry."""
     return compute_sha256(find_model(model, weights_folder=weights_folder))

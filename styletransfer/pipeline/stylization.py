@@ -37,7 +37,7 @@ class StylizationPipeline:
         if runtime.threads is not None:
             torch.set_num_threads(runtime.threads)
         torch.manual_seed(runtime.seed)
-        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)
 
     def measure(self, style: Tensor) -> StyleStatistics:
         """Compute what the transfer needs of a style picture [1, 3, H, W] in 0..1."""

@@ -34,7 +34,9 @@ def build_network(
     if init is not None and encoder is not None:
         raise OptionError("--init and --encoder both say where to start", hint="leave one of them out")
     if options.stage == "decoder" and init is None and encoder is None:
-        raise OptionError("a random encoder would be frozen", hint="name a trained one with --encoder or --init")
+        raise OptionError(
+            "a random encoder would be frozen", hint="name a trained one with --encoder or --init"
+        )
     torch.manual_seed(options.seed)
     if init is not None:
         network = load_model(init).train().requires_grad_(True)

@@ -50,7 +50,12 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, *, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, options: TrainOptions
+    path: Path,
+    *,
+    model: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    options: TrainOptions,
 ) -> dict[str, Any]:
     """Restore what `save_checkpoint` wrote and return its progress.
 

@@ -40,7 +40,9 @@ class PicturePool:
         self.path = path
         self.files = read_archive(path) if path.is_file() else read_folder(path)
         if not self.files:
-            raise StyleTransferError(f"{path}: holds no pictures", hint="give a folder or tar of JPEG or PNG files")
+            raise StyleTransferError(
+                f"{path}: holds no pictures", hint="give a folder or tar of JPEG or PNG files"
+            )
 
     def __len__(self) -> int:
         return len(self.files)
@@ -76,7 +78,9 @@ def read_archive(path: Path) -> list[bytes]:
     endings = readable_extensions()
     try:
         with tarfile.open(path) as archive:
-            members = sorted((member for member in archive if member.isfile()), key=lambda member: member.name)
+            members = sorted(
+                (member for member in archive if member.isfile()), key=lambda member: member.name
+            )
             files = (archive.extractfile(m) for m in members if Path(m.name).suffix.lower() in endings)
             return [file.read() for file in files if file is not None]
     except (tarfile.TarError, EOFError, OSError) as error:

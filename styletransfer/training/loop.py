@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Generator
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,11 +85,11 @@ class Trainer:
         self.options = options
         self.processes = processes
         self.data = data
-        self.model = model.to(processes.device, memory_format=torch.channels_last)
+        self.model = model.to(processes.device).to(memory_format=torch.channels_last)
         self.average = AveragedModel(self.model, multi_avg_fn=make_average(options.ema))
-        perceptual = perceptual.to(processes.device, memory_format=torch.channels_last)
+        perceptual = perceptual.to(processes.device).to(memory_format=torch.channels_last)
         loss = TransferLoss(self.model, perceptual, options)
-        self.loss = DistributedDataParallel(loss) if processes.count > 1 else loss
+        self.loss = DistributedDataParallel(loss) if processes.total > 1 else loss
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.Adam(learning, lr=options.learning_rate)
         self.step, self.skipped_steps, self.skipped_files, self.seconds = 0, 0, 0, 0.0
@@ -108,7 +109,9 @@ class Trainer:
         self.step, self.skipped_steps = progress["step"], progress["skipped_steps"]
         self.skipped_files, self.seconds = progress["skipped_files"], progress["seconds"]
 
-    def run(self, *, seconds: float = math.inf, tensorboard: bool = False) -> Generator[TrainingReport, None, None]:
+    def run(
+        self, *, seconds: float = math.inf, tensorboard: bool = False
+    ) -> Generator[TrainingReport, None, None]:
         """Train to the last step, yielding after each; save when done, due or abandoned.
 
         Closing the iterator, or an exception at the place where it is consumed, saves a checkpoint first.
@@ -147,11 +150,18 @@ class Trainer:
                 if first:
                     self.save()
 
-    def _plan_batches(self) -> list[range]:
+    @property
+    def averaged_model(self) -> Autoencoder:
+        """The network with the averaged weights: the one to keep."""
+        model = self.average.module
+        assert isinstance(model, Autoencoder)
+        return model
+
+    def _plan_batches(self) -> list[list[int]]:
         """List the numbers of the pairs of this process's batches, from the current step on."""
         batch, (rank, count, _) = self.options.batch, self.processes
         starts = ((step * count + rank) * batch for step in range(self.step, self.options.steps))
-        return [range(start, start + batch) for start in starts]
+        return [list(range(start, start + batch)) for start in starts]
 
     def _take_step(self, content: Tensor, style: Tensor, start: float) -> TrainingReport:
         rate = compute_learning_rate(self.step, self.options)
@@ -178,7 +188,7 @@ class Trainer:
             rate,
             self.skipped_steps,
             self.skipped_files,
-            len(content) * self.processes.count / elapsed,
+            len(content) * self.processes.total / elapsed,
         )
 
     def _place(self, pictures: Tensor) -> Tensor:
@@ -187,11 +197,18 @@ class Trainer:
     def _describe_progress(self) -> dict[str, Any]:
         return {
             "step": self.step,
-            "pairs": self.step * self.options.batch * self.processes.count,
+            "pairs": self.step * self.options.batch * self.processes.total,
             "skipped_steps": self.skipped_steps,
             "skipped_files": self.skipped_files,
             "seconds": round(self.seconds, 1),
         }
+
+    def _describe_origin(self) -> dict[str, Any]:
+        contents, styles = (
+            [f"{pool.path.name} ({len(pool)})" for pool in pools] for pools in self.data.pools
+        )
+        recipe = asdict(self.options)
+        return {"content": contents, "style": styles, "recipe": recipe, "torch": torch.__version__}
 
     def save(self) -> None:
         """Write the checkpoint and the averaged model."""
@@ -204,10 +221,10 @@ class Trainer:
             options=self.options,
             progress=progress,
         )
-        save_model(self.average.module, self.folder / WEIGHTS, progress)
+        save_model(self.averaged_model, self.folder / WEIGHTS, self._describe_origin() | progress)
 
     def sample(self) -> None:
         """Paint a sheet of a few pairs that the run itself never sees, always the same."""
         pairs = [self.data[len(self.data) + index] for index in range(SAMPLE_PAIRS)]
         content, style = (self._place(torch.stack([pair[side] for pair in pairs])) for side in (0, 1))  # type: ignore[misc]
-        paint_samples(self.average.module, content, style, self.folder / SAMPLES / f"{self.step:06d}.png")
+        paint_samples(self.averaged_model, content, style, self.folder / SAMPLES / f"{self.step:06d}.png")

@@ -56,8 +56,8 @@ class TransferLoss(nn.Module):
         try:
             return self._compute(content, style)
         except NumericalError:
-            nan = sum(parameter.sum() for parameter in self.model.parameters()) * torch.nan
-            return LossTerms(*[nan] * len(LossTerms._fields))
+            nan = torch.stack([parameter.sum() for parameter in self.model.parameters()]).sum() * torch.nan
+            return LossTerms(nan, nan, nan, nan, nan)
 
     def _compute(self, content: Tensor, style: Tensor) -> LossTerms:
         content_features, style_features = self.model.encode(content), self.model.encode(style)
@@ -71,9 +71,7 @@ class TransferLoss(nn.Module):
         found = [self.perceptual(octave) for octave in build_pyramid(stylized, self.options.octaves)]
 
         content_term = content_distance(found[0][CONTENT_LAYER].float(), wanted.float())
-        style_term = torch.stack(
-            [style_distance(a, b) for a, b in zip(found, targets, strict=True)]
-        ).mean()
+        style_term = torch.stack([style_distance(a, b) for a, b in zip(found, targets, strict=True)]).mean()
         identity_term = F.mse_loss(itself, content) + 0.1 * F.l1_loss(itself, content)
         range_term = ((stylized - 0.5).abs() - 0.5).relu().mean()
         options = self.options

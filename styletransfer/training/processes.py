@@ -13,12 +13,12 @@ class Processes(NamedTuple):
 
     Attributes:
         rank: Number of this process; number 0 alone writes files.
-        count: Of all processes.
+        total: Number of all processes.
         device: Of this process.
     """
 
     rank: int
-    count: int
+    total: int
     device: torch.device
 
 
@@ -39,7 +39,7 @@ def join_processes(device: torch.device) -> Processes:
 
 def any_process(flag: bool, processes: Processes) -> bool:
     """Tell whether a flag is set in any process; all get the same answer."""
-    if processes.count == 1:
+    if processes.total == 1:
         return flag
     flags = torch.tensor(float(flag), device=processes.device)
     dist.all_reduce(flags, dist.ReduceOp.MAX)

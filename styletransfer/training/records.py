@@ -73,7 +73,7 @@ def open_events(folder: Path) -> Any:
         raise StyleTransferError(
             "TensorBoard is not installed", hint='pip install "styletransfer[log]"'
         ) from error
-    return SummaryWriter(folder)  # type: ignore[no-untyped-call]
+    return SummaryWriter(folder)
 
 
 @torch.no_grad()

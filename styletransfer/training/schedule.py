@@ -19,7 +19,10 @@ def compute_learning_rate(step: int, options: TrainOptions) -> float:
     return options.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def make_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def make_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """Return the update of exponentially averaged weights for `torch.optim.swa_utils.AveragedModel`.
 
     Early on the decay is smaller, (1 + n) / (10 + n) at the n-th update, so that the average forgets the
@@ -27,7 +30,7 @@ def make_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor],
     """
 
     @torch.no_grad()
-    def update(averages: list[Tensor], currents: list[Tensor], updates: Tensor) -> None:
+    def update(averages: Tensors, currents: Tensors, updates: Tensor | int) -> None:
         n = float(updates)
         share = 1 - min(decay, (1 + n) / (10 + n))
         for average, current in zip(averages, currents, strict=True):

@@ -24,9 +24,7 @@ def blend_statistics(
         One statistics per level, finest first.
     """
     total = sum(weights)
-    kept = [
-        (picture, weight / total) for picture, weight in zip(levels, weights, strict=True) if weight > 0
-    ]
+    kept = [(picture, weight / total) for picture, weight in zip(levels, weights, strict=True) if weight > 0]
     if len(kept) == 1:
         return tuple(kept[0][0])
     pictures = [picture for picture, _ in kept]

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from styletransfer.model import available_models, find_model
+from styletransfer.model import (
+    Architecture,
+    Autoencoder,
+    available_models,
+    count_parameters,
+    find_model,
+    save_model,
+)
 from styletransfer.model.files import compute_sha256
 
 from .conftest import Run
@@ -115,3 +122,25 @@ def test_a_weights_folder_that_is_none(run: Run, content: Path, style: Path) -> 
     result = run("stylize", "cat.png", "waves.png", STYLETRANSFER_WEIGHTS="absent")
     assert result.exit_code == 3
     assert "STYLETRANSFER_WEIGHTS is absent" in result.stderr
+
+
+def test_export_of_a_run(run: Run) -> None:
+    folder = Path("runs/mine")
+    folder.mkdir(parents=True)
+    network = Autoencoder(Architecture((4, 6), (1, 1)))
+    save_model(network, folder / "model.safetensors", {"step": 7, "recipe": {"crop": 128}})
+    assert run("models", "export", str(folder), "-o", "mine.safetensors").stdout == "mine.safetensors\n"
+    facts = json.loads(run("models", "info", "mine.safetensors", "--json").stdout)
+    assert facts["step"] == 7
+    assert facts["parameters"] == count_parameters(network)
+    assert "crop" in run("models", "info", "mine.safetensors").stdout
+    again = run("models", "export", str(folder), "-o", "mine.safetensors")
+    assert again.exit_code == 1
+    assert "--force" in again.stderr
+    assert run("models", "export", str(folder), "-o", "mine.safetensors", "-f").exit_code == 0
+
+
+def test_export_of_no_run(run: Run) -> None:
+    Path("empty").mkdir()
+    assert run("models", "export", "empty", "-o", "mine.safetensors").exit_code == 3
+    assert not Path("mine.safetensors").exists()

@@ -72,7 +72,7 @@ def test_every_parameter_learns(network: Autoencoder) -> None:
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
     # The style's gradient passes through its own statistics: the encoder learns from both pictures.
-    assert network.encoder.scales[0][0].weight.grad.abs().sum() > 0  # type: ignore[union-attr,index]
+    assert network.encoder.scales[0][0].weight.grad.abs().sum() > 0
 
 
 def test_default_is_small() -> None:
@@ -85,7 +85,9 @@ def test_architecture_round_trip() -> None:
     assert architecture.stride == 2
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"widths": 3}', '{"depth": [1]}', '{"widths": [4], "convolutions": [0]}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"widths": 3}', '{"depth": [1]}', '{"widths": [4], "convolutions": [0]}']
+)
 def test_unknown_architecture_is_refused(text: str) -> None:
     with pytest.raises(WeightsError):
         Architecture.from_json(text)

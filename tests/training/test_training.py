@@ -51,7 +51,10 @@ def perceptual() -> VGG19:
     kernels = {}
     for convolution in needed_convolutions(layers):
         kernel = torch.empty(convolution.out_channels, convolution.in_channels, 3, 3)
-        kernels[convolution.name] = (torch.nn.init.kaiming_normal_(kernel), torch.zeros(convolution.out_channels))
+        kernels[convolution.name] = (
+            torch.nn.init.kaiming_normal_(kernel),
+            torch.zeros(convolution.out_channels),
+        )
     return VGG19(kernels, layers)
 
 
@@ -61,9 +64,7 @@ ALONE = Processes(0, 1, torch.device("cpu"))
 
 @pytest.fixture
 def start(folder: Path, perceptual: VGG19) -> Start:
-    def start(
-        run: Path, recipe: TrainOptions = RECIPE, *, resume: bool = False, **beginning: Any
-    ) -> Trainer:
+    def start(run: Path, recipe: TrainOptions = RECIPE, *, resume: bool = False, **beginning: Any) -> Trainer:
         pools = [PicturePool(folder)]
         data = TrainingPairs(pools, pools, recipe.crop, recipe.seed, recipe.steps * recipe.batch)
         model = build_network(recipe, perceptual=perceptual, **beginning)
@@ -131,7 +132,7 @@ def test_resumed_run_is_the_same_to_the_bit(start: Start, tmp_path: Path) -> Non
     reports = start(tmp_path / "parts").run()
     for _ in range(3):
         next(reports)
-    reports.close()  # type: ignore[attr-defined]  # as Ctrl-C does: between checkpoints
+    reports.close()  # as Ctrl-C does: between checkpoints
     rest = list(start(tmp_path / "parts", resume=True).run())
     assert [report.step for report in rest] == [4, 5, 6]
     tensors = [load_model(tmp_path / run / "model.safetensors").state_dict() for run in ("whole", "parts")]
@@ -146,7 +147,7 @@ def test_resumed_run_is_the_same_to_the_bit(start: Start, tmp_path: Path) -> Non
 def test_a_run_is_never_overwritten_nor_mixed(start: Start, tmp_path: Path) -> None:
     reports = start(tmp_path / "run").run()
     next(reports)
-    reports.close()  # type: ignore[attr-defined]
+    reports.close()
     with pytest.raises(StyleTransferError, match="holds a run already"):
         start(tmp_path / "run")
     with pytest.raises(StyleTransferError, match="learning_rate"):
@@ -164,7 +165,7 @@ def test_a_run_can_start_from_weights(start: Start, tmp_path: Path) -> None:
 def test_steps_without_finite_gradients_are_skipped_and_counted(start: Start, tmp_path: Path) -> None:
     trainer = start(tmp_path / "run")
     with torch.no_grad():
-        trainer.model.encoder.scales[0][0].weight[0] = torch.inf  # type: ignore[union-attr,index,operator]
+        trainer.model.encoder.scales[0][0].weight[0] = torch.inf
     before = [parameter.clone() for parameter in trainer.model.parameters()]
     report = next(trainer.run())
     assert report.skipped_steps == 1
@@ -204,7 +205,9 @@ def test_only_the_decoder_learns_if_the_encoder_is_frozen(start: Start, tmp_path
     assert all(name.startswith("decoder.") for name in changed)
 
 
-def test_an_encoder_of_vgg19_computes_what_vgg19_does(start: Start, perceptual: VGG19, tmp_path: Path) -> None:
+def test_an_encoder_of_vgg19_computes_what_vgg19_does(
+    start: Start, perceptual: VGG19, tmp_path: Path
+) -> None:
     model = start(tmp_path / "run", encoder="vgg19").model
     pictures = torch.rand(1, 3, 48, 48)
     ours = model.encode(pictures)[2]
@@ -220,7 +223,9 @@ def test_beginnings_that_contradict_are_refused(start: Start, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_two_processes_learn_as_one_with_the_joint_batch(folder: Path, tmp_path: Path, perceptual: VGG19) -> None:
+def test_two_processes_learn_as_one_with_the_joint_batch(
+    folder: Path, tmp_path: Path, perceptual: VGG19
+) -> None:
     network = tmp_path / "vgg.safetensors"
     kernels = {
         f"{TORCHVISION_KEYS[name]}.{kind}": getattr(layer, kind)
@@ -229,7 +234,17 @@ def test_two_processes_learn_as_one_with_the_joint_batch(folder: Path, tmp_path:
     }
     write_tensors(network, kernels, {})
     command = [
-        *("-m", "styletransfer", "train", "--content", str(folder), "--style", str(folder), "--network", str(network)),
+        *(
+            "-m",
+            "styletransfer",
+            "train",
+            "--content",
+            str(folder),
+            "--style",
+            str(folder),
+            "--network",
+            str(network),
+        ),
         *("--widths", "4,6", "--convolutions", "1,1", "--steps", "3", "--crop", "32", "--octaves", "1"),
         *("--device", "cpu", "--threads", "1", "-q"),
     ]

@@ -1,0 +1,38 @@
+"""Every example photograph in a few example styles, on one sheet: `python -m examples.gallery -o FILE`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from styletransfer import Stylizer
+from styletransfer.media import Picture, read_picture, write_picture
+from styletransfer.media.contact_sheet import Tile, draw_contact_sheet
+
+EXAMPLES = Path(__file__).parent
+CONTENTS = ("astronaut", "chelsea", "china", "coffee")
+STYLES = ("nocturne", "stained_glass", "knife", "woodcut", "watercolour")
+CELL = 300  # pixels of the long edge of every picture
+
+
+def paint_gallery(model: str = "default") -> Picture:
+    """Stylize each photograph in each style and lay them out, styles as columns."""
+    stylizer = Stylizer(model)
+    contents = {name: read_picture(EXAMPLES / "content" / f"{name}.jpg") for name in CONTENTS}
+    styles = {name: read_picture(EXAMPLES / "style" / f"{name}.jpg") for name in STYLES}
+    rows: list[list[Tile | None]] = [
+        [None, *(Tile(style.to_float(), name) for name, style in styles.items())]
+    ]
+    for name, content in contents.items():
+        results = (stylizer.stylize(content, style).to_float() for style in styles.values())
+        rows.append([Tile(content.to_float(), name), *(Tile(result, "") for result in results)])
+    return Picture.from_float(draw_contact_sheet(rows, CELL))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("-m", "--model", default="default", help="name of a model or path of its weights")
+    arguments = parser.parse_args()
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    write_picture(paint_gallery(arguments.model), arguments.output, quality=88)
