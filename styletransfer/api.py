@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .errors import ImageError, OptionError
-from .media import PILImage, Picture, picture_from_pil, picture_to_pil, read_picture, resize_picture
+from .media import Picture, PILImage, picture_from_pil, picture_to_pil, read_picture, resize_picture
 from .model import StyleStatistics, fingerprint_model, load_model
 from .options import DEFAULT_MODEL, RuntimeOptions, StylizeOptions
 from .pipeline import StylizationPipeline
