@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import BinaryIO
 
 import torch
@@ -19,6 +20,9 @@ SEPARATE = 2
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 UNSPECIFIED, PREMULTIPLIED = 0, 1
 
+# What tifffile logs, the error says; without any handler, Python would print it on stderr as well.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
 
 def has_separate_deep_planes(image: Image.Image) -> bool:
     """Tell whether an opened TIFF stores its 16-bit channels one after the other.
@@ -33,13 +37,16 @@ def decode_uncommon_tiff(file: BinaryIO, name: str, max_pixels: int) -> DeepSamp
     """Decode the first page of a TIFF with tifffile.
 
     Raises:
-        ImageError: It is too large, or of a kind that is no photograph. (A damaged file raises what
+        ImageError: It is too large, empty, compressed in a way that needs another package, or of a kind that
+            is no photograph. (A damaged file raises what
             tifffile raises.)
     """
     from tifffile import TiffFile, TiffPage
 
     file.seek(0)
     with TiffFile(file) as tiff:
+        if not tiff.pages:
+            raise ImageError(f"{name}: this TIFF holds no picture", hint="export or download it again")
         page = tiff.pages[0]
         assert isinstance(page, TiffPage)
         check_size(name, page.imagewidth, page.imagelength, max_pixels)
@@ -47,7 +54,13 @@ def decode_uncommon_tiff(file: BinaryIO, name: str, max_pixels: int) -> DeepSamp
         known = count and page.samplesperpixel in {count, count + 1} and page.imagedepth == 1
         if not known or page.dtype is None or page.dtype.kind not in "uif":
             raise ImageError(f"{name}: this kind of TIFF cannot be read", hint="save it as RGB or grey")
-        values = page.asarray()
+        try:
+            values = page.asarray()
+        except ValueError as error:
+            if "imagecodecs" not in str(error):
+                raise
+            hint = "run `pip install imagecodecs`, or save it uncompressed"
+            raise ImageError(f"{name}: this compression of TIFF needs another package", hint=hint) from error
         orientation = page.tags.valueof(ORIENTATION, default=1)
         alpha_kind = page.extrasamples[0] if page.extrasamples else None
     values = values.astype(values.dtype.newbyteorder("="), copy=False)

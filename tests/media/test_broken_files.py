@@ -126,6 +126,15 @@ def test_a_name_with_a_line_break_is_still_one_line(tmp_path: Path) -> None:
     assert r"two\nlines.jpg" in error_of(tmp_path / "two\nlines.jpg")
 
 
+def test_tiff_that_needs_another_package() -> None:
+    file = edit_tiff_tags(FILES["16-bit LZW TIFF"], {284: 2})  # separate planes
+    assert "pip install imagecodecs" in error_of(file)
+
+
+def test_tiff_without_a_page() -> None:
+    assert "holds no picture" in error_of(FILES["16-bit LZW TIFF"][:60])
+
+
 def test_heic_is_named() -> None:
     assert "HEIC" in error_of(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
 
