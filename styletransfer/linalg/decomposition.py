@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from .guards import NumericalError, require_finite
-from .places import Place, choose_place, decomposes
+from .places import Place, fastest_place
 
 
 def decompose(matrix: Tensor, name: str = "the matrix") -> tuple[Tensor, Tensor]:
@@ -22,9 +22,15 @@ def decompose(matrix: Tensor, name: str = "the matrix") -> tuple[Tensor, Tensor]
     """
     require_finite(name, matrix)
     home = Place.of(matrix)
-    place = choose_place(home, decomposes)
+    channels, batch = matrix.shape[-1], matrix.shape[:-2].numel()
+    place = fastest_place(home, _power_of_two(channels), _power_of_two(batch))
     try:
         eigenvalues, vectors = torch.linalg.eigh(place.bring(matrix.detach()))
     except LinAlgError as error:
         raise NumericalError(f"the eigendecomposition of {name} did not converge: {error}") from error
     return home.bring(eigenvalues), home.bring(vectors)
+
+
+def _power_of_two(size: int) -> int:
+    """Round up, so that few sizes have to be tried."""
+    return 1 << max(0, size - 1).bit_length()

@@ -61,6 +61,6 @@ def even_power_of_two(matrix: Tensor) -> Tensor:
 def no_autocast(tensor: Tensor) -> AbstractContextManager[None]:
     """Return a context in which products keep the precision of their factors, whatever autocast is on."""
     kind = tensor.device.type
-    if torch.is_autocast_enabled(kind):
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
         return torch.autocast(kind, enabled=False)
     return nullcontext()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from time import perf_counter
 from typing import NamedTuple
 
 import torch
@@ -47,6 +48,31 @@ def choose_place(home: Place, able: Callable[[Place], bool]) -> Place:
     """Return the first place that is able: home, else the CPU, else the CPU in float64."""
     candidates = (home, Place(CPU, home.dtype), Place(CPU, torch.float64))
     return next(place for place in candidates if able(place))
+
+
+@cache
+def fastest_place(home: Place, channels: int, batch: int) -> Place:
+    """Return where a batch of matrices at home is decomposed soonest, the way there and back included.
+
+    Small matrices keep a GPU waiting for its own launches; how small depends on the GPU, so both are tried
+    once, and the answer is kept for the life of the process.
+    """
+    able = choose_place(home, decomposes)
+    if able.device == CPU:
+        return able
+    return min((able, Place(CPU, able.dtype)), key=lambda place: trip_time(home, place, channels, batch))
+
+
+def trip_time(home: Place, place: Place, channels: int, batch: int) -> float:
+    """Return the seconds that decomposing a batch from home takes at a place, the second time it is done."""
+    noise = torch.randn(batch, channels, channels, generator=torch.Generator().manual_seed(0))
+    matrices = home.bring(noise @ noise.mT)
+    for _ in range(2):
+        start = perf_counter()
+        _, vectors = torch.linalg.eigh(place.bring(matrices))
+        home.bring(vectors).sum().item()  # waits for the device
+        seconds = perf_counter() - start
+    return seconds
 
 
 def _succeeds(attempt: Callable[[], object]) -> bool:

@@ -12,3 +12,12 @@ def device(request: pytest.FixtureRequest) -> torch.device:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     return torch.device(request.param)
+
+
+@pytest.fixture(scope="session")
+def second_device() -> torch.device:
+    """Torch's lazy device: a real second device, executed by the CPU."""
+    from torch._lazy import ts_backend
+
+    ts_backend.init()
+    return torch.device("lazy")

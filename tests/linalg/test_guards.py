@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from styletransfer.linalg import NumericalError, inverse_sqrt
+from styletransfer.linalg import NumericalError, inverse_sqrt, places
 from styletransfer.linalg.decomposition import decompose
 from styletransfer.linalg.guards import even_power_of_two, require_finite
-from styletransfer.linalg.places import CPU, Place, choose_place, decomposes, holds
+from styletransfer.linalg.places import CPU, Place, choose_place, decomposes, holds, trip_time
 
 from .matrices import DISTINCT, with_eigenvalues
 
@@ -68,15 +68,6 @@ def test_half_precision_is_decomposed_in_float64_and_comes_back() -> None:
     )
 
 
-@pytest.fixture
-def second_device() -> torch.device:
-    """Torch's lazy device: a real second device, executed by the CPU."""
-    from torch._lazy import ts_backend
-
-    ts_backend.init()
-    return torch.device("lazy")
-
-
 def test_decomposition_on_a_device_without_one(
     second_device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,12 +77,50 @@ def test_decomposition_on_a_device_without_one(
         seen.append(place)
         return place.device == CPU
 
-    monkeypatch.setattr("styletransfer.linalg.decomposition.decomposes", only_the_cpu)
+    monkeypatch.setattr(places, "decomposes", only_the_cpu)
+    places.fastest_place.cache_clear()
     matrix = with_eigenvalues(DISTINCT)
     eigenvalues, vectors = decompose(matrix.to(second_device))
+    places.fastest_place.cache_clear()
     assert [place.device.type for place in seen] == ["lazy", "cpu"]
     assert eigenvalues.device.type == vectors.device.type == "lazy"
     torch.testing.assert_close(eigenvalues.cpu(), torch.linalg.eigvalsh(matrix))
+
+
+@pytest.mark.parametrize("faster", ["lazy", "cpu"])
+def test_decomposition_where_it_is_faster(
+    faster: str, second_device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Place(torch.device(second_device.type, 0), torch.float64)
+    truly = {place.device.type: trip_time(home, place, 4, 2) for place in (home, Place(CPU, torch.float64))}
+    assert min(truly.values()) > 0
+    tried: list[tuple[Place, int, int]] = []
+
+    def claimed_time(home: Place, place: Place, channels: int, batch: int) -> float:
+        tried.append((place, channels, batch))
+        return 1.0 if place.device.type == faster else 2.0
+
+    monkeypatch.setattr(places, "trip_time", claimed_time)
+    places.fastest_place.cache_clear()
+    matrices = torch.stack([with_eigenvalues(DISTINCT, seed=i) for i in range(3)])
+    for _ in range(2):  # one trial serves both
+        eigenvalues, vectors = decompose(matrices.to(second_device))
+    assert places.fastest_place(home, 4, 4).device.type == faster
+    places.fastest_place.cache_clear()
+    assert [(p.device.type, *sizes) for p, *sizes in tried] == [("lazy", 4, 4), ("cpu", 4, 4)]
+    rebuilt = (vectors * eigenvalues.unsqueeze(-2)) @ vectors.mT
+    torch.testing.assert_close(rebuilt.cpu(), matrices)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("channels", [16, 64, 512])
+def test_batches_on_the_gpu_are_not_slower_than_on_the_cpu(channels: int) -> None:
+    home = Place(torch.device("cuda", 0), torch.float64)
+    chosen = places.fastest_place(home, channels, 4)
+    there = min(trip_time(home, chosen, channels, 4) for _ in range(5))
+    on_cpu = min(trip_time(home, Place(CPU, torch.float64), channels, 4) for _ in range(5))
+    assert there < 1.2 * on_cpu
 
 
 def test_no_convergence_is_our_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from styletransfer.linalg import (
     compute_statistics,
     inverse_sqrt,
     matrix_sqrt,
+    statistics,
     transfer_map,
     whitening_coloring,
 )
@@ -352,3 +353,18 @@ def test_the_node_equals_its_parts() -> None:
         gradients_of(x, z, upstream, whitening_coloring), gradients_of(x, z, upstream, chain), strict=True
     ):
         torch.testing.assert_close(found, expected)
+
+
+def test_statistics_may_live_on_another_device(
+    second_device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on MPS, which has no float64: features stay, statistics and the C x C work go to the CPU."""
+    monkeypatch.setattr(statistics, "holds", lambda place: place.device.type == "cpu")
+    x, z, upstream = (random_features(1, 4, 30, seed=s).float() for s in range(3))
+    expected = gradients_of(x, z, upstream, whitening_coloring)
+    assert compute_statistics(x.to(second_device)).mean.device.type == "cpu"
+    x, z, upstream = (part.to(second_device) for part in (x, z, upstream))
+    found = gradients_of(x, z, upstream, whitening_coloring)
+    for part, truth in zip(found, expected, strict=True):
+        assert part.device.type == "lazy"
+        torch.testing.assert_close(part.cpu(), truth, rtol=1e-5, atol=1e-5)
