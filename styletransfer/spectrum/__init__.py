@@ -4,8 +4,19 @@ A small library of its own: imports only torch and knows nothing of pictures.
 """
 
 from .bounds import Interval, norm_bounds
+from .distribution import singular_values
 from .layers import conv_operator
+from .norm import NormTracker, spectral_norm
 from .operator import ConvOperator
 from .symbol import conv_symbol
 
-__all__ = ["ConvOperator", "Interval", "conv_operator", "conv_symbol", "norm_bounds"]
+__all__ = [
+    "ConvOperator",
+    "Interval",
+    "NormTracker",
+    "conv_operator",
+    "conv_symbol",
+    "norm_bounds",
+    "singular_values",
+    "spectral_norm",
+]

@@ -41,16 +41,18 @@ def spectral_norm(module: nn.Module, input_size: Sequence[int]) -> Tensor:
     """
     operator = conv_operator(module, input_size)
     image = leading_images(operator.double(), 1).to(operator.weight)
-    return torch.linalg.vector_norm(operator.apply(image))
+    norm: Tensor = torch.linalg.vector_norm(operator.apply(image))
+    return norm
 
 
-def leading_images(operator: ConvOperator, count: int) -> Tensor:
+def leading_images(operator: ConvOperator, count: int, settled: float = SETTLED) -> Tensor:
     """Find the inputs that a convolution stretches most.
 
     Args:
         operator: In float64.
         count: Of images; the first is the leading singular vector, others are what became of competing peaks
             of the symbol, or random where there are none.
+        settled: Relative residual at which Lanczos ends.
 
     Returns:
         [count, in, H, W], each of norm 1.
@@ -61,13 +63,13 @@ def leading_images(operator: ConvOperator, count: int) -> Tensor:
     images /= images.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
     if None in map(wrap, operator.axes):
         for space in lanczos(operator, images[0], 2 * STEPS):
-            if space.residual < SETTLED:
+            if space.residual < settled:
                 break
         vector = space.top()[1]
         images[0] = (vector / vector.norm()).view(operator.input_shape)
     else:
         torus = wrap_operator(operator)
-        climbed = climb(torus, survey_symbol(torus).peaks, STEPS, SETTLED)
+        climbed = climb(torus, survey_symbol(torus).peaks, STEPS, settled)
         for place, (_, image) in enumerate(climbed[:count]):
             images[place] = image
     return images
@@ -76,8 +78,8 @@ def leading_images(operator: ConvOperator, count: int) -> Tensor:
 class NormTracker(nn.Module):
     """Follow the norm of a layer while its weight changes a little between calls.
 
-    The leading singular vector and its closest competitor are kept from call to call, and improved by one step of
-    subspace iteration at each. A call costs about two forward and backward passes of one image.
+    The leading singular vector and its closest competitor are kept from call to call, each of which
+    improves them by one step of subspace iteration, at about the cost of two forward and backward passes.
 
     Args:
         operator: The layer at the size to follow; the vectors of its present weight are computed here.
@@ -103,4 +105,5 @@ class NormTracker(nn.Module):
         with torch.no_grad():
             flat = self.outputs.flatten(1)
             mixture = torch.linalg.eigh(flat @ flat.T).eigenvectors[:, -1]
-        return torch.linalg.vector_norm(mixture @ outputs.flatten(1))
+        norm: Tensor = torch.linalg.vector_norm(mixture @ outputs.flatten(1))
+        return norm

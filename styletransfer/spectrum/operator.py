@@ -7,6 +7,7 @@ Zero, circular, reflect, replicate padding, their chains and cropping differ onl
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,6 +66,14 @@ class Axis:
             return "circular"
         return "general"
 
+    def coincidences(self, like: Tensor) -> Tensor:
+        """Count, for each pair of taps, the outputs at which both read the same pixel: [kernel, kernel]."""
+        source = torch.tensor(self.source)
+        first = torch.arange(self.output) * self.stride
+        read = source[first[:, None] + torch.arange(self.kernel) * self.dilation]  # [output, kernel]
+        same = (read[:, :, None] == read[:, None, :]) & (read != ZERO)[:, None, :]
+        return same.sum(0).to(like)
+
     @property
     def multiplicity(self) -> int:
         """How often the most used pixel is read into the extended axis; the extension's norm squared."""
@@ -103,14 +112,16 @@ class ConvOperator:
         """Map images [B, in, H, W] to [B, out, H', W']."""
         for dim, axis in enumerate(self.axes, start=2):
             images = _extend(images, axis, dim)
-        stride, dilation = self._pairs()
-        return functional.conv2d(images, self.weight, stride=stride, dilation=dilation, groups=self.groups)
+        dilation = (self.axes[0].dilation, self.axes[1].dilation)
+        return functional.conv2d(
+            images, self.weight, stride=self.strides, dilation=dilation, groups=self.groups
+        )
 
     def adjoint(self, images: Tensor) -> Tensor:
         """Map [B, out, H', W'] to [B, in, H, W] with the transpose of `apply`."""
-        stride, dilation = self._pairs()
+        dilation = (self.axes[0].dilation, self.axes[1].dilation)
         images = functional.conv_transpose2d(
-            images, self.weight, stride=stride, dilation=dilation, groups=self.groups
+            images, self.weight, stride=self.strides, dilation=dilation, groups=self.groups
         )
         # Positions beyond the last output's last tap, which a stride leaves over, are never read.
         unread = [len(axis.source) - (axis.output - 1) * axis.stride - axis.reach for axis in self.axes]
@@ -121,9 +132,22 @@ class ConvOperator:
 
     def dense(self) -> Tensor:
         """Return the matrix of the map, [out * H' * W', in * H * W]."""
-        inputs = torch.Size(self.input_shape).numel()
-        units = torch.eye(inputs, dtype=self.weight.dtype, device=self.weight.device)
-        return self.apply(units.view(inputs, *self.input_shape)).flatten(1).T
+        inputs, outputs = math.prod(self.input_shape), math.prod(self.output_shape)
+        units = torch.eye(min(inputs, outputs), dtype=self.weight.dtype, device=self.weight.device)
+        if outputs < inputs:
+            return self.adjoint(units.view(-1, *self.output_shape)).flatten(1)
+        return self.apply(units.view(-1, *self.input_shape)).flatten(1).T
+
+    def frobenius_norm(self) -> Tensor:
+        """Return the root of the sum of all squared singular values, in closed form."""
+        rows, columns = (axis.coincidences(self.weight) for axis in self.axes)
+        taps = self.weight.flatten(0, 1)  # [out * in / groups, kh, kw]
+        return torch.einsum("nkl,km,lp,nmp->", taps, rows, columns, taps).clamp_min(0).sqrt()
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Of rows and columns."""
+        return self.axes[0].stride, self.axes[1].stride
 
     def double(self) -> ConvOperator:
         """Return the map with its weights detached and in float64."""
@@ -139,10 +163,6 @@ class ConvOperator:
         outputs, inputs = self.weight.shape[0] // self.groups, self.weight.shape[1]
         terms = max(self.weight[0].numel(), self.weight[:, 0].numel())
         return (64 * terms + 4 * min(outputs, inputs) ** 2) * torch.finfo(torch.float64).eps
-
-    def _pairs(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        rows, columns = self.axes
-        return (rows.stride, columns.stride), (rows.dilation, columns.dilation)
 
 
 def _index(axis: Axis, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -157,11 +157,11 @@ def unpad(operator: ConvOperator) -> tuple[ConvOperator, float]:
     return replace(operator, axes=(axes[0], axes[1])), gain
 
 
-def gram_eigenvalues(symbols: Tensor) -> Tensor:
-    """Return the eigenvalues of F* F or F F*, whichever is smaller, ascending: [..., min(rows, columns)]."""
-    if symbols.shape[-2] < symbols.shape[-1]:
-        symbols = symbols.mH
-    if symbols.shape[-1] == 1:
-        return symbols.abs().square().sum(-2)
-    eigenvalues: Tensor = torch.linalg.eigvalsh(symbols.mH @ symbols)
+def gram_eigenvalues(matrices: Tensor) -> Tensor:
+    """Return the eigenvalues of A* A or A A*, whichever is smaller, ascending: [..., min(rows, columns)]."""
+    if matrices.shape[-2] < matrices.shape[-1]:
+        matrices = matrices.mH
+    if matrices.shape[-1] == 1:
+        return matrices.abs().square().sum(-2)
+    eigenvalues: Tensor = torch.linalg.eigvalsh(matrices.mH @ matrices)
     return eigenvalues
