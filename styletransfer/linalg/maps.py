@@ -40,8 +40,8 @@ def transfer_map(
             straight from R_A to R_B. For "monge" it is the Wasserstein geodesic of `wasserstein_barycenter`.
         method: Which matrix T of all those with T A T^T = B:
             "eigh" B^(1/2) A^(-1/2), whiten and color by symmetric roots (ZCA);
-            "newton_schulz" the same by matrix products only;
-            "cholesky" L_B L_A^(-1), by triangular roots;
+            "newton_schulz" the same by matrix products only, where eps makes both definite;
+            "cholesky" L_B L_A^(-1), by triangular roots, where eps makes both definite;
             "monge" A^(-1/2) (A^(1/2) B A^(1/2))^(1/2) A^(-1/2), which moves the samples least;
             "adain" diagonal, matches the variances only.
         rtol: Eigenvalues up to rtol times the largest are left out of "eigh" and "monge" (variances of

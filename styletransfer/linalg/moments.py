@@ -16,8 +16,10 @@ from .guards import even_power_of_two
 from .places import Place
 from .products import mirror, panels, symmetrize
 
-# Values of a block: 2^18 * 8 bytes = 2 MiB stay in the cache between conversion and product.
+# Values of a block. On a CPU 2^18 * 8 bytes = 2 MiB stay in the cache between conversion and product; other
+# devices want work for all their cores, and 2^24 * 8 bytes = 128 MiB are little to them.
 BLOCK_VALUES = 2**18
+DEVICE_BLOCK_VALUES = 2**24
 
 
 class Moments(NamedTuple):
@@ -29,9 +31,10 @@ class Moments(NamedTuple):
 
 
 def blocks(features: Tensor) -> Iterator[slice]:
-    """Yield slices of the samples of [B, C, N] that keep a block in the cache."""
+    """Yield slices of the samples of [B, C, N]."""
     batch, channels, samples = features.shape
-    step = max(1024, BLOCK_VALUES // max(1, batch * channels))
+    values = BLOCK_VALUES if features.device.type == "cpu" else DEVICE_BLOCK_VALUES
+    step = max(1024, values // max(1, batch * channels))
     for start in range(0, samples, step):
         yield slice(start, start + step)
 

@@ -39,7 +39,8 @@ def whitening_coloring(
         content: [B or 1, C, N].
         style: Features [B or 1, C, M], or Statistics measured before.
         eps: Added to every eigenvalue of both covariances, relative to each mean eigenvalue. 0 leaves out
-            eigenvalues up to C times the machine epsilon of the features, relative to the largest.
+            directions that are rounding: of deviations up to C times the machine epsilon of the features,
+            relative to the largest.
         alpha: Strength 0..1 along the path of targets that `transfer_map` describes; 0 returns the content.
         content_weights: Soft mask [B or 1, N] of the samples that the content is measured on; all are mapped.
         style_weights: Soft mask [B or 1, M] of the style samples; only for style features.
@@ -58,15 +59,16 @@ def whitening_coloring(
     """
     require_options(eps, alpha, method)
     require_features("content", content)
-    measured = style.mean if isinstance(style, Statistics) else style
-    if not isinstance(style, Statistics):
+    if isinstance(style, Statistics):
+        if style_weights is not None:
+            raise ValueError("style_weights need style features, these statistics are measured already")
+        batch = _fitting_batch(content.shape, style.mean.shape)
+    else:
         require_features("style", style)
+        batch = _fitting_batch(content.shape, style.shape)
         if style_weights is not None:
             style_weights = expand_weights("style weights", style_weights, style)
             _require_some_weight(style_weights)
-    elif style_weights is not None:
-        raise ValueError("style_weights need style features, these statistics are measured already")
-    batch = _fitting_batch(content.shape, measured.shape)
     if len(content) != batch:
         content = content.expand(batch, -1, -1)
     if alpha == 0:
