@@ -29,12 +29,13 @@ def replace_file(target: Path) -> Iterator[BinaryIO]:
         raise IsADirectoryError(21, "Is a directory", str(target))
     temporary = target.with_name(f".styletransfer-{secrets.token_hex(8)}.part")
     # Not tempfile: that makes files private, whereas results shall have the mode that umask says.
-    with temporary.open("xb") as file:
-        try:
+    file = temporary.open("xb")
+    try:
+        with file:  # Windows neither renames nor removes a file that is open
             yield file
             file.flush()
             os.fsync(file.fileno())
-            os.replace(temporary, target)  # noqa: PTH105
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        os.replace(temporary, target)  # noqa: PTH105
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
