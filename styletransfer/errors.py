@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class StyleTransferError(Exception):
     """Base of every error that is the user's to read, not the developer's.
@@ -46,3 +48,13 @@ class MemoryLimitError(StyleTransferError):
     """The work does not fit into the memory there is."""
 
     exit_code = 4
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell exhausted memory from other errors; torch has a class for it on some devices only."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    words = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)

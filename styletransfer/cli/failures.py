@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 
 import click
 
-from ..errors import MemoryLimitError, StyleTransferError
+from ..errors import MemoryLimitError, StyleTransferError, is_out_of_memory
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 TERMINATED = 143  # 128 + SIGTERM
@@ -61,16 +60,6 @@ def explain(error: BaseException, inputs: Sequence[str] = ()) -> StyleTransferEr
     if inputs and not any(name in str(explained) for name in inputs):
         return type(explained)(f"{inputs[0]}: {explained.message}", hint=explained.hint)
     return explained
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell exhausted memory from other errors; torch has a class for it on CUDA only."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    words = ("can't allocate memory", "not enough memory", "out of memory")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
 def _point_to_help(error: click.ClickException) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import ImageError, MemoryLimitError, StyleTransferError
+from ..errors import ImageError, MemoryLimitError, StyleTransferError, is_out_of_memory
 from .formats import readable_name
 
 
@@ -36,11 +36,6 @@ def explain_writing(error: Exception, name: str) -> StyleTransferError:
         return MemoryLimitError(f"{name}: too little memory to write this picture", hint="reduce it")
     reason = error.strerror if isinstance(error, OSError) and error.strerror else _one_line(error)
     return ImageError(f"{name}: cannot be written: {reason.lower()}", hint="check the folder")
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether memory was lacking; torch raises a RuntimeError for it on the CPU."""
-    return isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _one_line(error: Exception) -> str:

@@ -8,19 +8,30 @@ import pytest
 import torch
 
 from styletransfer.cli.failures import explain
-from styletransfer.errors import WeightsError
+from styletransfer.errors import MemoryLimitError, WeightsError
+from styletransfer.media.failures import explain_reading
+
+
+OUT_OF_MEMORY = (
+    MemoryError(),
+    OSError(errno.ENOMEM, "Cannot allocate memory"),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: not enough memory"),
+)
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_exhausted_memory_is_the_same_while_reading(error: Exception) -> None:
+    assert explain(error).exit_code == MemoryLimitError.exit_code
+    assert isinstance(explain_reading(error, "a.png", max_pixels=1), MemoryLimitError)
 
 
 @pytest.mark.parametrize(
     ("error", "code"),
     [
         (WeightsError("absent"), 3),
-        (MemoryError(), 4),
-        (OSError(errno.ENOMEM, "Cannot allocate memory"), 4),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"), 4),
-        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), 4),
-        (RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"), 4),
-        (RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: not enough memory"), 4),
         (RuntimeError("shapes do not fit"), 1),
         (PermissionError(errno.EACCES, "Permission denied", "a.png"), 1),
         (KeyError("x"), 1),
