@@ -77,7 +77,8 @@ def main() -> NoReturn:
     """Run the program as a process of its own."""
     signal.signal(signal.SIGTERM, _terminate)
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="surrogateescape")  # file names may be any bytes
+        # File names may be any bytes, whatever encoding the terminal's locale has.
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' warnings are for developers: -v shows them
     program.main()

@@ -76,16 +76,17 @@ def test_a_picture_from_pipe_to_pipe(model: str) -> None:
 
 
 @posix
-def test_stdout_takes_names_of_any_bytes() -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii:strict"])
+def test_stdout_takes_names_of_any_bytes(encoding: str) -> None:
     code = """
 import click
 from styletransfer import cli
-cli.program = click.Command("echo", callback=lambda: click.echo("caf\\udce9"))
+cli.program = click.Command("echo", callback=lambda: click.echo("caf\\udce9 \\u2615"))
 cli.main()
 """
-    environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
-    assert result.stdout == b"caf\xe9\n"
+    assert result.stdout == b"caf\xe9 \xe2\x98\x95\n"
 
 
 @posix
