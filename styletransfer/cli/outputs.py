@@ -82,11 +82,11 @@ def settle_existing(
     Raises:
         OutputExistsError: There is one, and the policy is "error".
     """
-    present = [path for path in outputs if exists(path)]
+    present = {path: None for path in outputs if exists(path)}  # a dictionary: a set that is in order
     if policy == "error" and present:
         more = f" and {len(present) - 1} more" if len(present) > 1 else ""
         raise OutputExistsError(
-            f"{present[0]}{more} exists already", hint="overwrite with -f or see --if-exists"
+            f"{next(iter(present))}{more} exists already", hint="overwrite with -f or see --if-exists"
         )
     if policy == "overwrite" or not present:
         return list(outputs)

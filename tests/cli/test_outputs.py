@@ -86,3 +86,19 @@ def test_an_existing_output_is_an_error_with_a_remedy() -> None:
         settle_existing(OUTPUTS, "error", THERE.__contains__)
     with pytest.raises(OutputExistsError, match=r"a\.png and 2 more exist"):
         settle_existing(OUTPUTS, "error", lambda path: True)
+
+
+def test_skipping_compares_every_output_once() -> None:
+    compared = 0
+
+    class Name(type(Path())):  # type: ignore[misc]
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return super().__eq__(other)
+
+        __hash__ = type(Path()).__hash__
+
+    outputs = [Name(f"{number}.png") for number in range(1000)]
+    assert settle_existing(outputs, "skip", lambda path: True) == [None] * 1000
+    assert compared <= 2000, "quadratic: a folder of thousands of results would take seconds"
