@@ -6,6 +6,7 @@ A small library of its own: imports only torch and knows nothing of pictures.
 from .bounds import Interval, norm_bounds
 from .distribution import singular_values
 from .layers import conv_operator
+from .lipschitz import LipschitzReport, lipschitz
 from .norm import NormTracker, spectral_norm
 from .operator import ConvOperator
 from .symbol import conv_symbol
@@ -13,9 +14,11 @@ from .symbol import conv_symbol
 __all__ = [
     "ConvOperator",
     "Interval",
+    "LipschitzReport",
     "NormTracker",
     "conv_operator",
     "conv_symbol",
+    "lipschitz",
     "norm_bounds",
     "singular_values",
     "spectral_norm",

@@ -16,15 +16,17 @@ from .layers import conv_operator
 from .operator import ConvOperator
 from .packets import climb
 from .survey import survey_symbol
-from .torus import unpad, wrap, wrap_operator
+from .torus import gram_eigenvalues, unpad, wrap, wrap_operator
 from .twisted import upper_bound
 
 Method = Literal[
     "auto", "dense", "twisted", "lanczos", "extension", "unfoldings", "taps", "hoelder", "gram", "tensor"
 ]
 
-DENSE_SIDE = 512  # "auto" takes the dense matrix where its smaller side is at most this
-DENSE_ENTRIES = 2**20
+# "auto" takes the dense matrix where that is cheap, or as cheap as the symbols at a few dozen frequencies.
+DENSE_SIDE = 512
+DENSE_PIXELS = 4
+DENSE_ENTRIES = 2**24
 FAILURE = 1e-12  # probability that the random start of "lanczos" is too close to orthogonal
 RANDOM_STEPS = 400
 LOOK_EVERY = 5  # steps, at what is reached: the bound costs little, but more than nothing
@@ -111,15 +113,19 @@ def norm_bounds(
 
 
 def _choose(operator: ConvOperator) -> Method:
-    inputs, outputs = math.prod(operator.input_shape), math.prod(operator.output_shape)
-    if min(inputs, outputs) <= DENSE_SIDE and inputs * outputs <= DENSE_ENTRIES:
+    shapes = (operator.input_shape, operator.output_shape)
+    smaller = min(shapes, key=math.prod)
+    few = math.prod(smaller) <= DENSE_SIDE or math.prod(smaller[1:]) <= DENSE_PIXELS
+    if few and math.prod(map(math.prod, shapes)) <= DENSE_ENTRIES:
         return "dense"
     return "lanczos" if None in map(wrap, operator.axes) else "twisted"
 
 
 def _dense(operator: ConvOperator) -> Interval:
-    norm = torch.linalg.matrix_norm(operator.dense(), ord=2).item()
-    return Interval(norm, norm, certified=True, method="dense")
+    matrix = operator.dense()
+    norm = gram_eigenvalues(matrix)[-1].clamp_min(0).sqrt().item()
+    margin = 4 * min(matrix.shape) ** 2 * torch.finfo(matrix.dtype).eps  # of a Gram matrix, in the worst case
+    return Interval(norm * (1 - margin), norm * (1 + margin), certified=True, method="dense")
 
 
 def _twisted(operator: ConvOperator) -> Interval:
