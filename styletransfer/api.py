@@ -81,6 +81,8 @@ class Stylizer:
             return style
         if isinstance(style, str | Path) and Path(style).suffix == ".safetensors":
             return StyleStatistics.load(style)
+        if isinstance(style, Tensor) and style_size is None:
+            return self.pipeline.measure(as_batch(style))
         picture = load_picture(style)
         if style_size is not None and max(picture.width, picture.height) > style_size:
             picture = resize_picture(picture, style_size)
@@ -154,9 +156,10 @@ def stylize(
 def as_batch(pixels: Tensor) -> Tensor:
     """View a tensor [3, H, W] or [1, 3, H, W] as [1, 3, H, W], or say what is wrong with it."""
     batch = pixels if pixels.dim() == 4 else pixels.unsqueeze(0)
-    if batch.dim() != 4 or batch.shape[:2] != (1, 3) or not batch.is_floating_point():
+    if batch.dim() != 4 or batch.shape[:2] != (1, 3) or not batch.numel() or not batch.is_floating_point():
         raise ImageError(
-            f"a tensor of shape {list(pixels.shape)}", hint="give floats [3, H, W] or [1, 3, H, W] in 0..1"
+            f"a tensor {list(pixels.shape)} of {pixels.dtype}",
+            hint="give floats [3, H, W] or [1, 3, H, W] in 0..1",
         )
     return batch
 
@@ -168,5 +171,5 @@ def load_picture(source: Source) -> Picture:
     if isinstance(source, str | Path):
         return read_picture(source)
     if isinstance(source, Tensor):
-        return Picture.from_float(as_batch(source))
+        return Picture.from_float(as_batch(source), bit_depth=16)
     return picture_from_pil(source)

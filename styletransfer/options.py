@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -33,12 +34,24 @@ def check_range(
     name: str, value: float, low: float, high: float = math.inf, *, open_low: bool = False
 ) -> None:
     """Raise OptionError unless low <= value <= high (low < value if `open_low`); NaN never passes."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise OptionError(f"{name} is {value!r}", hint="give a number")
     inside = (low < value if open_low else low <= value) and value <= high
     if not inside:
         bound = f"{'above' if open_low else 'at least'} {low}" + (
             "" if high == math.inf else f" and at most {high}"
         )
         raise OptionError(f"{name} is {value}", hint=f"it must be {bound}")
+
+
+def check_style_weights(weights: Sequence[float]) -> None:
+    """Raise OptionError unless weights are numbers of which none is negative and not all are zero."""
+    if not isinstance(weights, Sequence) or isinstance(weights, str):
+        raise OptionError(f"style_weights is {weights!r}", hint="give one number per style, such as (2, 1)")
+    for weight in weights:
+        check_range("a style weight", weight, 0, 1e9)
+    if not sum(weights) > 0:
+        raise OptionError("all style weights are zero", hint="give at least one weight above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +82,7 @@ class StylizeOptions:
             if value is not None:
                 check_range(name, value, 1, 1_000_000)
         if self.style_weights is not None:
-            for weight in self.style_weights:
-                check_range("a style weight", weight, 0, 1e9)
-            if not sum(self.style_weights) > 0:
-                raise OptionError("all style weights are zero", hint="give at least one weight above 0")
+            check_style_weights(self.style_weights)
         check_choice("preserve_color", self.preserve_color, PreserveColor)
         check_choice("transform", self.transform, Transform)
 
@@ -185,6 +195,9 @@ class TrainOptions:
             check_range(name, getattr(self, name), 0)
         for name in ("content_weight", "style_weight", "identity_weight", "range_weight"):
             check_range(name, getattr(self, name), 0, 1e9)
+        for name in ("widths", "convolutions"):
+            for number in getattr(self, name):
+                check_range(f"a number of {name}", number, 1)
         check_range("crop", self.crop, 32, 4096)
         check_range("learning_rate", self.learning_rate, 0, 1, open_low=True)
         check_range("clip", self.clip, 0, open_low=True)

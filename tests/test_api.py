@@ -11,7 +11,7 @@ from PIL import Image
 import styletransfer
 from styletransfer import StyleStatistics, Stylizer
 from styletransfer.errors import ImageError, OptionError
-from styletransfer.media import Picture, picture_from_pil, write_picture
+from styletransfer.media import Picture, picture_from_pil, read_picture, write_picture
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +95,37 @@ def test_mistakes_are_named(stylizer: Stylizer, content: Path, style: Path) -> N
 
 def test_convenience_function(content: Path, style: Path) -> None:
     assert styletransfer.stylize(content, style).size == (44, 30)
+
+
+def test_the_shipped_model_gives_a_picture_back(stylizer: Stylizer) -> None:
+    """At alpha 0, and in its own style: weights that do not belong to this decoder would fail here."""
+    photograph = read_picture(Path(__file__).parents[1] / "examples" / "content" / "chelsea.jpg").to_float()
+    for result in (
+        stylizer.stylize(photograph, photograph),
+        stylizer.stylize(photograph, photograph, alpha=0),
+    ):
+        assert -10 * torch.log10(torch.nn.functional.mse_loss(result, photograph)) > 22
+    grey = torch.full((3, 64, 64), 0.5)
+    assert (stylizer.stylize(grey, grey) - grey).abs().max() < 0.15
+
+
+def test_tensors_keep_their_precision(stylizer: Stylizer, style: Path) -> None:
+    ramp = torch.linspace(0, 1, 64 * 64).view(1, 64, 64).expand(3, -1, -1)
+    assert len(stylizer.stylize(ramp, style, size=50).unique()) > 1000
+    assert not stylizer.stylize(ramp, ramp).equal(stylizer.stylize(ramp, (ramp * 255).round() / 255))
+
+
+@pytest.mark.parametrize(
+    "options", [{"alpha": "0.5"}, {"size": "512"}, {"style_weights": 2.0}, {"style_weights": (1, -1)}]
+)
+def test_wrong_types_are_options_errors(stylizer: Stylizer, style: Path, options: dict[str, object]) -> None:
+    with pytest.raises(OptionError):
+        stylizer.stylize(torch.rand(3, 9, 9), style, **options)
+
+
+def test_results_are_ordinary_tensors(stylizer: Stylizer, style: Path) -> None:
+    result = stylizer.stylize(torch.rand(3, 9, 9), style)
+    result.mul_(2)
+    weight = torch.ones(1, requires_grad=True)
+    (result * weight).sum().backward()
+    assert weight.grad is not None

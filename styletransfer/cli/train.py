@@ -102,6 +102,7 @@ def train(
         Trainer,
         TrainingPairs,
         build_network,
+        check_folder,
         join_processes,
         leave_processes,
     )
@@ -109,6 +110,7 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     options = TrainOptions(**recipe)
+    check_folder(folder, resume=resume)
     processes = join_processes(resolve_device(device))
     perceptual = load_vgg19(network)
     data = TrainingPairs(

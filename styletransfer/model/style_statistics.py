@@ -10,6 +10,7 @@ import torch
 
 from ..errors import OptionError, WeightsError
 from ..linalg import Statistics
+from ..options import check_style_weights
 from ..transfer import blend_statistics
 from .files import read_tensors, write_tensors
 
@@ -39,6 +40,8 @@ class StyleStatistics:
         Raises:
             OptionError: The styles were measured by different models, or the weights do not fit.
         """
+        if not members:
+            raise OptionError("there is no style", hint="give at least one")
         if len({member.model for member in members}) != 1:
             raise OptionError(
                 "the styles were measured by different models", hint="measure them again with one"
@@ -47,6 +50,7 @@ class StyleStatistics:
             raise OptionError(
                 f"{len(weights)} style weights for {len(members)} styles", hint="give one per style"
             )
+        check_style_weights(weights)
         return cls(blend_statistics([member.levels for member in members], weights), members[0].model)
 
     def save(self, path: str | Path) -> None:
@@ -66,18 +70,21 @@ class StyleStatistics:
             WeightsError: The file is missing, corrupt or no statistics of a style.
         """
         tensors, metadata = read_tensors(Path(path))
-        if metadata.get("format") != FORMAT:
+        if metadata.get("format") != FORMAT or "model" not in metadata:
             raise WeightsError(
                 f"{path}: holds no style statistics", hint="make them with `styletransfer style-stats`"
             )
-        try:
-            levels = tuple(
-                Statistics(*(tensors[f"{level}.{field}"] for field in Statistics._fields))
-                for level in range(len(tensors) // len(Statistics._fields))
-            )
-        except KeyError as error:
-            raise WeightsError(f"{path}: {error} is missing", hint="make the statistics again") from error
-        return cls(levels, metadata["model"])
+        fields = Statistics._fields
+        levels = []
+        for level in range(len(tensors) // len(fields)):
+            members = [tensors.get(f"{level}.{field}", torch.empty(0)) for field in fields]
+            channels = members[0].shape[-1]
+            shapes = [(1, channels), (1, channels, channels), (1,)]
+            sound = all(bool(torch.isfinite(member).all()) for member in members)
+            if [tuple(member.shape) for member in members] != shapes or not sound:
+                raise WeightsError(f"{path}: level {level} is no mean and covariance", hint="make it again")
+            levels.append(Statistics(*members))
+        return cls(tuple(levels), metadata["model"])
 
     def to(self, device: torch.device | str) -> StyleStatistics:
         """Move the statistics to a device."""

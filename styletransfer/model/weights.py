@@ -43,7 +43,7 @@ def load_model(model: str | Path = "default", *, weights_folder: Path | None = N
     """
     path = find_model(model, weights_folder=weights_folder)
     tensors, metadata = read_tensors(path)
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") != FORMAT or "architecture" not in metadata:
         raise WeightsError(f"{path}: holds no model of this program", hint="see `styletransfer models list`")
     network = Autoencoder(Architecture.from_json(metadata["architecture"]))
     try:

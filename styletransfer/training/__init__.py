@@ -2,7 +2,7 @@
 
 from .beginnings import build_network
 from .data import PicturePool, TrainingPairs
-from .loop import Trainer, TrainingReport
+from .loop import Trainer, TrainingReport, check_folder
 from .losses import LossTerms, TransferLoss
 from .processes import Processes, join_processes, leave_processes
 
@@ -15,6 +15,7 @@ __all__ = [
     "TrainingReport",
     "TransferLoss",
     "build_network",
+    "check_folder",
     "join_processes",
     "leave_processes",
 ]

@@ -37,6 +37,11 @@ def build_network(
         raise OptionError(
             "a random encoder would be frozen", hint="name a trained one with --encoder or --init"
         )
+    if len(options.widths) != len(options.convolutions):
+        raise OptionError(
+            f"{len(options.widths)} widths, {len(options.convolutions)} convolutions",
+            hint="give both, a number for each scale",
+        )
     torch.manual_seed(options.seed)
     if init is not None:
         network = load_model(init).train().requires_grad_(True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 
 from ..errors import StyleTransferError
 from ..model.files import read_tensors, write_tensors
-from ..options import TrainOptions
 
 FORMAT = "styletransfer-checkpoint-1"
 CHECKPOINT = "checkpoint.safetensors"
@@ -24,7 +22,7 @@ def save_checkpoint(
     model: nn.Module,
     average: nn.Module,
     optimizer: torch.optim.Optimizer,
-    options: TrainOptions,
+    run: dict[str, Any],
     progress: dict[str, Any],
 ) -> None:
     """Write everything that a run needs to go on as if it had never stopped.
@@ -33,8 +31,8 @@ def save_checkpoint(
         path: The file; replaced atomically.
         model: The network in training.
         average: The running average of its weights.
-        optimizer: Its state per parameter is saved, its settings follow from the options and the step.
-        options: The recipe, compared on resuming.
+        optimizer: Its state per parameter is saved, its settings follow from the recipe and the step.
+        run: The recipe and the data, JSON, compared on resuming.
         progress: Counters, JSON: step, skipped steps, seconds.
     """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
@@ -43,7 +41,7 @@ def save_checkpoint(
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
     metadata = {
         "format": FORMAT,
-        "options": json.dumps(asdict(options)),
+        "run": json.dumps(run),
         "progress": json.dumps(progress),
     }
     write_tensors(path, {name: tensor.detach().cpu() for name, tensor in tensors.items()}, metadata)
@@ -55,7 +53,7 @@ def load_checkpoint(
     model: nn.Module,
     average: nn.Module,
     optimizer: torch.optim.Optimizer,
-    options: TrainOptions,
+    run: dict[str, Any],
 ) -> dict[str, Any]:
     """Restore what `save_checkpoint` wrote and return its progress.
 
@@ -66,10 +64,9 @@ def load_checkpoint(
     tensors, metadata = read_tensors(path)
     if metadata.get("format") != FORMAT:
         raise StyleTransferError(f"{path}: no checkpoint of this program")
-    saved = json.loads(metadata["options"])
-    current = json.loads(json.dumps(asdict(options)))  # tuples as the lists that JSON makes of them
-    for name, value in current.items():
-        if name not in RESUMABLE and saved.get(name) != value:
+    saved = json.loads(metadata["run"])
+    for name, value in json.loads(json.dumps(run)).items():  # tuples as the lists that JSON makes of them
+        if saved.get(name) != value:
             raise StyleTransferError(
                 f"{path}: the run was started with {name} {saved.get(name)}, not {value}",
                 hint="resume with the same recipe, or start anew from its weights with --init",
@@ -83,10 +80,6 @@ def load_checkpoint(
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     progress: dict[str, Any] = json.loads(metadata["progress"])
     return progress
-
-
-# Options that may change from one part of a run to the next without changing its results.
-RESUMABLE = frozenset({"workers", "checkpoint_every", "sample_every"})
 
 
 def select(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -70,7 +70,8 @@ def read_folder(path: Path) -> list[bytes]:
     if not path.is_dir():
         raise StyleTransferError(f"{path}: no such folder or archive")
     endings = readable_extensions()
-    return [file.read_bytes() for file in sorted(path.rglob("*")) if file.suffix.lower() in endings]
+    files = (file for file in sorted(path.rglob("*")) if file.suffix.lower() in endings)
+    return [file.read_bytes() for file in files if file.is_file() and not file.name.startswith(".")]
 
 
 def read_archive(path: Path) -> list[bytes]:

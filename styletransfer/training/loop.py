@@ -28,6 +28,8 @@ from .records import SAMPLES, MetricsLog, paint_samples
 from .schedule import compute_learning_rate, make_average
 
 WEIGHTS = "model.safetensors"
+# Options that may change from one part of a run to the next without changing its results.
+HARMLESS = frozenset({"workers", "checkpoint_every", "sample_every"})
 SAMPLE_PAIRS = 4
 
 
@@ -93,18 +95,21 @@ class Trainer:
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.Adam(learning, lr=options.learning_rate)
         self.step, self.skipped_steps, self.skipped_files, self.seconds = 0, 0, 0, 0.0
+        self._changing = False
         self._open_folder(resume)
 
     def _open_folder(self, resume: bool) -> None:
+        check_folder(self.folder, resume=resume)
         self.folder.mkdir(parents=True, exist_ok=True)
         checkpoint = self.folder / CHECKPOINT
         if not checkpoint.exists():
             return
-        if not resume:
-            hint = "add --resume or choose another folder"
-            raise StyleTransferError(f"{self.folder}: holds a run already", hint=hint)
         progress = load_checkpoint(
-            checkpoint, model=self.model, average=self.average, optimizer=self.optimizer, options=self.options
+            checkpoint,
+            model=self.model,
+            average=self.average,
+            optimizer=self.optimizer,
+            run=self._describe_run(),
         )
         self.step, self.skipped_steps = progress["step"], progress["skipped_steps"]
         self.skipped_files, self.seconds = progress["skipped_files"], progress["seconds"]
@@ -129,12 +134,12 @@ class Trainer:
         )
         first = self.processes.rank == 0
         with MetricsLog(self.folder, self.step, tensorboard=tensorboard) if first else nullcontext() as log:
+            begun = self.step
             try:
                 start = time.monotonic()
                 due = start + seconds
                 for content, style, skipped in loader:
-                    self.skipped_files += int(skipped.sum())
-                    report = self._take_step(content, style, start)
+                    report = self._take_step(content, style, int(skipped.sum()), start)
                     start = time.monotonic()
                     if log is not None:
                         log.write(report._asdict())
@@ -147,7 +152,8 @@ class Trainer:
                     if any_process(time.monotonic() > due, self.processes):
                         break
             finally:
-                if first:
+                # A step cut in half by Ctrl-C is not saved: the checkpoint before it is whole.
+                if first and self.step > begun and not self._changing:
                     self.save()
 
     @property
@@ -163,7 +169,7 @@ class Trainer:
         starts = ((step * count + rank) * batch for step in range(self.step, self.options.steps))
         return [list(range(start, start + batch)) for start in starts]
 
-    def _take_step(self, content: Tensor, style: Tensor, start: float) -> TrainingReport:
+    def _take_step(self, content: Tensor, style: Tensor, skipped: int, start: float) -> TrainingReport:
         rate = compute_learning_rate(self.step, self.options)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -173,14 +179,17 @@ class Trainer:
         self.optimizer.zero_grad()
         terms.total.backward()  # type: ignore[no-untyped-call]
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip))
+        self._changing = True
         if math.isfinite(norm):
             self.optimizer.step()
             self.average.update_parameters(self.model)
         else:
             self.skipped_steps += 1
         self.step += 1
+        self.skipped_files += skipped
         elapsed = time.monotonic() - start
         self.seconds += elapsed
+        self._changing = False
         return TrainingReport(
             self.step,
             {name: value.item() for name, value in terms._asdict().items()},
@@ -203,12 +212,13 @@ class Trainer:
             "seconds": round(self.seconds, 1),
         }
 
-    def _describe_origin(self) -> dict[str, Any]:
+    def _describe_run(self) -> dict[str, Any]:
+        """Describe what makes this run this run: a resumed one must have the same."""
         contents, styles = (
             [f"{pool.path.name} ({len(pool)})" for pool in pools] for pools in self.data.pools
         )
-        recipe = asdict(self.options)
-        return {"content": contents, "style": styles, "recipe": recipe, "torch": torch.__version__}
+        recipe = {name: value for name, value in asdict(self.options).items() if name not in HARMLESS}
+        return {"content": contents, "style": styles, "processes": self.processes.total, **recipe}
 
     def save(self) -> None:
         """Write the checkpoint and the averaged model."""
@@ -218,13 +228,20 @@ class Trainer:
             model=self.model,
             average=self.average,
             optimizer=self.optimizer,
-            options=self.options,
+            run=self._describe_run(),
             progress=progress,
         )
-        save_model(self.averaged_model, self.folder / WEIGHTS, self._describe_origin() | progress)
+        save_model(self.averaged_model, self.folder / WEIGHTS, self._describe_run() | progress)
 
     def sample(self) -> None:
         """Paint a sheet of a few pairs that the run itself never sees, always the same."""
         pairs = [self.data[len(self.data) + index] for index in range(SAMPLE_PAIRS)]
         content, style = (self._place(torch.stack([pair[side] for pair in pairs])) for side in (0, 1))  # type: ignore[misc]
         paint_samples(self.averaged_model, content, style, self.folder / SAMPLES / f"{self.step:06d}.png")
+
+
+def check_folder(folder: Path, *, resume: bool) -> None:
+    """Raise StyleTransferError if a run would overwrite another; call it before data is loaded."""
+    if (folder / CHECKPOINT).exists() and not resume:
+        hint = "add --resume or choose another folder"
+        raise StyleTransferError(f"{folder}: holds a run already", hint=hint)

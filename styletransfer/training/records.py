@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -53,7 +54,7 @@ class MetricsLog:
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Write the numbers of one step; nested ones are flattened for TensorBoard."""
-        self.file.write(json.dumps(row) + "\n")
+        self.file.write(json.dumps(without_nan(row)) + "\n")
         if self.events is not None:
             for name, value in row.items():
                 nested = value if isinstance(value, dict) else {"": value}
@@ -63,6 +64,13 @@ class MetricsLog:
     def flush(self) -> None:
         """Bring what was written to the disk."""
         self.file.flush()
+
+
+def without_nan(value: Any) -> Any:
+    """Replace numbers that JSON cannot hold by null."""
+    if isinstance(value, Mapping):
+        return {name: without_nan(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def open_events(folder: Path) -> Any:

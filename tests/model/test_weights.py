@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from styletransfer.errors import WeightsError
+from styletransfer.errors import OptionError, WeightsError
 from styletransfer.model import (
     Architecture,
     Autoencoder,
@@ -22,7 +22,7 @@ from styletransfer.model import (
     save_model,
     verify_model,
 )
-from styletransfer.model.files import compute_sha256, read_tensors
+from styletransfer.model.files import compute_sha256, read_tensors, write_tensors
 
 
 @pytest.fixture
@@ -80,6 +80,8 @@ def test_manifest_is_true() -> None:
         assert path.stat().st_size == entry.bytes
         assert compute_sha256(path) == entry.sha256
         assert count_parameters(load_model(entry.name)) == entry.parameters
+        assert entry.trained_on
+        assert entry.description
 
 
 def test_tampered_weights_are_refused(tmp_path: Path) -> None:
@@ -89,6 +91,29 @@ def test_tampered_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / entry.file).write_bytes(data)
     with pytest.raises(WeightsError, match="SHA-256"):
         load_model(entry.name, weights_folder=tmp_path)
+
+
+def test_headers_that_lack_something_are_refused(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "a.safetensors", {}, {"format": "styletransfer-autoencoder-1"})
+    with pytest.raises(WeightsError, match="no model"):
+        load_model(tmp_path / "a.safetensors")
+    write_tensors(tmp_path / "b.safetensors", {}, {"format": "styletransfer-statistics-1"})
+    with pytest.raises(WeightsError, match="no style statistics"):
+        StyleStatistics.load(tmp_path / "b.safetensors")
+    wrong = {"0.mean": torch.zeros(1, 3), "0.covariance": torch.zeros(1, 3, 2), "0.count": torch.ones(1)}
+    metadata = {"format": "styletransfer-statistics-1", "model": "m"}
+    for tensors in (wrong, wrong | {"0.covariance": torch.full((1, 3, 3), torch.nan)}):
+        write_tensors(tmp_path / "c.safetensors", tensors, metadata)
+        with pytest.raises(WeightsError, match="level 0"):
+            StyleStatistics.load(tmp_path / "c.safetensors")
+
+
+@pytest.mark.parametrize("weights", [[0, 0], [float("nan"), 1], [2, -1]])
+def test_nonsense_weights_are_refused(weights: list[float]) -> None:
+    with pytest.raises(OptionError):
+        StyleStatistics.blend([measured(1), measured(2)], weights)
+    with pytest.raises(OptionError, match="no style"):
+        StyleStatistics.blend([], [])
 
 
 def measured(seed: int, model: str = "m") -> StyleStatistics:
@@ -117,8 +142,6 @@ def test_blend_of_statistics() -> None:
 
 
 def test_styles_of_different_models_do_not_blend() -> None:
-    from styletransfer.errors import OptionError
-
     with pytest.raises(OptionError, match="different models"):
         StyleStatistics.blend([measured(1, "a"), measured(1, "b")], [1, 1])
     with pytest.raises(OptionError, match="2 style weights for 1"):

@@ -21,8 +21,9 @@ from styletransfer.model import load_model
 from styletransfer.model.files import write_tensors
 from styletransfer.model.vgg import TORCHVISION_KEYS, VGG19, needed_convolutions
 from styletransfer.options import TrainOptions
-from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, TransferLoss, build_network
+from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, build_network
 from styletransfer.training.data import crop_randomly
+from styletransfer.training.losses import content_distance, style_distance
 from styletransfer.training.schedule import compute_learning_rate
 
 RECIPE = TrainOptions(
@@ -172,14 +173,58 @@ def test_steps_without_finite_gradients_are_skipped_and_counted(start: Start, tm
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
 
 
-def test_loss_of_a_perfect_result_is_small(perceptual: VGG19, start: Start, tmp_path: Path) -> None:
-    """Style = content: the statistics agree with the picture's own, so style and identity ask the same."""
-    model = start(tmp_path / "run").model
-    loss = TransferLoss(model, perceptual, RECIPE)
-    pictures = torch.rand(2, 3, 32, 32)
-    other = torch.rand(2, 3, 32, 32) * torch.tensor([1.0, 0.2, 0.1]).view(3, 1, 1)
-    assert loss(pictures, other).content > 0
-    assert all(torch.isfinite(term) for term in loss(pictures, pictures))
+def test_the_terms_of_the_loss_ask_for_what_they_say(perceptual: VGG19) -> None:
+    features = perceptual(torch.rand(2, 3, 32, 32))
+    other = perceptual(torch.rand(2, 3, 32, 32) * torch.tensor([1.0, 0.2, 0.1]).view(3, 1, 1))
+    assert style_distance(features, features) == 0
+    assert style_distance(other, features) > 0.1
+    # Neither where things are nor how strong changes a style's Gram or a content's structure.
+    moved = {name: layer.flip(-1) for name, layer in features.items()}
+    assert style_distance(moved, features) < 1e-6
+    wanted = features["relu3_1"]
+    assert content_distance(3 * wanted + 1, wanted) < 0.01  # the eps of the normalisation
+    assert content_distance(wanted.flip(-1), wanted) > 0.1
+
+
+def test_a_step_cut_in_half_is_not_saved(start: Start, tmp_path: Path) -> None:
+    trainer = start(tmp_path / "run")
+    reports = trainer.run()
+    next(reports)
+    next(reports)  # saved: checkpoint_every is 2
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    trainer.average.update_parameters = interrupt  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        next(reports)
+    rest = list(start(tmp_path / "run", resume=True).run())
+    list(start(tmp_path / "whole").run())
+    assert rest[-1].step == RECIPE.steps
+    one, two = (load_model(tmp_path / run / "model.safetensors").state_dict() for run in ("whole", "run"))
+    assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+
+
+def test_a_run_that_never_began_leaves_no_checkpoint(start: Start, tmp_path: Path, perceptual: VGG19) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.jpg").write_bytes(b"nothing")
+    pools = [PicturePool(tmp_path / "bad")]
+    data = TrainingPairs(pools, pools, 32, 0, 12)
+    model = build_network(RECIPE, perceptual=perceptual)
+    with pytest.raises(StyleTransferError, match="no readable pictures"):
+        list(Trainer(tmp_path / "run", model, data, perceptual, RECIPE, ALONE).run())
+    start(tmp_path / "run")  # is not in the way
+
+
+def test_resuming_with_other_data_is_refused(start: Start, tmp_path: Path, perceptual: VGG19) -> None:
+    next(trainer := start(tmp_path / "run").run())
+    trainer.close()
+    write_picture(noise(9), tmp_path / "other.png")
+    pools = [PicturePool(tmp_path)]
+    data = TrainingPairs(pools, pools, RECIPE.crop, RECIPE.seed, 12)
+    model = build_network(RECIPE, perceptual=perceptual)
+    with pytest.raises(StyleTransferError, match="started with content"):
+        Trainer(tmp_path / "run", model, data, perceptual, RECIPE, ALONE, resume=True)
 
 
 def test_samples_are_painted(start: Start, tmp_path: Path) -> None:
@@ -249,7 +294,7 @@ def test_two_processes_learn_as_one_with_the_joint_batch(
         *("--device", "cpu", "--threads", "1", "-q"),
     ]
     joint = [*command, "--batch", "4", "-o", str(tmp_path / "joint")]
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     shared = [*launcher, *command, "--batch", "2", "-o", str(tmp_path / "shared")]
     for arguments in (joint, shared):
         done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120)
