@@ -24,7 +24,9 @@ def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise OptionError(f"device {name!r} is unknown", hint="choose auto, cpu, cuda, cuda:N or mps") from error
+        raise OptionError(
+            f"device {name!r} is unknown", hint="choose auto, cpu, cuda, cuda:N or mps"
+        ) from error
     count = torch.cuda.device_count() if device.type == "cuda" else 1
     missing = device.type == "mps" and not torch.backends.mps.is_available()
     if missing or (device.index or 0) >= count:

@@ -10,18 +10,23 @@ from torch import Tensor
 
 from ..errors import OptionError, StyleTransferError
 from ..linalg import NumericalError
-from ..model import Autoencoder, StyleStatistics, measure_levels
+from ..model import Autoencoder, StyleStatistics
 from ..options import RuntimeOptions, StylizeOptions
 from ..transfer import blend_statistics
-from .color import keep_chroma
+from .canvas import Canvas
 from .device import resolve_device, resolve_precision
+from .engine import Engine, Levels
+from .planning import plan_passes
 
 
 class StylizationPipeline:
     """A model on its device, ready for any number of pictures.
 
+    Pictures come and go as samples [3, H, W] or [1, 3, H, W]: uint8, uint16 or float in 0..1. Integers are
+    converted strip by strip, so that a large picture never exists as floats.
+
     Args:
-        model: The network; moved to the device.
+        model: The network.
         fingerprint: SHA-256 of its weights, the identity that the style statistics carry.
         runtime: Device, precision, threads and seed.
 
@@ -37,24 +42,32 @@ class StylizationPipeline:
         if runtime.threads is not None:
             torch.set_num_threads(runtime.threads)
         torch.manual_seed(runtime.seed)
-        self.model = model.to(self.device).to(memory_format=torch.channels_last)
+        self.engine = Engine(model, self.precision, self.device)
 
     def measure(self, style: Tensor) -> StyleStatistics:
-        """Compute what the transfer needs of a style picture [1, 3, H, W] in 0..1."""
+        """Compute what the transfer needs of a style picture."""
+        samples = as_samples(style)
         with self._computing():
-            levels = measure_levels(self.model.encode(self._place(style)))
-        return StyleStatistics(levels, self.fingerprint).to("cpu")
+            levels = self.engine.measure(samples, plan_passes(self.engine, samples))
+        return StyleStatistics(levels, self.fingerprint)
 
-    def stylize(self, content: Tensor, style: StyleStatistics, options: StylizeOptions) -> Tensor:
+    def stylize(
+        self,
+        content: Tensor,
+        style: StyleStatistics,
+        options: StylizeOptions,
+        dtype: torch.dtype | None = None,
+    ) -> Tensor:
         """Repaint a picture.
 
         Args:
-            content: [1, 3, H, W] in 0..1, any size from a single pixel.
+            content: Any size from a single pixel.
             style: Of one style or a blend of several, measured by this model.
             options: Of these, alpha, transform and preserve_color; sizes are the caller's.
+            dtype: Of the result, uint8, uint16 or float32; None for the content's.
 
         Returns:
-            [1, 3, H, W] in 0..1, float32, on the CPU.
+            The shape of the content, on the CPU; floats are in 0..1.
 
         Raises:
             OptionError: The statistics were measured by another model.
@@ -62,27 +75,31 @@ class StylizationPipeline:
         """
         if style.model != self.fingerprint:
             raise OptionError("the style statistics are of another model", hint="measure the style again")
-        with self._computing():
-            placed = self._place(content)
-            features = self.model.encode(placed)
-            targets = style.to(self.device).levels
-            if options.alpha < 1:
-                own = measure_levels(features)
-                targets = blend_statistics([own, targets], [1 - options.alpha, options.alpha])
-            stylized = self.model.decode(features, targets, options.transform).float().clamp(0, 1)
-            if options.preserve_color == "luma":
-                stylized = keep_chroma(stylized, placed)
-        return stylized.cpu()
+        samples = as_samples(content)
+        plan = plan_passes(self.engine, samples)
 
-    def _place(self, pictures: Tensor) -> Tensor:
-        return pictures.to(self.device, torch.float32, memory_format=torch.channels_last)
+        def blend(own: Levels) -> Levels:
+            return blend_statistics([own, style.levels], [1 - options.alpha, options.alpha])
+
+        with self._computing():
+            targets = style.levels if options.alpha == 1 else blend
+            fit = self.engine.fit(samples, targets, options.transform, plan)
+            canvas = Canvas(samples, dtype or content.dtype, keep_chroma=options.preserve_color == "luma")
+            self.engine.paint(samples, fit, plan, canvas.paint)
+        return canvas.pixels.view(content.shape)
 
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
-        """Compute without gradients, in the chosen precision; say in one line when numbers go wrong."""
-        low = self.precision != torch.float32
-        with torch.inference_mode(), torch.autocast(self.device.type, self.precision, enabled=low):
+        """Compute without gradients; say in one line when numbers go wrong."""
+        with torch.inference_mode():
             try:
                 yield
             except NumericalError as error:
-                raise StyleTransferError(f"the transfer failed: {error}", hint="try --precision fp32") from error
+                raise StyleTransferError(
+                    f"the transfer failed: {error}", hint="try --precision fp32"
+                ) from error
+
+
+def as_samples(picture: Tensor) -> Tensor:
+    """View a picture [3, H, W] or [1, 3, H, W] as [3, H, W], without its graph."""
+    return picture.detach()[0] if picture.dim() == 4 else picture.detach()

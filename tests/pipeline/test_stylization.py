@@ -8,16 +8,20 @@ from torch import Tensor
 
 from styletransfer.errors import OptionError
 from styletransfer.model import Architecture, Autoencoder
-from styletransfer.options import RuntimeOptions, StylizeOptions
+from styletransfer.options import PreserveColor, RuntimeOptions, StylizeOptions
 from styletransfer.pipeline import StylizationPipeline
 from styletransfer.pipeline.color import compute_luma, keep_chroma
 from styletransfer.pipeline.device import resolve_device
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> StylizationPipeline:
+def network() -> Autoencoder:
     torch.manual_seed(0)
-    network = Autoencoder(Architecture((4, 6, 8), (1, 1, 1))).eval().requires_grad_(False)
+    return Autoencoder(Architecture((4, 6, 8), (1, 1, 1))).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def pipeline(network: Autoencoder) -> StylizationPipeline:
     return StylizationPipeline(network, "fingerprint", RuntimeOptions(device="cpu"))
 
 
@@ -54,8 +58,10 @@ def test_alpha_leads_from_reconstruction_to_style(pipeline: StylizationPipeline)
     assert from_start == sorted(from_start)
 
 
-def test_statistics_of_another_model_are_refused(pipeline: StylizationPipeline) -> None:
-    other = StylizationPipeline(pipeline.model, "another", RuntimeOptions(device="cpu"))
+def test_statistics_of_another_model_are_refused(
+    network: Autoencoder, pipeline: StylizationPipeline
+) -> None:
+    other = StylizationPipeline(network, "another", RuntimeOptions(device="cpu"))
     with pytest.raises(OptionError, match="another model"):
         pipeline.stylize(picture(8, 8), other.measure(picture(8, 8)), StylizeOptions())
 
@@ -75,8 +81,25 @@ def test_luma_is_the_style_s_and_chroma_the_content_s(pipeline: StylizationPipel
     torch.testing.assert_close(result.amax(1), result.amin(1))
 
 
-def test_bfloat16_stays_close(pipeline: StylizationPipeline) -> None:
-    low = StylizationPipeline(pipeline.model, "fingerprint", RuntimeOptions(device="cpu", precision="bf16"))
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
+@pytest.mark.parametrize("color", ["none", "luma"])
+def test_integers_are_the_rounded_floats(
+    pipeline: StylizationPipeline, dtype: torch.dtype, color: PreserveColor
+) -> None:
+    white = 255 if dtype == torch.uint8 else 65535
+    samples = (picture(37, 30) * white).round().to(dtype)
+    style = pipeline.measure(picture(16, 16, 1))
+    options = StylizeOptions(preserve_color=color)
+    integers = pipeline.stylize(samples, style, options)
+    floats = pipeline.stylize(samples.float() / white, style, options)
+    assert integers.dtype == dtype
+    assert floats.dtype == torch.float32
+    assert (integers.float() - floats * white).abs().max() < 0.5 + white / 5e4
+    assert pipeline.stylize(samples, style, options, torch.uint8).dtype == torch.uint8
+
+
+def test_bfloat16_stays_close(network: Autoencoder, pipeline: StylizationPipeline) -> None:
+    low = StylizationPipeline(network, "fingerprint", RuntimeOptions(device="cpu", precision="bf16"))
     style = pipeline.measure(picture(16, 16, 1))
     exact = pipeline.stylize(picture(24, 24), style, StylizeOptions())
     rough = low.stylize(picture(24, 24), style, StylizeOptions())

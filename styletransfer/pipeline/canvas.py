@@ -1,0 +1,48 @@
+"""Where a result appears, strip by strip, in the type it shall have."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .color import keep_chroma
+
+# What the type calls white, over the 255 of the strips.
+SCALES = {torch.uint8: 1.0, torch.uint16: 257.0}
+
+
+class Canvas:
+    """A picture to be painted.
+
+    Args:
+        content: What it is painted after, [3, H, W].
+        dtype: uint8, uint16 or a float type.
+        keep_chroma: Keep the colours of the content.
+
+    Attributes:
+        pixels: [3, H, W], on the CPU; floats are in 0..1.
+    """
+
+    def __init__(self, content: Tensor, dtype: torch.dtype, *, keep_chroma: bool) -> None:
+        self.content = content
+        self.keep_chroma = keep_chroma
+        self.pixels = torch.empty(content.shape, dtype=dtype)
+
+    def paint(self, start: int, rows: Tensor) -> None:
+        """Paint rows [h, W, 3], near 0..255, from a row on."""
+        strip = rows.float().clamp_(0, 255).permute(2, 0, 1)
+        stop = start + len(rows)
+        if self.keep_chroma:
+            strip = self._recolor(strip, self.content[:, start:stop])
+        if self.pixels.is_floating_point():
+            strip = strip / 255
+        else:
+            strip = strip.mul_(SCALES[self.pixels.dtype]).round_()
+        self.pixels[:, start:stop] = strip.to(self.pixels.dtype)
+
+    @staticmethod
+    def _recolor(strip: Tensor, content: Tensor) -> Tensor:
+        """Give a strip in 0..255 the chroma of the content."""
+        white = 1 if content.is_floating_point() else 255 * SCALES[content.dtype]
+        original = content.to(strip.device).float() / white
+        return keep_chroma(strip[None] / 255, original[None])[0] * 255

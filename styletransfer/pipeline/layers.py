@@ -1,0 +1,144 @@
+"""The layers of the network, each a map that computes its rows from those of the maps before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .rows import FeatureMap, Shape
+
+
+class Kernel(NamedTuple):
+    """A convolution: weight [out, in, 3, 3] and bias [out], as it computes: of that type, on that device."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+class PictureMap(FeatureMap):
+    """The samples of a picture, 0..255 whatever their depth: bytes are exact even in bfloat16.
+
+    Args:
+        samples: [3, H, W], uint8, uint16 or float in 0..1.
+        dtype: Of the map.
+        device: Of the map; rows are moved as they are asked for.
+    """
+
+    def __init__(self, samples: Tensor, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__(Shape(samples.shape[1], samples.shape[2], 3, dtype, device))
+        self.samples = samples
+
+    def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
+        """Copy rows, channels last."""
+        rows = self.samples[:, start:stop].permute(1, 2, 0).to(self.shape.device)
+        if self.samples.dtype == torch.uint16:
+            rows = rows.float() / 257
+        elif self.samples.is_floating_point():
+            rows = rows * 255
+        return (self.shape.allocate(stop - start) if out is None else out).copy_(rows)
+
+
+class ConvolvedMap(FeatureMap):
+    """A 3x3 convolution with replicated borders and, if wanted, a ReLU.
+
+    Padding, bias and ReLU take no pass of their own: the source holds its margin, and the ReLU is what
+    moves the result to its place.
+    """
+
+    def __init__(self, source: FeatureMap, kernel: Kernel, *, relu: bool = True) -> None:
+        super().__init__(source.shape._replace(channels=len(kernel.weight)), [source.read(margin=1)])
+        self.kernel = kernel
+        self.relu = relu
+
+    def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
+        """Convolve rows."""
+        result = from_batch(F.conv2d(to_batch(self.sources[0].take(start, stop)), *self.kernel))
+        if self.relu:
+            return rectify(result, result if out is None else out)
+        return result if out is None else out.copy_(result)
+
+
+class PooledMap(FeatureMap):
+    """Averages or maxima of 2 x 2 pixels, of what there is of them at odd borders.
+
+    Args:
+        source: The map to be halved.
+        pooling: "average" or "max".
+    """
+
+    def __init__(self, source: FeatureMap, pooling: str) -> None:
+        height, width = -(-source.shape.height // 2), -(-source.shape.width // 2)
+        super().__init__(source.shape._replace(height=height, width=width), [source.read()])
+        self.fine_height = source.shape.height
+        self.pooling = pooling
+
+    def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
+        """Pool pairs of rows."""
+        rows = to_batch(self.sources[0].take(2 * start, min(2 * stop, self.fine_height)))
+        if self.pooling == "average":
+            result = F.avg_pool2d(rows, 2, ceil_mode=True, count_include_pad=False)
+        else:
+            result = F.max_pool2d(rows, 2, ceil_mode=True)
+        return from_batch(result) if out is None else out.copy_(from_batch(result))
+
+
+class MergedMap(FeatureMap):
+    """Features from below, doubled bilinearly, plus the encoder's own, weighted per channel.
+
+    Args:
+        upper: Features [ceil(H / 2), ceil(W / 2), C].
+        features: The encoder's [H, W, C].
+        skip: Weights of the encoder's channels, C numbers.
+    """
+
+    step = 2
+
+    def __init__(self, upper: FeatureMap, features: FeatureMap, skip: Tensor) -> None:
+        super().__init__(features.shape, [upper.read(margin=1), features.read()])
+        # For a row of pixels at once: long runs are added several times faster than many of C numbers.
+        self.skips = skip.to(self.shape.device, self.shape.dtype).flatten().repeat(self.shape.width)
+
+    def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
+        """Double rows and add to them."""
+        upper = to_batch(self.sources[0].take(start // 2, -(-stop // 2)))
+        # With a pixel of margin, which becomes two and is cut off, strips meet as if they were one map.
+        doubled = from_batch(F.interpolate(upper, scale_factor=2, mode="bilinear")).flatten(1)
+        channels = self.shape.channels
+        doubled = doubled[2 : 2 + stop - start, 2 * channels : (2 + self.shape.width) * channels]
+        features = self.sources[1].take(start, stop)
+        if out is None:
+            out = self.shape.allocate(stop - start)
+        torch.addcmul(doubled, features.flatten(1), self.skips, out=out.flatten(1))
+        return out
+
+
+def to_batch(rows: Tensor) -> Tensor:
+    """View rows [h, W, C] as [1, C, h, W], which torch recognises as channels-last."""
+    return rows.unsqueeze(0).permute(0, 3, 1, 2)
+
+
+def from_batch(features: Tensor) -> Tensor:
+    """View [1, C, h, W] as rows [h, W, C]; a copy only where a device has no channels-last layers."""
+    return features.permute(0, 2, 3, 1)[0].contiguous()
+
+
+def rectify(values: Tensor, out: Tensor) -> Tensor:
+    """Write max(values, 0) to `out`, which may be `values`."""
+    if values.dtype in {torch.bfloat16, torch.float16}:
+        # Negative floats are negative integers, too, and integers are compared without a detour over float32.
+        torch.clamp_min(values.view(torch.int16), 0, out=out.view(torch.int16))
+        return out
+    return torch.clamp_min(values, 0, out=out)
+
+
+def chain_convolutions(
+    source: FeatureMap, kernels: Sequence[Kernel], *, last_relu: bool = True
+) -> FeatureMap:
+    """Put convolutions in a row, with a ReLU after each, or after each but the last."""
+    for index, kernel in enumerate(kernels):
+        source = ConvolvedMap(source, kernel, relu=last_relu or index < len(kernels) - 1)
+    return source

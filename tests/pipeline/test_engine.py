@@ -1,0 +1,213 @@
+"""The engine against the network as it was trained: any size, tile, plan and precision."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from styletransfer.linalg import NumericalError, compute_statistics
+from styletransfer.model import Architecture, Autoencoder, measure_levels
+from styletransfer.pipeline.accumulation import Accumulator
+from styletransfer.pipeline.engine import Engine, Fit, Plan
+from styletransfer.pipeline.folding import fold_map
+from styletransfer.pipeline.graph import Kind, Node
+from styletransfer.pipeline.layers import Kernel, PictureMap, rectify
+from styletransfer.transfer import blend_statistics
+
+CPU = torch.device("cpu")
+DEPTH = 3
+EVERYTHING = frozenset(Node(kind, level) for kind in ("features", "merged") for level in range(DEPTH + 1))
+
+
+def build_network(pooling: str = "average") -> Autoencoder:
+    torch.manual_seed(0)
+    network = Autoencoder(Architecture((4, 6, 8, 6), (2, 1, 2, 1), pooling))  # type: ignore[arg-type]
+    for parameter in network.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    return network.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module", params=["average", "max"])
+def network(request: pytest.FixtureRequest) -> Autoencoder:
+    return build_network(request.param)
+
+
+def picture(height: int, width: int, seed: int = 0) -> Tensor:
+    """Draw smooth samples [3, H, W], uint8."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, height // 4 + 2, width // 4 + 2, generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")[0].clamp(0, 1)
+    noise = 0.1 * torch.rand(3, height, width, generator=generator)
+    return (smooth * 0.9 + noise).mul(255).round().to(torch.uint8)
+
+
+def floats(samples: Tensor) -> Tensor:
+    return samples[None].float() / 255
+
+
+def run(engine: Engine, samples: Tensor, targets: object, plan: Plan, transform: str = "wct") -> Tensor:
+    fit = engine.fit(samples, targets, transform, plan)  # type: ignore[arg-type]
+    strips: list[Tensor] = []
+    engine.paint(samples, fit, plan, lambda start, rows: strips.append(rows.clone()))
+    return torch.cat(strips).permute(2, 0, 1).float()  # [3, H, W], near 0..255
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (23, 2), (31, 40), (64, 57)])
+@pytest.mark.parametrize("transform", ["wct", "adain", "monge"])
+def test_engine_is_the_network(network: Autoencoder, size: tuple[int, int], transform: str) -> None:
+    content, style = picture(*size), picture(40, 50, seed=1)
+    levels = measure_levels(network.encode(floats(style)))
+    expected = network.decode(network.encode(floats(content)), levels, transform)[0] * 255
+    engine = Engine(network, torch.float32, CPU)
+    for found, wanted in zip(engine.measure(style, Plan(16)), levels, strict=True):
+        torch.testing.assert_close(found.mean, wanted.mean, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(found.covariance, wanted.covariance, atol=1e-5, rtol=1e-5)
+    result = run(engine, content, levels, Plan(16, EVERYTHING), transform)
+    assert (result - expected).abs().max() < 0.2
+
+
+def every_plan() -> list[frozenset[Node]]:
+    """List all ways to store what one level can leave, the same at every level."""
+    kinds: tuple[Kind, ...] = ("features", "pooled", "upper", "merged")
+    choices = [set(chosen) for count in range(5) for chosen in itertools.combinations(kinds, count)]
+    plans = [{Node(kind, level) for kind in chosen for level in range(DEPTH + 1)} for chosen in choices]
+    return [frozenset(plan) for plan in plans]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_stored_changes_nothing(network: Autoencoder, dtype: torch.dtype) -> None:
+    content, style = picture(45, 38), picture(40, 50, seed=1)
+    engine = Engine(network, dtype, CPU)
+    levels = engine.measure(style, Plan(64))
+    expected = run(engine, content, levels, Plan(64, EVERYTHING))
+    for store in every_plan():
+        found = run(engine, content, levels, Plan(16, store))
+        assert (found - expected).abs().max() < 0.1, sorted(store)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.4])
+@pytest.mark.parametrize("style_seed", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tiles_change_nothing(
+    network: Autoencoder, dtype: torch.dtype, style_seed: int, alpha: float
+) -> None:
+    content, style = picture(301, 45), picture(70, 90, seed=style_seed)
+    engine = Engine(network, dtype, CPU)
+    levels = engine.measure(style, Plan(1000))
+
+    def blend(own: object) -> object:
+        return blend_statistics([own, levels], [1 - alpha, alpha])  # type: ignore[list-item]
+
+    targets = levels if alpha == 1 else blend
+    expected = run(engine, content, targets, Plan(1000, EVERYTHING))
+    for tile in (64, 96, 128, 256, 511):
+        found = run(engine, content, targets, Plan(tile, frozenset({Node("upper", 0)})))
+        assert (found - expected).abs().max() < 0.1, tile
+        assert engine.measure(style, Plan(tile))[-1].covariance.allclose(levels[-1].covariance, rtol=1e-6)
+
+
+def test_a_strip_reads_no_more_of_the_picture_than_it_sees(network: Autoencoder) -> None:
+    """The halo that comes of asking is the receptive field that perturbing rows one by one finds."""
+    content = picture(160, 9)
+    engine = Engine(network, torch.float32, CPU)
+    fit = engine.fit(content, engine.measure(picture(30, 30, seed=1), Plan(64)), "wct", Plan(64))
+
+    def first_rows(samples: Tensor) -> tuple[Tensor, int]:
+        graph = engine._graph(samples, Fit(fit.decoder))
+        rows = graph.painted().read().take(0, 8).clone()
+        return rows, graph.picture._done
+
+    expected, read = first_rows(content)
+    moved = []
+    for row in range(read):
+        changed = content.clone()
+        changed[:, row] = 255 - changed[:, row]
+        if not torch.equal(first_rows(changed)[0], expected):
+            moved.append(row)
+    assert read < 160
+    assert max(moved) >= read - 2 ** (DEPTH + 1)  # up to the stride of the pooling nothing is read in vain
+    beyond = content.clone()
+    beyond[:, read:] = 0
+    assert torch.equal(first_rows(beyond)[0], expected)
+
+
+def test_every_row_is_converted_once_per_pass(network: Autoencoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[int, int]] = []
+    produce = PictureMap.produce
+
+    def record(self: PictureMap, start: int, stop: int, out: Tensor | None) -> Tensor:
+        calls.append((start, stop))
+        return produce(self, start, stop, out)
+
+    monkeypatch.setattr(PictureMap, "produce", record)
+    Engine(network, torch.float32, CPU).measure(picture(90, 20), Plan(8))
+    assert sum(stop - start for start, stop in calls) == 90
+
+
+@pytest.mark.parametrize("kind", [torch.uint16, torch.float32])
+def test_samples_of_any_type_are_the_same_picture(network: Autoencoder, kind: torch.dtype) -> None:
+    content = picture(20, 30)
+    other = content.to(torch.int32).mul(257).to(kind) if kind == torch.uint16 else floats(content)[0]
+    engine = Engine(network, torch.float32, CPU)
+    one, two = (engine.measure(samples, Plan(64)) for samples in (content, other))
+    torch.testing.assert_close(one[-1].covariance, two[-1].covariance, rtol=1e-4, atol=1e-6)
+
+
+def test_statistics_of_strips_are_those_of_the_whole() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.rand(37, 50, 12, generator=generator) + 100  # a large common offset
+    features[..., 3] = features[..., 2]  # of deficient rank
+    exact = compute_statistics(features.view(-1, 12).T[None].double())
+    samples = Strips(features)
+    accumulator = Accumulator(samples)
+    samples.read().take(0, 37)
+    found = accumulator.result()
+    torch.testing.assert_close(found.mean, exact.mean, rtol=1e-7, atol=0)
+    scale = exact.covariance.diagonal(dim1=1, dim2=2).mean()
+    assert (found.covariance - exact.covariance).abs().max() < 1e-6 * scale
+    assert found.count == 37 * 50
+
+
+class Strips(PictureMap):
+    """A map of given features [H, W, C]."""
+
+    def __init__(self, features: Tensor) -> None:
+        super().__init__(features.permute(2, 0, 1), torch.float32, CPU)
+        self.shape = self.shape._replace(channels=features.shape[2])
+
+    def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
+        return self.samples.permute(1, 2, 0)[start:stop]
+
+
+def test_wrong_numbers_are_noticed(network: Autoencoder) -> None:
+    broken = build_network()
+    broken.encoder.scales[1][0].weight.data[0, 0, 0, 0] = torch.nan  # type: ignore[index]
+    with pytest.raises(NumericalError, match="NaN"):
+        Engine(broken, torch.float32, CPU).measure(picture(20, 20), Plan(64))
+
+
+def test_a_folded_map_is_the_map_before_the_convolution() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight, matrix, features = (
+        torch.randn(*size, generator=generator, dtype=torch.float64)
+        for size in ((5, 4, 3, 3), (4, 4), (1, 4, 6, 7))
+    )
+    bias, offset = torch.arange(5.0).double(), torch.arange(4.0).double()
+    folded = fold_map(Kernel(weight, bias), matrix, offset)
+    mapped = torch.einsum("dc,bchw->bdhw", matrix, features) + offset.view(4, 1, 1)
+    pad = torch.nn.functional.pad
+    expected, found = (
+        torch.nn.functional.conv2d(pad(values, (1, 1, 1, 1), mode="replicate"), *kernel)
+        for values, kernel in ((mapped, Kernel(weight, bias)), (features, folded))
+    )
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_rectify_is_the_relu(dtype: torch.dtype) -> None:
+    values = torch.tensor([-3.0, -0.0, 0.0, 1e-7, 2.5, -torch.inf, torch.inf]).to(dtype)
+    expected = values.relu()
+    assert torch.equal(rectify(values, values.clone()), expected)

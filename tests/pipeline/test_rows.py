@@ -1,0 +1,108 @@
+"""Maps on demand: rows are computed once, margins are the border, stores return what went in."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from styletransfer.pipeline.rows import FeatureMap, Reader, Shape, Store, StoredMap
+
+CPU = torch.device("cpu")
+
+
+class Numbers(FeatureMap):
+    """Row r, column c holds (100 r + c, 0.5); remembers what was asked for."""
+
+    def __init__(self, height: int, width: int, step: int = 1) -> None:
+        super().__init__(Shape(height, width, 2, torch.float32, CPU))
+        self.step = step
+        self.calls: list[tuple[int, int]] = []
+
+    def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
+        self.calls.append((start, stop))
+        rows = whole(self.shape.height, self.shape.width)[start:stop].clone()
+        return rows if out is None else out.copy_(rows)
+
+
+def whole(height: int, width: int) -> Tensor:
+    numbers = 100.0 * torch.arange(height).view(-1, 1) + torch.arange(width)
+    return torch.stack((numbers, torch.full_like(numbers, 0.5)), -1)
+
+
+def padded(height: int, width: int) -> Tensor:
+    rows = torch.arange(-1, height + 1).clamp(0, height - 1)
+    columns = torch.arange(-1, width + 1).clamp(0, width - 1)
+    return whole(height, width)[rows][:, columns]
+
+
+def drain(reader: Reader, height: int, strip: int) -> Tensor:
+    strips = [reader.take(row, min(row + strip, height)).clone() for row in range(0, height, strip)]
+    return torch.cat(strips) if not reader.margin else torch.cat([each[1:-1] for each in strips])
+
+
+@pytest.mark.parametrize("strip", [1, 2, 3, 7, 20])
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("size", [(1, 1), (7, 3), (12, 5)])
+def test_rows_are_computed_once_and_in_order(size: tuple[int, int], step: int, strip: int) -> None:
+    numbers = Numbers(*size, step=step)
+    plain, wide = numbers.read(), numbers.read(margin=1)
+    for start in range(0, size[0], strip):
+        stop = min(start + strip, size[0])
+        around = wide.take(start, stop)
+        assert torch.equal(around, padded(*size)[start : stop + 2])
+        assert torch.equal(plain.take(start, stop), whole(*size)[start:stop])
+    bottoms = [stop for _, stop in numbers.calls]
+    assert [start for start, _ in numbers.calls] == [0, *bottoms[:-1]]
+    assert bottoms[-1] == size[0]
+    assert all(bottom % step == 0 for bottom in bottoms[:-1])
+
+
+def test_readers_may_be_far_apart() -> None:
+    numbers = Numbers(40, 3)
+    ahead, behind = numbers.read(margin=1), numbers.read()
+    for start in range(0, 40, 4):
+        ahead.take(start, start + 4)
+        if start >= 20:
+            assert torch.equal(behind.take(start - 20, start - 16), whole(40, 3)[start - 20 : start - 16])
+
+
+def test_rows_that_were_read_are_let_go() -> None:
+    numbers = Numbers(400, 3)
+    reader = numbers.read(margin=1)
+    for start in range(0, 400, 4):
+        reader.take(start, start + 4)
+        assert numbers._buffer is not None
+        assert len(numbers._buffer) <= 8
+
+
+def test_observers_see_every_row_without_the_margin() -> None:
+    numbers = Numbers(11, 4)
+    seen: list[Tensor] = []
+    numbers.observers.append(lambda start, rows: seen.append(rows.clone()))
+    drain(numbers.read(margin=1), 11, 3)
+    assert torch.equal(torch.cat(seen), whole(11, 4))
+
+
+@pytest.mark.parametrize("written", [1, 3, 11])
+@pytest.mark.parametrize("read", [1, 2, 11])
+@pytest.mark.parametrize("margin", [0, 1])
+def test_stores_return_what_went_in(written: int, read: int, margin: int) -> None:
+    numbers = Numbers(11, 4)
+    store = Store(numbers)
+    drain(numbers.read(margin=margin), 11, written)
+    for last in (False, True):
+        found = drain(StoredMap(store, last=last).read(margin=margin), 11, read)
+        assert torch.equal(found[:, margin : margin + 4], whole(11, 4))
+    assert sum(strip.numel() for strip in store._strips) == 0
+
+
+def test_a_store_that_is_read_for_the_last_time_shrinks() -> None:
+    numbers = Numbers(64, 4)
+    store = Store(numbers)
+    drain(numbers.read(), 64, 4)
+    reader = StoredMap(store, last=True).read()
+    for start in range(0, 64, 8):
+        reader.take(start, start + 8)
+        held = sum(strip.untyped_storage().nbytes() for strip in store._strips)
+        assert held == (64 - start - 8) * 4 * 2 * 4
