@@ -9,6 +9,7 @@ from .layers import conv_operator
 from .lipschitz import LipschitzReport, lipschitz
 from .norm import NormTracker, spectral_norm
 from .operator import ConvOperator
+from .regularization import SpectralPenalty, register_norm_cap, remove_norm_cap
 from .symbol import conv_symbol
 
 __all__ = [
@@ -16,10 +17,13 @@ __all__ = [
     "Interval",
     "LipschitzReport",
     "NormTracker",
+    "SpectralPenalty",
     "conv_operator",
     "conv_symbol",
     "lipschitz",
     "norm_bounds",
+    "register_norm_cap",
+    "remove_norm_cap",
     "singular_values",
     "spectral_norm",
 ]

@@ -1,0 +1,128 @@
+"""Penalty and cap: they say what the norms are, and training under them obeys."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from conv_layers import conv
+from torch import nn
+from torch.nn.utils import parametrize
+
+from styletransfer.spectrum import (
+    SpectralPenalty,
+    norm_bounds,
+    register_norm_cap,
+    remove_norm_cap,
+    spectral_norm,
+)
+
+SIZE = (10, 10)
+
+
+def network() -> nn.Sequential:
+    return nn.Sequential(
+        conv(2, 4, padding=1, padding_mode="replicate"),
+        nn.ReLU(),
+        nn.ConvTranspose2d(4, 2, 2, stride=2).double(),
+    )
+
+
+def test_the_penalty_is_the_squared_excess() -> None:
+    model = network()
+    norms = torch.stack([spectral_norm(layer, SIZE) for layer in (model[0], model[2])]).detach()
+    cap = float(norms.mean())
+    penalty = SpectralPenalty(model, cap, size=SIZE)
+    expected = (norms - cap).clamp_min(0).square().sum()
+    assert penalty().item() == pytest.approx(expected.item(), rel=1e-3)
+
+
+@pytest.mark.parametrize("bound", ["unfoldings", "taps", "hoelder"])
+def test_penalties_on_bounds_are_those_of_norm_bounds(bound: str) -> None:
+    model = network()
+    penalty = SpectralPenalty(model, bound=bound, size=SIZE)  # type: ignore[arg-type]
+    expected = [norm_bounds(layer, SIZE, bound).upper for layer in (model[0], model[2])]  # type: ignore[arg-type]
+    assert [norm.item() for norm in penalty.norms()] == pytest.approx(expected)
+    penalty().backward()
+    assert all(layer.weight.grad is not None for layer in (model[0], model[2]))
+
+
+def test_descent_on_the_penalty_brings_all_norms_to_the_cap() -> None:
+    model = network()
+    penalty = SpectralPenalty(model, 1.0, size=SIZE)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for _ in range(200):
+        optimizer.zero_grad()
+        penalty().backward()
+        optimizer.step()
+    for layer in (model[0], model[2]):
+        assert norm_bounds(layer, SIZE).upper < 1.05
+
+
+def test_the_penalty_owns_no_parameter_of_the_model() -> None:
+    penalty = SpectralPenalty(network())
+    assert not list(penalty.parameters())
+    assert not penalty.state_dict()
+
+
+def test_training_under_a_cap_obeys_it() -> None:
+    layer = conv(2, 2, padding=1, padding_mode="reflect")
+    register_norm_cap(layer, 0.5, size=SIZE)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(4, 2, *SIZE, generator=generator, dtype=torch.float64)
+    for _ in range(30):
+        optimizer.zero_grad()
+        (layer(images) - 3 * images).square().mean().backward()
+        optimizer.step()
+    assert norm_bounds(layer, SIZE).lower <= 0.5 * 1.01
+    remove_norm_cap(layer, size=SIZE)
+    assert not parametrize.is_parametrized(layer)
+    interval = norm_bounds(layer, SIZE)
+    assert 0.48 < interval.lower <= interval.upper <= 0.5 * (1 + 1e-6)
+
+
+def test_a_norm_below_the_cap_is_left_alone() -> None:
+    layer = conv(2, 2, padding=1)
+    weight = layer.weight.detach().clone()
+    register_norm_cap(layer, 1e3)
+    torch.testing.assert_close(layer.weight.detach(), weight)
+    remove_norm_cap(layer)
+    torch.testing.assert_close(layer.weight.detach(), weight)
+
+
+def test_in_evaluation_the_weight_stands_still() -> None:
+    inner = conv(2, 3)
+    layer = nn.Sequential(nn.ReflectionPad2d(1), inner)
+    register_norm_cap(layer, 0.7)
+    layer.eval()
+    first = inner.weight.detach().clone()
+    assert torch.equal(inner.weight.detach(), first)
+    assert norm_bounds(layer, (16, 16)).lower == pytest.approx(0.7, rel=1e-2)
+
+
+def test_a_zero_weight_stays_zero_under_a_cap() -> None:
+    layer = conv(1, 1, padding=1)
+    layer.weight.data.zero_()
+    register_norm_cap(layer, 1.0)
+    layer(torch.ones(1, 1, 4, 4, dtype=torch.float64)).sum().backward()
+    assert layer.weight.isfinite().all()
+    assert all(
+        parameter.grad is not None and parameter.grad.isfinite().all() for parameter in layer.parameters()
+    )
+
+
+@pytest.mark.parametrize("cap", [0.0, -1.0, float("nan")])
+def test_a_cap_must_be_positive(cap: float) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        register_norm_cap(conv(1, 1), cap)
+
+
+def test_wrong_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match="no convolution"):
+        SpectralPenalty(nn.Linear(1, 1))
+    with pytest.raises(ValueError, match="choose one of"):
+        SpectralPenalty(network(), bound="gram")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="at least 0"):
+        SpectralPenalty(network(), -1)
+    with pytest.raises(TypeError, match="Linear"):
+        register_norm_cap(nn.Linear(1, 1), 1)
