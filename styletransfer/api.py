@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypedDict, Unpack, overload
 
 import torch
 from torch import Tensor
@@ -13,11 +13,22 @@ from torch import Tensor
 from .errors import ImageError, OptionError
 from .media import Picture, PILImage, picture_from_pil, picture_to_pil, read_picture, resize_picture
 from .model import StyleStatistics, fingerprint_model, load_model
-from .options import DEFAULT_MODEL, RuntimeOptions, StylizeOptions
+from .options import DEFAULT_MODEL, PreserveColor, RuntimeOptions, StylizeOptions, Transform
 from .pipeline import StylizationPipeline
 
 Source: TypeAlias = str | Path | Tensor | PILImage | Picture
 Style: TypeAlias = Source | StyleStatistics
+
+
+class Look(TypedDict, total=False):
+    """The fields of `StylizeOptions`, as keywords."""
+
+    alpha: float
+    style_weights: tuple[float, ...] | None
+    size: int | None
+    style_size: int | None
+    preserve_color: PreserveColor
+    transform: Transform
 
 
 # What is one style and not a sequence of them.
@@ -88,7 +99,19 @@ class Stylizer:
             picture = resize_picture(picture, style_size)
         return self.pipeline.measure(picture.to_float())
 
-    def stylize(self, content: Source, style: Style | Sequence[Style], **options: Any) -> Any:
+    @overload
+    def stylize(self, content: Tensor, style: Style | Sequence[Style], **options: Unpack[Look]) -> Tensor: ...
+    @overload
+    def stylize(
+        self, content: Picture, style: Style | Sequence[Style], **options: Unpack[Look]
+    ) -> Picture: ...
+    @overload
+    def stylize(
+        self, content: str | Path | PILImage, style: Style | Sequence[Style], **options: Unpack[Look]
+    ) -> PILImage: ...
+    def stylize(
+        self, content: Source, style: Style | Sequence[Style], **options: Unpack[Look]
+    ) -> Tensor | Picture | PILImage:
         """Repaint a picture.
 
         Args:
@@ -147,9 +170,13 @@ class Stylizer:
 
 
 def stylize(
-    content: Source, style: Style | Sequence[Style], *, model: str | Path = DEFAULT_MODEL, **options: Any
-) -> Any:
-    """Repaint one picture; `Stylizer` does the same and keeps the model for the next."""
+    content: str | Path | PILImage,
+    style: Style | Sequence[Style],
+    *,
+    model: str | Path = DEFAULT_MODEL,
+    **options: Unpack[Look],
+) -> PILImage:
+    """Repaint one picture; `Stylizer` does the same, for tensors too, and keeps the model for the next."""
     return Stylizer(model).stylize(content, style, **options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -82,7 +83,7 @@ def test_options_reach_the_picture(stylizer: Stylizer, content: Path, style: Pat
 
 def test_mistakes_are_named(stylizer: Stylizer, content: Path, style: Path) -> None:
     with pytest.raises(OptionError, match="'alhpa'"):
-        stylizer.stylize(content, style, alhpa=1)
+        stylizer.stylize(content, style, alhpa=1)  # type: ignore[call-overload]
     with pytest.raises(OptionError, match="alpha is nan"):
         stylizer.stylize(content, style, alpha=float("nan"))
     with pytest.raises(ImageError, match=r"missing\.jpg"):
@@ -111,14 +112,14 @@ def test_the_shipped_model_gives_a_picture_back(stylizer: Stylizer) -> None:
 
 def test_tensors_keep_their_precision(stylizer: Stylizer, style: Path) -> None:
     ramp = torch.linspace(0, 1, 64 * 64).view(1, 64, 64).expand(3, -1, -1)
-    assert len(stylizer.stylize(ramp, style, size=50).unique()) > 1000
+    assert len(set(stylizer.stylize(ramp, style, size=50).flatten().tolist())) > 1000
     assert not stylizer.stylize(ramp, ramp).equal(stylizer.stylize(ramp, (ramp * 255).round() / 255))
 
 
 @pytest.mark.parametrize(
     "options", [{"alpha": "0.5"}, {"size": "512"}, {"style_weights": 2.0}, {"style_weights": (1, -1)}]
 )
-def test_wrong_types_are_options_errors(stylizer: Stylizer, style: Path, options: dict[str, object]) -> None:
+def test_wrong_types_are_options_errors(stylizer: Stylizer, style: Path, options: Any) -> None:
     with pytest.raises(OptionError):
         stylizer.stylize(torch.rand(3, 9, 9), style, **options)
 
@@ -127,5 +128,5 @@ def test_results_are_ordinary_tensors(stylizer: Stylizer, style: Path) -> None:
     result = stylizer.stylize(torch.rand(3, 9, 9), style)
     result.mul_(2)
     weight = torch.ones(1, requires_grad=True)
-    (result * weight).sum().backward()
+    (result * weight).sum().backward()  # type: ignore[no-untyped-call]
     assert weight.grad is not None

@@ -166,7 +166,7 @@ def test_a_run_can_start_from_weights(start: Start, tmp_path: Path) -> None:
 def test_steps_without_finite_gradients_are_skipped_and_counted(start: Start, tmp_path: Path) -> None:
     trainer = start(tmp_path / "run")
     with torch.no_grad():
-        trainer.model.encoder.scales[0][0].weight[0] = torch.inf
+        trainer.model.encoder.scales[0][0].weight[0] = torch.inf  # type: ignore[index]
     before = [parameter.clone() for parameter in trainer.model.parameters()]
     report = next(trainer.run())
     assert report.skipped_steps == 1
@@ -192,7 +192,7 @@ def test_a_step_cut_in_half_is_not_saved(start: Start, tmp_path: Path) -> None:
     next(reports)
     next(reports)  # saved: checkpoint_every is 2
 
-    def interrupt(*_: object) -> None:
+    def interrupt(model: torch.nn.Module) -> None:
         raise KeyboardInterrupt
 
     trainer.average.update_parameters = interrupt  # type: ignore[method-assign]
