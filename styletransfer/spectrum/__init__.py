@@ -10,11 +10,13 @@ from .lipschitz import LipschitzReport, lipschitz
 from .norm import NormTracker, spectral_norm
 from .operator import ConvOperator
 from .regularization import SpectralPenalty, register_norm_cap, remove_norm_cap
+from .summary import LayerSummary, summarize_layer
 from .symbol import conv_symbol
 
 __all__ = [
     "ConvOperator",
     "Interval",
+    "LayerSummary",
     "LipschitzReport",
     "NormTracker",
     "SpectralPenalty",
@@ -26,4 +28,5 @@ __all__ = [
     "remove_norm_cap",
     "singular_values",
     "spectral_norm",
+    "summarize_layer",
 ]
