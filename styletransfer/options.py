@@ -95,7 +95,7 @@ class RuntimeOptions:
         device: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
         precision: Of the convolutions; statistics are float64 whatever it is.
         threads: Processor threads, None for torch's own choice.
-        seed: Of every random number generator; the transfer itself draws none.
+        seed: Of the program's random number generators; the transfer itself draws none.
     """
 
     device: str = "auto"

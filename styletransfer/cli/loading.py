@@ -19,8 +19,11 @@ def load_stylizer(report: Report, model: str, runtime: RuntimeOptions) -> Styliz
         WeightsError: Its weights are missing or damaged.
         OptionError: The machine lacks the device.
     """
+    import torch
+
     from ..api import Stylizer
 
+    torch.manual_seed(runtime.seed)
     stylizer = Stylizer(model, runtime=runtime, weights_folder=find_weights_folder())
     report.note(f"model {stylizer.model_name} on {stylizer.device}, {stylizer.precision}")
     return stylizer

@@ -28,7 +28,7 @@ class StylizationPipeline:
     Args:
         model: The network.
         fingerprint: SHA-256 of its weights, the identity that the style statistics carry.
-        runtime: Device, precision, threads and seed.
+        runtime: Device, precision and threads; the transfer draws no random numbers.
 
     Raises:
         OptionError: The machine lacks the device or the precision.
@@ -41,7 +41,6 @@ class StylizationPipeline:
         self.fingerprint = fingerprint
         if runtime.threads is not None:
             torch.set_num_threads(runtime.threads)
-        torch.manual_seed(runtime.seed)
         self.engine = Engine(model, self.precision, self.device)
 
     def measure(self, style: Tensor) -> StyleStatistics:
@@ -91,13 +90,12 @@ class StylizationPipeline:
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
         """Compute without gradients; say in one line when numbers go wrong."""
-        with torch.inference_mode():
+        with torch.no_grad():  # not inference_mode: results are for callers to go on with
             try:
                 yield
             except NumericalError as error:
-                raise StyleTransferError(
-                    f"the transfer failed: {error}", hint="try --precision fp32"
-                ) from error
+                hint = None if self.precision == torch.float32 else "try --precision fp32"
+                raise StyleTransferError(f"the transfer failed: {error}", hint=hint) from error
 
 
 def as_samples(picture: Tensor) -> Tensor:
