@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from styletransfer import __version__
 
-from ..errors import OptionError, StyleTransferError
+from ..errors import MemoryLimitError, OptionError, StyleTransferError, is_out_of_memory
 from ..options import OutputOptions, StylizeOptions
 from .inputs import Source
 from .jobs import Job
@@ -37,7 +37,7 @@ class Painter:
         self.look = look
         self.output = output
         self._styles: dict[Source, StyleStatistics | StyleTransferError] = {}
-        self._content: tuple[Source, Picture] | None = None
+        self._content: tuple[Source, Picture | StyleTransferError] | None = None
 
     def paint(self, job: Job) -> dict[str, Any]:
         """Make one result, write it and describe it."""
@@ -86,6 +86,14 @@ class Painter:
                 self._styles[source] = self._check_model(source)
             except StyleTransferError as error:
                 self._styles[source] = error
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                # A new error: the caught one holds, by its traceback, the memory that is lacking.
+                self._styles[source] = MemoryLimitError(
+                    f"{source}: out of memory while this style is measured",
+                    hint="measure it smaller, for example --style-size 1024",
+                )
         found = self._styles[source]
         if isinstance(found, StyleTransferError):
             raise found
@@ -103,13 +111,19 @@ class Painter:
         return statistics
 
     def _read(self, source: Source) -> Picture:
-        """Read a content, unless it is the one of the job before."""
+        """Read a content, unless it is the one of the job before; standard input can be read only once."""
         from ..media import read_picture
 
         if self._content is None or self._content[0] != source:
             self._content = None  # frees the last one before the next is read
-            self._content = source, read_picture(source.path or sys.stdin.buffer)
-        return self._content[1]
+            try:
+                self._content = source, read_picture(source.path or sys.stdin.buffer)
+            except StyleTransferError as error:
+                self._content = source, error
+        found = self._content[1]
+        if isinstance(found, StyleTransferError):
+            raise found
+        return found
 
     def _list_settings(self, job: Job) -> dict[str, str]:
         """List what it takes to make the same pixels again; names without folders, which are private."""

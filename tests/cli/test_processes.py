@@ -75,6 +75,17 @@ def test_a_picture_from_pipe_to_pipe(model: str) -> None:
     assert result.stderr.decode() == f"model {model} on cpu, fp32\n"
 
 
+@pytest.mark.usefixtures("style")
+def test_a_pipe_that_holds_no_picture_fails_alike_in_every_style(model: str) -> None:
+    write_content(Path("ink.png"), (8, 8))
+    words = [*PROGRAM, "stylize", "-", "waves.png", "ink.png", "-m", model, "-q"]
+    result = subprocess.run(words, input=b"no picture", capture_output=True, check=False)
+    first, second = result.stderr.decode().splitlines()
+    assert first.startswith("error: <stdin>: ")
+    assert first.endswith("(2 results)")
+    assert second == "error: 2 of 2 results failed"
+
+
 @posix
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii:strict"])
 def test_stdout_takes_names_of_any_bytes(encoding: str) -> None:
