@@ -11,7 +11,6 @@ from styletransfer.cli.failures import explain
 from styletransfer.errors import MemoryLimitError, WeightsError
 from styletransfer.media.failures import explain_reading
 
-
 OUT_OF_MEMORY = (
     MemoryError(),
     OSError(errno.ENOMEM, "Cannot allocate memory"),

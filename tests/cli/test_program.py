@@ -6,6 +6,7 @@ import dataclasses
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import click
 import pytest
@@ -41,6 +42,20 @@ except SystemExit:
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "loaded:"
+
+
+def test_stylizing_imports_no_torchvision(model: str, content: Path, style: Path) -> None:
+    words = ["stylize", str(content), str(style), "-m", model, "--device", "cpu"]
+    code = f"""
+import sys
+from styletransfer.cli import program
+try:
+    program.main({words})
+except SystemExit as ended:
+    print("loaded:", ended.code, *sorted({{"torch", "torchvision"}} & set(sys.modules)))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == ["cat_waves.png", "loaded: 0 torch"]
 
 
 def measure_start(*words: str) -> float:

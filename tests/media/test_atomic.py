@@ -42,7 +42,11 @@ def test_the_file_is_closed_before_it_takes_its_name(tmp_path: Path, as_on_windo
 
 
 def test_the_file_is_closed_before_it_is_removed(tmp_path: Path, as_on_windows: list[BinaryIO]) -> None:
-    with pytest.raises(ValueError, match="odd"), replace_file(tmp_path / "a.png") as file:
-        as_on_windows.append(file)
-        raise ValueError("odd")
+    def fail() -> None:
+        with replace_file(tmp_path / "a.png") as file:
+            as_on_windows.append(file)
+            raise ValueError("odd")
+
+    with pytest.raises(ValueError, match="odd"):
+        fail()
     assert not list(tmp_path.iterdir())
