@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from ..errors import StyleTransferError
+from ..options import IfExists, OutputOptions
 from .failures import explain
+from .outputs import STDOUT
 from .report import Report
 
 
@@ -20,6 +22,24 @@ class HasInputs(Protocol):
 
 
 Item = TypeVar("Item", bound=HasInputs)
+
+
+def explain_resuming(output: OutputOptions, *, forced: bool, otherwise: IfExists | None) -> str:
+    """Say what a user does to have the rest done after Ctrl-C, and what the same command would do.
+
+    Args:
+        output: As in force.
+        forced: Whether -f was given.
+        otherwise: What happens to existing outputs without -f; None for the default.
+    """
+    if output.output == STDOUT or output.if_exists == "rename":
+        return "the same command begins again"
+    if output.if_exists in {None, "skip"}:
+        return "the same command does the rest"
+    if forced and otherwise in {None, "skip"}:
+        return "the same command without -f makes those that are missing"
+    instead = "without -f and with" if forced else "with"
+    return f"the same command {instead} --if-exists skip makes those that are missing"
 
 
 def run_batch(

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from styletransfer.cli.batch import run_batch
+from styletransfer.cli.batch import explain_resuming, run_batch
 from styletransfer.cli.report import Report
 from styletransfer.errors import ImageError, MemoryLimitError, StyleTransferError
+from styletransfer.options import IfExists, OutputOptions
 
 
 @dataclass
@@ -80,3 +81,24 @@ def test_an_interrupt_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(KeyboardInterrupt):
         run(Job("a.png"), Job("b.png", KeyboardInterrupt()), Job("c.png"))
     assert capsys.readouterr().err == "stopped: 1 of 3 results are done; go on\n"
+
+
+@pytest.mark.parametrize(
+    ("output", "if_exists", "forced", "advice"),
+    [
+        ("out/", None, False, "the same command does the rest"),
+        ("out/", "skip", False, "the same command does the rest"),
+        ("out/", "rename", False, "the same command begins again"),
+        ("-", None, False, "the same command begins again"),
+        ("out/", None, True, "the same command without -f makes those that are missing"),
+        ("out/", "skip", True, "the same command without -f makes those that are missing"),
+        ("out/", "rename", True, "the same command without -f and with --if-exists skip makes those"),
+        ("out/", "overwrite", False, "the same command with --if-exists skip makes those"),
+        ("out/", "error", False, "the same command with --if-exists skip makes those"),
+    ],
+)
+def test_advice_after_an_interrupt_is_true(
+    output: str, if_exists: IfExists | None, forced: bool, advice: str
+) -> None:
+    options = OutputOptions(output=output, if_exists="overwrite" if forced else if_exists)
+    assert explain_resuming(options, forced=forced, otherwise=if_exists).startswith(advice)
