@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,9 +21,12 @@ class Source:
 
     Attributes:
         path: None for standard input.
+        folder: Where a pattern found the file, below the pattern's fixed part: "a/b" for x/a/b/c.jpg
+            found by `x/**/*.jpg`; empty for all else.
     """
 
     path: Path | None
+    folder: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return STDIN if self.path is None else str(self.path)
@@ -36,6 +40,11 @@ class Source:
     def stem(self) -> str:
         """What stands for the source in the names of outputs."""
         return "stdin" if self.path is None else self.path.stem
+
+    @property
+    def long_stem(self) -> str:
+        """What stands for the source where two have the same stem: "1_jpg" for 1.jpg."""
+        return f"{self.stem}_{self.extension}" if self.extension else self.stem
 
     @property
     def extension(self) -> str:
@@ -63,8 +72,8 @@ def expand_contents(word: str, extensions: Collection[str]) -> tuple[list[Source
     """
     if word == STDIN:
         return [Source(None)], False
-    files = _expand(word, extensions)
-    return [Source(path) for path in files], files != [Path(word)]
+    sources = _expand(word, extensions)
+    return sources, [source.path for source in sources] != [Path(word)]
 
 
 def expand_styles(words: Sequence[str], extensions: Collection[str]) -> list[Source]:
@@ -76,29 +85,40 @@ def expand_styles(words: Sequence[str], extensions: Collection[str]) -> list[Sou
     if STDIN in words:
         raise OptionError("a STYLE cannot be -", hint="only CONTENT is read from standard input")
     wanted = {*extensions, STATISTICS}
-    return [Source(path) for word in words for path in _expand(word, wanted)]
+    return [source for word in words for source in _expand(word, wanted)]
 
 
-def _expand(word: str, extensions: Collection[str]) -> list[Path]:
+def _expand(word: str, extensions: Collection[str]) -> list[Source]:
     path = Path(word)
     if path.is_dir():
         return _select(path.iterdir(), extensions) or _fail(f"{word} holds no pictures")
     if path.exists():
-        return [path]
+        return [Source(path)]
     if glob.has_magic(word):
-        pattern = str(path.expanduser())
-        found = map(Path, glob.iglob(pattern, recursive=True))  # noqa: PTH207  Path.glob is relative only
-        return _select(found, extensions) or _fail(f"no picture matches {word}")
+        pattern = path.expanduser()
+        found = map(Path, glob.iglob(str(pattern), recursive=True))  # noqa: PTH207  Path.glob is relative only
+        fixed = _find_fixed_part(pattern)
+        return _select(found, extensions, fixed) or _fail(f"no picture matches {word}")
     return _fail(f"{word}: no such file")
 
 
-def _select(paths: Iterable[Path], extensions: Collection[str]) -> list[Path]:
+def _find_fixed_part(pattern: Path) -> Path:
+    """Return the folder that a pattern starts from: `x` of `x/**/*.jpg`."""
+    return Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parts))
+
+
+def _select(paths: Iterable[Path], extensions: Collection[str], root: Path | None = None) -> list[Source]:
     """Keep visible files of the extensions; a dot marks what is half-written or the system's own."""
-    return sorted(
+    kept = sorted(
         path
         for path in paths
         if path.suffix.lower() in extensions and not path.name.startswith(".") and path.is_file()
     )
+    return [Source(path, _name_folder(path.parent, root or path.parent)) for path in kept]
+
+
+def _name_folder(folder: Path, root: Path) -> str:
+    return "" if folder == root else str(folder.relative_to(root))
 
 
 def _fail(message: str) -> NoReturn:

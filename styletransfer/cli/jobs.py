@@ -10,9 +10,10 @@ from pathlib import Path
 from ..errors import ImageError, OptionError
 from ..options import OutputOptions, StylizeOptions
 from .inputs import STDIN, Source, expand_contents, expand_styles
-from .outputs import STDOUT, check_outputs, fill_template, resolve_template, settle_existing
+from .outputs import STDOUT, check_distinct, check_outputs, fill_template, resolve_template, settle_existing
 
 DEFAULT_TEMPLATE = "{content}_{style}.png"
+TELLING_FIELDS = "{folder} {content} {style} {ext}"
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,29 @@ class Job:
         """The names of all files that the job reads, the content first."""
         return [source.label for source in (self.content, *self.styles)]
 
-    def name_output(self, template: str, alpha: float, extensions: Collection[str]) -> Path:
+    def name_output(
+        self,
+        template: str,
+        alpha: float,
+        extensions: Collection[str],
+        *,
+        long_content: bool = False,
+        long_style: bool = False,
+    ) -> Path:
         """Fill the template of an output with what belongs to this job.
 
         Args:
             template: See `fill_template`.
             alpha: For the field {alpha}.
             extensions: That can be written; {ext} is the content's if among them, else png.
+            long_content: Let {content} tell 1.jpg ("1_jpg") from 1.png ("1_png").
+            long_style: Likewise {style}.
         """
         extension = self.content.extension
         fields = {
-            "content": self.content.stem,
-            "style": "+".join(style.stem for style in self.styles),
+            "folder": self.content.folder,
+            "content": self.content.long_stem if long_content else self.content.stem,
+            "style": "+".join(style.long_stem if long_style else style.stem for style in self.styles),
             "alpha": f"{alpha:g}",
             "ext": extension if f".{extension}" in extensions else "png",
         }
@@ -69,10 +81,40 @@ def pair_sources(
     return [Job(content, tuple(styles)) for content in contents]
 
 
+def name_outputs(jobs: Sequence[Job], template: str, alpha: float, extensions: Collection[str]) -> list[Job]:
+    """Give every job its output; where several would have the same, tell them apart by extensions.
+
+    1.jpg and 1.png become 1_jpg_waves.png and 1_png_waves.png. Names stay, to be refused, where that does
+    not suffice, and where they are inputs: there one may be the result of the other.
+
+    Args:
+        jobs: Without their outputs.
+        template: See `Job.name_output`, as the others.
+        alpha: For the field {alpha}.
+        extensions: That can be written.
+    """
+    inputs = {Path(name).resolve() for name in {name for job in jobs for name in job.inputs}}
+    same: dict[Path, list[Job]] = {}
+    for job in jobs:
+        same.setdefault(job.name_output(template, alpha, extensions), []).append(job)
+    outputs: dict[Job, Path] = {}
+    for output, group in same.items():
+        long_content = len({job.content for job in group}) > 1
+        long_style = len({job.styles for job in group}) > 1
+        longer = [
+            job.name_output(template, alpha, extensions, long_content=long_content, long_style=long_style)
+            for job in group
+        ]
+        suffice = len(set(longer)) == len(group) and output.resolve() not in inputs
+        outputs.update(zip(group, longer if suffice else [output] * len(group), strict=True))
+    return [replace(job, output=outputs[job]) for job in jobs]
+
+
 def drop_own_results(jobs: Sequence[Job]) -> list[Job]:
     """Leave out contents that are outputs of other contents of the same run.
 
-    They are there because a run that writes into the folder it reads was stopped or is repeated.
+    They are there because a run that writes into the folder it reads was stopped or is repeated. Not for
+    runs that overwrite: what is left out here is no longer protected as an input.
     """
     writers = {job.output.resolve(): job.content for job in jobs if job.output is not None}
 
@@ -120,14 +162,16 @@ def plan_jobs(content: str, styles: Sequence[str], look: StylizeOptions, output:
         return Plan(tuple(jobs))
     template = resolve_template(output.output, DEFAULT_TEMPLATE)
     writable = writable_extensions()
-    named = [replace(job, output=job.name_output(template, look.alpha, writable)) for job in jobs]
-    kept = drop_own_results(named) if are_many else named
+    named = name_outputs(jobs, template, look.alpha, writable)
+    check_distinct([job.output for job in named if job.output is not None], TELLING_FIELDS)
+    policy = output.if_exists or ("skip" if are_many or len(named) > 1 else "error")
+    # What exists and is to be overwritten may be an original that only has the name of a result.
+    kept = drop_own_results(named) if are_many and policy != "overwrite" else named
     outputs = [job.output for job in kept if job.output is not None]
     for path in outputs:
         _check_format(path, output.bit_depth)
     sources = {source for job in kept for source in (job.content, *job.styles)}
     check_outputs(outputs, [source.path for source in sources if source.path])
-    policy = output.if_exists or ("skip" if are_many or len(kept) > 1 else "error")
     settled = settle_existing(outputs, policy)
     planned = [replace(job, output=path) for job, path in zip(kept, settled, strict=True) if path is not None]
     notes = []

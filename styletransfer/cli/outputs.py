@@ -12,6 +12,7 @@ from ..errors import ImageError, OptionError, OutputExistsError
 from ..options import IfExists
 
 STDOUT = "-"
+_SEPARATORS = os.sep + (os.altsep or "")
 
 
 def resolve_template(output: str | None, default: str) -> str:
@@ -26,12 +27,13 @@ def resolve_template(output: str | None, default: str) -> str:
         return default
     if Path(output).is_dir():
         return str(Path(output.replace("{", "{{").replace("}", "}}")) / default)
-    separators = tuple(filter(None, (os.sep, os.altsep)))
-    return output + default if output.endswith(separators) else output
+    return output + default if output.endswith(tuple(_SEPARATORS)) else output
 
 
 def fill_template(template: str, fields: Mapping[str, str]) -> Path:
     """Name one result.
+
+    An empty field takes the separator after it along: "{folder}/x.png" is x.png, not /x.png.
 
     Raises:
         OptionError: The template has a field that does not exist, or an unpaired brace.
@@ -45,24 +47,43 @@ def fill_template(template: str, fields: Mapping[str, str]) -> Path:
     for _, name, form, conversion in parts:
         if name is not None and (name not in fields or form or conversion):
             raise OptionError(f"output {template!r} has an unknown field {{{name}}}", hint=hint)
-    return Path(template.format_map(fields))
+    filled = ""
+    after_nothing = False
+    for literal, name, _, _ in parts:
+        filled += literal.lstrip(_SEPARATORS) if after_nothing else literal
+        value = "" if name is None else fields[name]
+        after_nothing = name is not None and not value
+        filled += value
+    return Path(filled)
+
+
+def check_distinct(outputs: Sequence[Path], fields: str) -> None:
+    """Check that no result would overwrite another one.
+
+    Args:
+        outputs: Of all results.
+        fields: Of the template, that tell results apart, for the hint.
+
+    Raises:
+        OptionError: Two results have the same name.
+    """
+    places = [path.resolve() for path in outputs]
+    place, count = Counter(places).most_common(1)[0]
+    if count > 1:
+        raise OptionError(
+            f"{count} results would all be written to {outputs[places.index(place)]}",
+            hint=f"name a folder, or tell them apart by the fields {fields}",
+        )
 
 
 def check_outputs(outputs: Sequence[Path], inputs: Collection[Path]) -> None:
-    """Check that no result would overwrite another one or an input, and that folders can be written.
+    """Check that no result would overwrite an input, and that folders can be written.
 
     Raises:
-        OptionError: Two results have the same name, or a result has the name of an input.
+        OptionError: A result has the name of an input.
         ImageError: A folder cannot be written or made.
     """
     places = [path.resolve() for path in outputs]
-    path, count = Counter(places).most_common(1)[0]
-    if count > 1:
-        name = outputs[places.index(path)]
-        raise OptionError(
-            f"{count} results would all be written to {name}",
-            hint="name a folder, or tell them apart by the fields {content} {style} {ext}",
-        )
     originals = {path.resolve() for path in inputs}
     for output, place in zip(outputs, places, strict=True):
         if place in originals:

@@ -11,12 +11,12 @@ import click
 
 from ..errors import OptionError, StyleTransferError
 from ..options import OutputOptions, RuntimeOptions
-from .batch import run_batch
+from .batch import explain_resuming, run_batch
 from .command import ConfiguredCommand
 from .fields import build_options, field_option
 from .inputs import STATISTICS, Source, expand_contents
 from .loading import load_stylizer
-from .outputs import check_outputs, fill_template, resolve_template, settle_existing
+from .outputs import check_distinct, check_outputs, fill_template, resolve_template, settle_existing
 from .parameters import existing_options, json_option, model_option, runtime_options, style_size_option
 from .report import Report
 
@@ -45,7 +45,7 @@ class Measurement:
     "--output",
     metavar="PATH|DIR|TEMPLATE",
     show_default=f"{DEFAULT_TEMPLATE} in this folder",
-    help="File, folder, or template with the field {style}.",
+    help="File, folder, or template with the fields {style} and {folder} (where a pattern found the style).",
 )
 @style_size_option
 @model_option
@@ -89,7 +89,8 @@ def style_stats(
     def describe_failure(job: Measurement, failure: StyleTransferError) -> str | None:
         return describe(job, error=str(failure)) if as_json else None
 
-    return run_batch(report, jobs, measure, describe_failure, resume="the same command does the rest")
+    resume = explain_resuming(output, forced=force, otherwise=values["if_exists"])
+    return run_batch(report, jobs, measure, describe_failure, resume=resume)
 
 
 def plan_measurements(words: tuple[str, ...], output: OutputOptions) -> list[Measurement]:
@@ -106,11 +107,12 @@ def plan_measurements(words: tuple[str, ...], output: OutputOptions) -> list[Mea
     if any(source.path is None for source in sources):
         raise OptionError("a STYLE cannot be -", hint="save the picture first")
     template = resolve_template(output.output, DEFAULT_TEMPLATE)
-    outputs = [fill_template(template, {"style": source.stem}) for source in sources]
+    outputs = [fill_template(template, {"folder": source.folder, "style": source.stem}) for source in sources]
     for path in outputs:
         if path.suffix != STATISTICS:
             hint = f"name it {path.stem}{STATISTICS}"
             raise OptionError(f"{path}: statistics are {STATISTICS} files", hint=hint)
+    check_distinct(outputs, "{folder} {style}")
     check_outputs(outputs, [source.path for source in sources if source.path])
     are_many = len(sources) > 1 or any(many for _, many in expanded)
     settled = settle_existing(outputs, output.if_exists or ("skip" if are_many else "error"))

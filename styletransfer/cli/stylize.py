@@ -9,7 +9,7 @@ import click
 
 from ..errors import OptionError, StyleTransferError
 from ..options import OutputOptions, RuntimeOptions, StylizeOptions
-from .batch import run_batch
+from .batch import explain_resuming, run_batch
 from .command import ConfiguredCommand
 from .fields import build_options, field_option
 from .jobs import Job, plan_jobs
@@ -30,7 +30,8 @@ from .report import Report
     "--output",
     metavar="PATH|DIR|TEMPLATE|-",
     show_default="{content}_{style}.png in this folder",
-    help="File, folder, template with the fields {content} {style} {alpha} {ext}, or - for a PNG on stdout.",
+    help="File, folder, template with the fields {content} {style} {alpha} {ext} and {folder} (where below "
+    "its fixed part a pattern found the content), or - for a PNG on stdout.",
 )
 @field_option(StylizeOptions, "alpha", "-a", "--alpha", metavar="0..1")
 @field_option(
@@ -104,9 +105,7 @@ def stylize(
     def describe_failure(job: Job, failure: StyleTransferError) -> str | None:
         return json.dumps(painter.describe(job, error=str(failure))) if as_json else None
 
-    resume = "the same command does the rest"
-    if output.if_exists not in {None, "skip"}:
-        resume += " with --if-exists skip"
+    resume = explain_resuming(output, forced=force, otherwise=values["if_exists"])
     return run_batch(report, plan.jobs, paint, describe_failure, fail_fast=fail_fast, resume=resume)
 
 

@@ -70,3 +70,23 @@ def test_nothing_of_that_name(word: str) -> None:
 def test_a_style_is_never_standard_input() -> None:
     with pytest.raises(OptionError, match="only CONTENT"):
         expand_styles(["-"], EXTENSIONS)
+
+
+@pytest.mark.parametrize(
+    ("word", "folders"),
+    [
+        ("in/**/*.png", ["", "a", "a/b"]),
+        ("in/*/*.png", ["a"]),
+        ("in/a/../**/b/*.png", ["a/b"]),
+        ("./*/*/*.png", ["in/a"]),
+        ("in", [""]),
+        ("in/1.png", [""]),
+    ],
+)
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_pattern_knows_the_folder_below_its_fixed_part(
+    word: str, folders: list[str], absolute: bool
+) -> None:
+    touch("in/1.png", "in/a/1.png", "in/a/b/1.png")
+    found, _ = expand_contents(f"{Path.cwd()}/{word}" if absolute else word, EXTENSIONS)
+    assert [source.folder for source in found] == folders

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from styletransfer.cli.inputs import Source
-from styletransfer.cli.jobs import Job, drop_own_results, pair_sources
+from styletransfer.cli.jobs import Job, drop_own_results, name_outputs, pair_sources
 from styletransfer.errors import OptionError
 
 
@@ -58,3 +58,20 @@ def test_results_of_the_same_run_are_no_contents() -> None:
 def test_a_content_that_would_overwrite_itself_stays_to_be_refused() -> None:
     jobs = [Job(content, (), content.path) for content in sources("cat.png", "dog.png")]
     assert drop_own_results(jobs) == jobs
+
+
+@pytest.mark.parametrize(
+    ("contents", "styles", "expected"),
+    [
+        (["1.jpg", "1.png", "2.png"], ["w.png"], ["1_jpg_w.png", "1_png_w.png", "2_w.png"]),
+        (["1.jpg"], ["w.png", "w.jpg"], ["1_w_png.png", "1_w_jpg.png"]),
+        (["a/1.jpg", "b/1.jpg"], ["w.png"], ["1_w.png", "1_w.png"]),  # to be refused
+        (["1.jpg", "1.png", "1_w.png"], ["w.png"], ["1_w.png", "1_w.png", "1_w_w.png"]),  # likewise
+    ],
+)
+def test_clashing_names_get_their_extensions(
+    contents: list[str], styles: list[str], expected: list[str]
+) -> None:
+    jobs = pair_sources(sources(*contents), sources(*styles), None)
+    named = name_outputs(jobs, "{content}_{style}.png", 1, {".png"})
+    assert [str(job.output) for job in named] == expected

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from styletransfer.cli.outputs import check_outputs, fill_template, resolve_template, settle_existing
+from styletransfer.cli.outputs import (
+    check_distinct,
+    check_outputs,
+    fill_template,
+    resolve_template,
+    settle_existing,
+)
 from styletransfer.errors import ImageError, OptionError, OutputExistsError
 
 DEFAULT = "{content}_{style}.png"
@@ -43,7 +49,21 @@ def test_unknown_fields_are_named_with_the_known_ones(template: str) -> None:
 
 def test_two_results_in_one_file() -> None:
     with pytest.raises(OptionError, match=r"2 results would all be written to a\.png; name a folder"):
-        check_outputs([Path("a.png"), Path("b.png"), Path("x/../a.png")], [])
+        check_distinct([Path("a.png"), Path("b.png"), Path("x/../a.png")], "{content}")
+
+
+@pytest.mark.parametrize(
+    ("template", "folder", "expected"),
+    [
+        ("{folder}/{content}.png", "a/b", "a/b/cat.png"),
+        ("{folder}/{content}.png", "", "cat.png"),
+        ("out/{folder}/{content}.png", "", "out/cat.png"),
+        ("{folder}{content}.png", "", "cat.png"),
+        ("{folder}/{{{content}.png", "", "{cat.png"),
+    ],
+)
+def test_an_empty_field_takes_its_separator_along(template: str, folder: str, expected: str) -> None:
+    assert fill_template(template, {"folder": folder, **FIELDS}) == Path(expected)
 
 
 def test_an_input_is_never_overwritten() -> None:
@@ -95,7 +115,7 @@ def test_skipping_compares_every_output_once() -> None:
         def __eq__(self, other: object) -> bool:
             nonlocal compared
             compared += 1
-            return super().__eq__(other)
+            return bool(super().__eq__(other))
 
         __hash__ = type(Path()).__hash__
 

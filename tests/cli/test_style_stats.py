@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from styletransfer.media import read_picture
+
 from .conftest import Run
 from .pictures import write_content
 
@@ -27,8 +29,29 @@ def test_statistics_stand_for_their_picture(run: Run) -> None:
 
 def test_statistics_and_pictures_blend(run: Run) -> None:
     run("style-stats", "waves.png")
-    result = run("stylize", "cat.png", "waves.safetensors", "waves.png", "--style-weights", "1,1")
-    assert result.stdout == "cat_waves+waves.png\n"
+    write_content(Path("ink.png"), (20, 20), seed=2)
+    result = run("stylize", "cat.png", "waves.safetensors", "ink.png", "--style-weights", "1,1")
+    assert result.stdout == "cat_waves+ink.png\n"
+    run("stylize", "cat.png", "waves.png", "ink.png")
+    blend, waves, ink = map(read_picture, ("cat_waves+ink.png", "cat_waves.png", "cat_ink.png"))
+    assert not blend.pixels.equal(waves.pixels)
+    assert not blend.pixels.equal(ink.pixels)
+
+
+def test_a_field_holds_the_folder_of_a_pattern(run: Run) -> None:
+    for name in ("art/a/1.png", "art/b/1.png"):
+        write_content(Path(name), (20, 20))
+    result = run("style-stats", "art/**/*.png", "-o", "{folder}/{style}.safetensors")
+    assert result.stdout == "a/1.safetensors\nb/1.safetensors\n"
+
+
+def test_an_interrupt_of_a_forced_run_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("styletransfer.model.StyleStatistics.save", _interrupt)
+    assert "without -f makes those that are missing" in run("style-stats", "waves.png", "-f").stderr
+
+
+def _interrupt(*words: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_statistics_of_another_model_are_one_line(run: Run, other_model: str) -> None:
@@ -73,8 +96,8 @@ def test_an_existing_file_is_an_error(run: Run) -> None:
     ("words", "problem"),
     [
         (["waves.png", "-o", "waves.npz"], "statistics are .safetensors files"),
-        (["waves.png", "-o", "{content}.safetensors"], "the fields are {style}"),
-        (["waves.png", "waves.png"], "2 results would all be written"),
+        (["waves.png", "-o", "{content}.safetensors"], "the fields are {folder} {style}"),
+        (["waves.png", "waves.png"], "tell them apart by the fields {folder} {style}"),
         (["-"], "a STYLE cannot be -"),
         (["absent.png"], "absent.png: no such file"),
     ],

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from styletransfer.api import Stylizer
+from styletransfer.errors import MemoryLimitError
 from styletransfer.media import picture_from_pil, read_picture, write_picture
 
 from .conftest import Run
@@ -195,6 +197,10 @@ class TestSeveralStyles:
     def test_weights_blend_them_into_one(self, run: Run) -> None:
         result = run("stylize", "cat.png", "waves.png", "art/ink.png", "--style-weights", "2,1")
         assert result.stdout == "cat_waves+ink.png\n"
+        run("stylize", "cat.png", "waves.png", "art/ink.png")
+        blend, waves, ink = map(read_picture, ("cat_waves+ink.png", "cat_waves.png", "cat_ink.png"))
+        assert not blend.pixels.equal(waves.pixels)
+        assert not blend.pixels.equal(ink.pixels)
 
     def test_a_weight_of_zero_leaves_a_style_out(self, run: Run) -> None:
         run("stylize", "cat.png", "waves.png", "-o", "alone.png", "--no-metadata")
@@ -286,6 +292,68 @@ class TestFolders:
         assert first.startswith("error: in/broken.jpg: ")
         assert first.endswith("(4 results)")
         assert second == "error: 4 of 4 results failed"
+
+
+def test_a_field_holds_the_folder_of_a_pattern(run: Run, style: Path) -> None:
+    for name in ("dup/a/1.jpg", "dup/b/1.jpg"):
+        write_content(Path(name), (8, 8))
+    refused = run("stylize", "dup/**/*.jpg", "waves.png", "-o", "out/")
+    assert refused.exit_code == 2
+    assert "tell them apart by the fields {folder} " in refused.stderr
+    result = run("stylize", "dup/**/*.jpg", "waves.png", "-o", "out/{folder}/{content}-{style}.jpg")
+    assert result.stdout == "out/a/1-waves.jpg\nout/b/1-waves.jpg\n"
+    assert {read_size(name) for name in result.stdout.split()} == {(8, 8)}
+
+
+def test_pictures_that_differ_by_extension_only(run: Run, style: Path) -> None:
+    write_content(Path("in/1.png"), (8, 8))
+    write_content(Path("in/1.jpg"), (8, 8), seed=1)
+    words = ("stylize", "in", "waves.png", "-o", "out/")
+    assert run(*words).stdout == "out/1_jpg_waves.png\nout/1_png_waves.png\n"
+    assert "skipped 2 of 2 results" in run(*words).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["-o", "dl/a.png", "-f"], "3 results would all be written to dl/a.png"),
+        (["-o", "dl/a.png"], "3 results would all be written to dl/a.png"),
+        (["-o", "dl/a{content}.png", "-f"], "dl/ab.png is an input and would be overwritten"),
+        (["-o", "dl/a{content}.png", "--if-exists", "overwrite"], "dl/ab.png is an input"),
+    ],
+)
+def test_originals_with_the_name_of_a_result_are_not_overwritten(
+    run: Run, style: Path, words: list[str], problem: str
+) -> None:
+    originals = [write_content(Path(name), (8, 8)) for name in ("dl/a.png", "dl/ab.png", "dl/b.png")]
+    before = [path.read_bytes() for path in originals]
+    result = run("stylize", "dl", "waves.png", *words)
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert [path.read_bytes() for path in originals] == before
+
+
+def test_memory_exhausted_by_a_style_names_the_style_and_is_tried_once(
+    run: Run, style: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("in/1.png", "in/2.png"):
+        write_content(Path(name), (8, 8))
+    tried = []
+
+    def exhaust_memory(*words: object, **options: object) -> None:
+        tried.append(words)
+        torch.empty(2**60, dtype=torch.uint8)
+
+    monkeypatch.setattr(Stylizer, "measure_style", exhaust_memory)
+    result = run("stylize", "in", "waves.png", "-o", "out/", "-q")
+    assert len(tried) == 1
+    failure, summary = result.stderr.splitlines()
+    assert failure.startswith("error: waves.png: out of memory while this style is measured; ")
+    assert "--style-size" in failure
+    assert failure.endswith("(2 results)")
+    assert summary == "error: 2 of 2 results failed"
+    alone = run("stylize", "in/1.png", "waves.png", "-q")
+    assert alone.exit_code == MemoryLimitError.exit_code
 
 
 def test_names_of_any_bytes(run: Run, style: Path) -> None:
