@@ -99,6 +99,9 @@ def name_outputs(jobs: Sequence[Job], template: str, alpha: float, extensions: C
         same.setdefault(job.name_output(template, alpha, extensions), []).append(job)
     outputs: dict[Job, Path] = {}
     for output, group in same.items():
+        if len(group) == 1:
+            outputs[group[0]] = output
+            continue
         long_content = len({job.content for job in group}) > 1
         long_style = len({job.styles for job in group}) > 1
         longer = [
