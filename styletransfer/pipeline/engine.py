@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..linalg import Statistics, transfer_map
+from ..linalg import Statistics
 from ..model import Autoencoder
-from ..transfer.maps import EPS, METHODS
 from .accumulation import Accumulator
+from .coloring import Coloring
 from .folding import fold_map, place_kernel, read_kernels, scale_inputs, scale_outputs
 from .graph import Graph, Node, pull
 from .layers import Kernel, PictureMap
@@ -85,28 +85,26 @@ class Engine:
     def fit(
         self,
         samples: Tensor,
-        targets: Levels | Callable[[Levels], Levels],
-        transform: str,
+        coloring: Coloring | Callable[[Levels], Coloring],
         plan: Plan,
     ) -> Fit:
         """Find the map of every level that gives the content the statistics of its target.
 
         Args:
             samples: The content, [3, H, W], uint8, uint16 or float in 0..1.
-            targets: The statistics to reach, finest first; or what returns them from those of the content.
-            transform: The map between the statistics, a key of `transfer.maps.METHODS`.
+            coloring: The statistics to reach; or what returns them for those of the content.
             plan: How to go over the content.
         """
         fit = Fit()
-        blended = callable(targets)
-        own = self._encode(samples, fit, plan, range(0 if blended else self.depth, self.depth + 1))
-        if callable(targets):
-            targets = targets(own)
+        finest = self.depth if isinstance(coloring, Coloring) else 0
+        own = self._encode(samples, fit, plan, range(finest, self.depth + 1))
+        if not isinstance(coloring, Coloring):
+            coloring = coloring(own)
         merged = own[-1]
         for level in range(self.depth, -1, -1):
-            matrix, offset = transfer_map(merged, targets[level], eps=EPS, method=METHODS[transform])
             first, *rest = self._decoder[level]
-            fit.decoder[level] = self._place([fold_map(first, matrix[0], offset[0]), *rest])
+            folded = fold_map(first, *coloring.map_from(merged, level))
+            fit.decoder[level] = self._place([folded, *rest])
             if level:
                 merged = self._decode(samples, level - 1, fit, plan)
         return fit

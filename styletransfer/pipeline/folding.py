@@ -9,9 +9,9 @@ from .layers import Kernel
 
 
 def read_kernels(layers: nn.Module) -> list[Kernel]:
-    """List the convolutions among some layers, in float64 on the CPU."""
+    """List the convolutions among some layers, in float64 on the CPU, channels last."""
     return [
-        Kernel(layer.weight.detach().cpu().double(), bias.detach().cpu().double())
+        place_kernel(Kernel(layer.weight.detach(), bias.detach()), torch.float64, torch.device("cpu"))
         for layer in layers.children()
         if isinstance(layer, nn.Conv2d) and (bias := layer.bias) is not None
     ]
@@ -27,9 +27,9 @@ def fold_map(kernel: Kernel, matrix: Tensor, offset: Tensor) -> Kernel:
         matrix: [in, in].
         offset: [in].
     """
-    weight = torch.einsum("ockl,cd->odkl", kernel.weight, matrix)
-    bias = kernel.bias + torch.einsum("ockl,c->o", kernel.weight, offset)
-    return Kernel(weight, bias)
+    weight = kernel.weight.permute(0, 2, 3, 1)  # [out, 3, 3, in], as it lies in memory
+    bias = kernel.bias + (weight @ offset).sum((1, 2))
+    return Kernel((weight @ matrix).permute(0, 3, 1, 2), bias)
 
 
 def scale_inputs(kernel: Kernel, factor: float) -> Kernel:
@@ -43,6 +43,6 @@ def scale_outputs(kernel: Kernel, factor: float) -> Kernel:
 
 
 def place_kernel(kernel: Kernel, dtype: torch.dtype, device: torch.device) -> Kernel:
-    """Round a convolution to the type it computes with and move it to its device, channels last."""
+    """Bring a convolution to the type and the device it computes on, channels last."""
     weight = kernel.weight.to(dtype).to(device).contiguous(memory_format=torch.channels_last)
     return Kernel(weight, kernel.bias.to(dtype).to(device))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from ..model import Autoencoder, StyleStatistics
 from ..options import RuntimeOptions, StylizeOptions
 from ..transfer import blend_statistics
 from .canvas import Canvas
+from .coloring import Coloring
 from .device import resolve_device, resolve_precision
 from .engine import Engine, Levels
 from .planning import plan_passes
@@ -42,6 +44,7 @@ class StylizationPipeline:
         if runtime.threads is not None:
             torch.set_num_threads(runtime.threads)
         self.engine = Engine(model, self.precision, self.device)
+        self._colorings: WeakKeyDictionary[StyleStatistics, tuple[str, Coloring]] = WeakKeyDictionary()
 
     def measure(self, style: Tensor) -> StyleStatistics:
         """Compute what the transfer needs of a style picture."""
@@ -77,15 +80,22 @@ class StylizationPipeline:
         samples = as_samples(content)
         plan = plan_passes(self.engine, samples)
 
-        def blend(own: Levels) -> Levels:
-            return blend_statistics([own, style.levels], [1 - options.alpha, options.alpha])
+        def blend(own: Levels) -> Coloring:
+            levels = blend_statistics([own, style.levels], [1 - options.alpha, options.alpha])
+            return Coloring(levels, options.transform)
 
         with self._computing():
-            targets = style.levels if options.alpha == 1 else blend
-            fit = self.engine.fit(samples, targets, options.transform, plan)
+            coloring = self._color(style, options.transform) if options.alpha == 1 else blend
+            fit = self.engine.fit(samples, coloring, plan)
             canvas = Canvas(samples, dtype or content.dtype, keep_chroma=options.preserve_color == "luma")
             self.engine.paint(samples, fit, plan, canvas.paint)
         return canvas.pixels.view(content.shape)
+
+    def _color(self, style: StyleStatistics, transform: str) -> Coloring:
+        """Return the target that a style is, worked out once as long as the style exists."""
+        if self._colorings.get(style, (None, None))[0] != transform:
+            self._colorings[style] = transform, Coloring(style.levels, transform)
+        return self._colorings[style][1]
 
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor
 from styletransfer.linalg import NumericalError, compute_statistics
 from styletransfer.model import Architecture, Autoencoder, measure_levels
 from styletransfer.pipeline.accumulation import Accumulator
-from styletransfer.pipeline.engine import Engine, Fit, Plan
+from styletransfer.pipeline.coloring import Coloring
+from styletransfer.pipeline.engine import Engine, Fit, Levels, Plan
 from styletransfer.pipeline.folding import fold_map
 from styletransfer.pipeline.graph import Kind, Node
 from styletransfer.pipeline.layers import Kernel, PictureMap, rectify
@@ -48,8 +50,10 @@ def floats(samples: Tensor) -> Tensor:
     return samples[None].float() / 255
 
 
-def run(engine: Engine, samples: Tensor, targets: object, plan: Plan, transform: str = "wct") -> Tensor:
-    fit = engine.fit(samples, targets, transform, plan)  # type: ignore[arg-type]
+def run(
+    engine: Engine, samples: Tensor, coloring: Coloring | Callable[[Levels], Coloring], plan: Plan
+) -> Tensor:
+    fit = engine.fit(samples, coloring, plan)
     strips: list[Tensor] = []
     engine.paint(samples, fit, plan, lambda start, rows: strips.append(rows.clone()))
     return torch.cat(strips).permute(2, 0, 1).float()  # [3, H, W], near 0..255
@@ -65,7 +69,7 @@ def test_engine_is_the_network(network: Autoencoder, size: tuple[int, int], tran
     for found, wanted in zip(engine.measure(style, Plan(16)), levels, strict=True):
         torch.testing.assert_close(found.mean, wanted.mean, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(found.covariance, wanted.covariance, atol=1e-5, rtol=1e-5)
-    result = run(engine, content, levels, Plan(16, EVERYTHING), transform)
+    result = run(engine, content, Coloring(levels, transform), Plan(16, EVERYTHING))
     assert (result - expected).abs().max() < 0.2
 
 
@@ -82,9 +86,9 @@ def test_what_is_stored_changes_nothing(network: Autoencoder, dtype: torch.dtype
     content, style = picture(45, 38), picture(40, 50, seed=1)
     engine = Engine(network, dtype, CPU)
     levels = engine.measure(style, Plan(64))
-    expected = run(engine, content, levels, Plan(64, EVERYTHING))
+    expected = run(engine, content, Coloring(levels, "wct"), Plan(64, EVERYTHING))
     for store in every_plan():
-        found = run(engine, content, levels, Plan(16, store))
+        found = run(engine, content, Coloring(levels, "wct"), Plan(16, store))
         assert (found - expected).abs().max() < 0.1, sorted(store)
 
 
@@ -98,10 +102,10 @@ def test_tiles_change_nothing(
     engine = Engine(network, dtype, CPU)
     levels = engine.measure(style, Plan(1000))
 
-    def blend(own: object) -> object:
-        return blend_statistics([own, levels], [1 - alpha, alpha])  # type: ignore[list-item]
+    def blend(own: Levels) -> Coloring:
+        return Coloring(blend_statistics([own, levels], [1 - alpha, alpha]), "wct")
 
-    targets = levels if alpha == 1 else blend
+    targets = Coloring(levels, "wct") if alpha == 1 else blend
     expected = run(engine, content, targets, Plan(1000, EVERYTHING))
     for tile in (64, 96, 128, 256, 511):
         found = run(engine, content, targets, Plan(tile, frozenset({Node("upper", 0)})))
@@ -113,7 +117,8 @@ def test_a_strip_reads_no_more_of_the_picture_than_it_sees(network: Autoencoder)
     """The halo that comes of asking is the receptive field that perturbing rows one by one finds."""
     content = picture(160, 9)
     engine = Engine(network, torch.float32, CPU)
-    fit = engine.fit(content, engine.measure(picture(30, 30, seed=1), Plan(64)), "wct", Plan(64))
+    levels = engine.measure(picture(30, 30, seed=1), Plan(64))
+    fit = engine.fit(content, Coloring(levels, "wct"), Plan(64))
 
     def first_rows(samples: Tensor) -> tuple[Tensor, int]:
         graph = engine._graph(samples, Fit(fit.decoder))
