@@ -59,8 +59,9 @@ class Survey:
 def survey_symbol(torus: Torus) -> Survey:
     """Look at the symbol on a coarse grid, then at its peaks on a fine one, and choose the phases.
 
-    On the fine grid the gain is judged by ||F(w) U||, U spanning singular vectors of the coarse maxima: close
-    to ||F(w)|| near peaks, never above it, and the root of an eigenvalue of a small trigonometric polynomial.
+    On the fine grid the gain is judged by ||F(w) U||, U spanning singular vectors from the highest points of
+    the coarse one: never above ||F(w)||, close to it there, and cheap, its square being an eigenvalue of a
+    small trigonometric polynomial.
     """
     coarse = [math.ceil(COARSE * circle.degree) or 1 for circle in torus.circles]
     coarse = [m if c.twisted else min(m, c.period) for c, m in zip(torus.circles, coarse, strict=True)]
@@ -69,7 +70,7 @@ def survey_symbol(torus: Torus) -> Survey:
     gains = torch.empty(len(frequencies), dtype=torch.float64)
     gains[half] = torus.gains(frequencies[half])
     gains[mirror[half]] = gains[half]
-    rough = [_peak(torus, frequencies[i]) for i in _maxima(gains.view(coarse), half)]
+    rough = [_peak(torus, frequencies[i]) for i in _highest_apart(gains, half, coarse)]
 
     periods = tuple(min(circle.period, FINEST) for circle in torus.circles)
     tries = [PHASES if c.twisted and m < FINEST else 1 for c, m in zip(torus.circles, periods, strict=True)]
@@ -89,6 +90,24 @@ def _mirror(grid: Sequence[int]) -> tuple[Tensor, Tensor]:
     index = torch.arange(math.prod(grid)).view(grid)
     mirror = index.flip(0, 1).roll((1, 1), (0, 1))
     return torch.unique(torch.minimum(index, mirror)), mirror.flatten()
+
+
+def _highest_apart(gains: Tensor, allowed: Tensor, grid: Sequence[int]) -> list[int]:
+    """Choose the highest points of a doubly periodic grid, no two of them neighbours.
+
+    Not the local maxima: a peak may lie on the flank of a higher one and still be missed by the grid.
+    """
+    chosen: list[int] = []
+    for point in allowed[gains[allowed].argsort(descending=True)].tolist():
+        steps = [
+            [abs(a - b) for a, b in zip(divmod(point, grid[1]), divmod(other, grid[1]), strict=True)]
+            for other in chosen
+        ]
+        if all(any(1 < d < n - 1 for d, n in zip(step, grid, strict=True)) for step in steps):
+            chosen.append(point)
+        if len(chosen) == PEAKS:
+            break
+    return chosen
 
 
 def _maxima(picture: Tensor, allowed: Tensor) -> Tensor:
@@ -113,10 +132,10 @@ def _judge(torus: Torus, peaks: list[Peak], fine: tuple[int, int]) -> Tensor:
     gains = torch.zeros(fine, dtype=torch.float64)
     for group in {peak.group for peak in peaks}:
         vectors = torch.stack([peak.vector for peak in peaks if peak.group == group], 1)
-        coefficients = _projected_gram(torus, group, torch.linalg.qr(vectors).Q, fine)
-        gram = torch.fft.fft2(coefficients, dim=(0, 1)).cpu()
-        trace = gram.diagonal(dim1=2, dim2=3).real.sum(2)  # bounds the eigenvalues
-        near = trace > (CONTENDER * peaks[0].gain) ** 2
+        # At -w the singular vectors are conjugate: a real basis serves both.
+        basis = torch.linalg.qr(torch.cat([vectors.real, vectors.imag], 1)).Q
+        gram = torch.fft.fft2(_projected_gram(torus, group, basis, fine), dim=(0, 1)).cpu()
+        near = torch.linalg.matrix_norm(gram) > (CONTENDER * peaks[0].gain) ** 2  # bounds the eigenvalues
         if near.any():
             found = torch.linalg.eigvalsh(gram[near])[:, -1].clamp_min(0).sqrt()
             gains[near] = torch.maximum(gains[near], found)
@@ -130,9 +149,9 @@ def _projected_gram(torus: Torus, group: int, vectors: Tensor, size: tuple[int, 
     vectors = vectors.view(weight.shape[1], rows.stride, columns.stride, -1)
     taps = list(product(range(weight.shape[2]), range(weight.shape[3])))
     images = torch.stack(  # [taps, out, J]
-        [weight[:, :, a, b].to(vectors) @ vectors[:, rows.residue[a], columns.residue[b]] for a, b in taps]
+        [weight[:, :, a, b] @ vectors[:, rows.residue[a], columns.residue[b]] for a, b in taps]
     )
-    pairs = torch.einsum("aoj,boi->abji", images.conj(), images)
+    pairs = torch.einsum("aoj,boi->abji", images, images)
     offsets = torch.tensor([(rows.offset[a], columns.offset[b]) for a, b in taps])
     difference = (offsets[None] - offsets[:, None]) % torch.tensor(size)
     index = (difference[..., 0] * size[1] + difference[..., 1]).flatten().to(pairs.device)
