@@ -32,7 +32,7 @@ GUARDED: dict[str, set[str]] = {
     "tqdm": {"cli"},
     "PIL": {"media"},
     "tifffile": {"media"},
-    "torchvision": {"media", "model"},
+    "torchvision": {"model"},
     "platformdirs": {"cli", "model"},
     "matplotlib": {"cli", "evaluation"},
 }
