@@ -97,7 +97,7 @@ class Stylizer:
         picture = load_picture(style)
         if style_size is not None and max(picture.width, picture.height) > style_size:
             picture = resize_picture(picture, style_size)
-        return self.pipeline.measure(picture.to_float())
+        return self.pipeline.measure(picture.pixels)
 
     @overload
     def stylize(self, content: Tensor, style: Style | Sequence[Style], **options: Unpack[Look]) -> Tensor: ...
@@ -161,11 +161,15 @@ class Stylizer:
         """
         if options.size is not None:
             content = resize_picture(content, options.size)
-        pixels = self.pipeline.stylize(content.to_float(), self._blend(styles, options), options)
-        return Picture.from_float(pixels, content.alpha, bit_depth or content.bit_depth)
+        depth = bit_depth or content.bit_depth
+        dtype = torch.uint8 if depth == 8 else torch.uint16
+        pixels = self.pipeline.stylize(content.pixels, self._blend(styles, options), options, dtype)
+        return Picture(pixels, content.with_bit_depth(depth).alpha)
 
     @staticmethod
     def _blend(styles: Sequence[StyleStatistics], options: StylizeOptions) -> StyleStatistics:
+        if len(styles) == 1 and options.style_weights is None:
+            return styles[0]  # itself, so that what was worked out for it is found again
         return StyleStatistics.blend(styles, options.style_weights or [1.0] * len(styles))
 
 

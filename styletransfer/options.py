@@ -54,6 +54,19 @@ def check_style_weights(weights: Sequence[float]) -> None:
         raise OptionError("all style weights are zero", hint="give at least one weight above 0")
 
 
+def parse_bytes(text: str) -> int:
+    """Read an amount of memory such as 700M, 2G or 1.5GB; units are powers of 1024.
+
+    Raises:
+        OptionError: It is none.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    amount = float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " ") if match else 0
+    if amount < 2**20:
+        raise OptionError(f"{text!r} is no amount of memory", hint="write 700M or 2G")
+    return int(amount)
+
+
 @dataclass(frozen=True, kw_only=True)
 class StylizeOptions:
     """What a stylized picture looks like.
@@ -96,15 +109,24 @@ class RuntimeOptions:
         precision: Of the convolutions; statistics are float64 whatever it is.
         threads: Processor threads, None for torch's own choice.
         seed: Of the program's random number generators; the transfer itself draws none.
+        tile: Rows of the picture that are worked on at a time, 0 for all; None for what fits. The result is
+            the same.
+        max_memory: What the process may take, such as "2G"; None for a modest share of what there is.
     """
 
     device: str = "auto"
     precision: Precision = "auto"
     threads: int | None = None
     seed: int = 0
+    tile: int | None = None
+    max_memory: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, Precision)
+        if self.tile is not None:
+            check_range("tile", self.tile, 0, 1_000_000)
+        if self.max_memory is not None:
+            parse_bytes(self.max_memory)
         check_range("seed", self.seed, 0, 2**63 - 1)
         if self.threads is not None:
             check_range("threads", self.threads, 1, 4096)

@@ -22,7 +22,9 @@ def load_stylizer(report: Report, model: str, runtime: RuntimeOptions) -> Styliz
     import torch
 
     from ..api import Stylizer
+    from ..pipeline.memory import hold_freed_memory
 
+    hold_freed_memory()
     torch.manual_seed(runtime.seed)
     stylizer = Stylizer(model, runtime=runtime, weights_folder=find_weights_folder())
     report.note(f"model {stylizer.model_name} on {stylizer.device}, {stylizer.precision}")

@@ -26,6 +26,20 @@ runtime_options = chain(
     field_option(RuntimeOptions, "precision"),
     threads_option,
     field_option(RuntimeOptions, "seed", metavar="N", help="Of the random number generators."),
+    field_option(
+        RuntimeOptions,
+        "tile",
+        none="auto",
+        metavar="auto|N|0",
+        help="Rows worked on at a time, 0 for all; the result is the same.",
+    ),
+    field_option(
+        RuntimeOptions,
+        "max_memory",
+        none="auto",
+        metavar="2G|auto",
+        help="What the process may take; less memory, more time.",
+    ),
 )
 
 style_size_option = field_option(

@@ -1,15 +1,88 @@
-"""Decide how to go over a picture: how tall the strips are, and what is kept between passes."""
+"""Decide how to go over a picture: how tall the strips are, and what is stored between passes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import Tensor
 
-from .engine import Engine, Plan
+from .engine import Engine, Plan, is_needed_after
 from .graph import Node
 
+MIB = 2**20
+# Without a limit of the user's: a share that leaves a laptop usable at any size, in bytes.
+BASE_BYTES, BYTES_PER_PIXEL = 128 * MIB, 17
+# Numbers that the maps of a strip hold per pixel of the picture, all levels together, as measured.
+STRIP_VALUES = 110
+TILES = (512, 256, 128, 64, 32)
 
-def plan_passes(engine: Engine, samples: Tensor) -> Plan:
-    """Plan the passes over a picture."""
-    levels = range(engine.depth + 1)
-    store = {Node("features", level) for level in levels} | {Node("merged", level) for level in levels[:-1]}
-    return Plan(256, frozenset(store))
+
+def plan_passes(
+    engine: Engine, samples: Tensor, *, tile: int | None = None, limit: int | None = None
+) -> Plan:
+    """Plan the passes over a picture: the least work that fits.
+
+    Args:
+        engine: The network.
+        samples: The picture, [3, H, W].
+        tile: Rows per strip, rounded down to the network's stride; 0 for the whole picture at once, None for
+            what fits.
+        limit: Bytes that the maps may take; None for a modest share.
+    """
+    height, width = samples.shape[1:]
+    pixels = height * width
+    if limit is None:
+        limit = BASE_BYTES + BYTES_PER_PIXEL * pixels
+    stride = 2**engine.depth
+    row = width * STRIP_VALUES * engine.dtype.itemsize
+    if tile == 0:
+        tile = -(-height // stride) * stride
+    elif tile is None:
+        fitting = (each for each in TILES if row * each <= limit // 3 or row * height <= limit // 3)
+        tile = next(fitting, stride)
+    tile = max(stride, tile // stride * stride)
+    room = limit - row * min(tile, height)
+    stores = list(list_stores(engine.depth))
+    fitting_stores = (store for store in stores if stored_bytes(engine, store, pixels) <= room)
+    return Plan(tile, next(fitting_stores, stores[-1]))
+
+
+def list_stores(depth: int) -> Iterator[frozenset[Node]]:
+    """List what may be stored, the least work first.
+
+    From a level on, encoder features and later merged maps are stored. Of the levels above, which are
+    computed again in each pass, the decoder's small maps from below are, or from some level on only.
+    """
+    for finest in range(depth):
+        yield frozenset(
+            {Node("features", level) for level in range(finest, depth + 1)}
+            | {Node("merged", level) for level in range(finest, depth)}
+            | {Node("upper", level) for level in range(finest)}
+        )
+    for finest in range(depth):
+        yield frozenset(
+            {Node("features", depth)} | {Node("upper", level) for level in range(finest, depth)}
+        )
+    yield frozenset()
+
+
+def stored_bytes(engine: Engine, store: frozenset[Node], pixels: int) -> float:
+    """Return the bytes of the stores when they are most."""
+    present = {node for node in store if node.kind in {"features", "pooled"}}
+    peak = total = _sum_bytes(engine, present, pixels)
+    for level in range(engine.depth - 1, -1, -1):
+        made = {node for node in store if node.level == level and node.kind in {"upper", "merged"}}
+        kept = {node for node in present if is_needed_after(node, level, store)}
+        # Stores that are read for the last time shrink as those that are made grow.
+        present = kept | made
+        total, before = _sum_bytes(engine, present, pixels), total
+        peak = max(peak, before, total)
+    return peak
+
+
+def _sum_bytes(engine: Engine, nodes: set[Node], pixels: int) -> float:
+    values = 0.0
+    for node in nodes:
+        halvings = node.level + (node.kind in {"upper", "pooled"})
+        values += engine.widths[node.level] * pixels / 4**halvings
+    return values * engine.dtype.itemsize

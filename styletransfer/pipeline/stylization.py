@@ -12,13 +12,14 @@ from torch import Tensor
 from ..errors import OptionError, StyleTransferError
 from ..linalg import NumericalError
 from ..model import Autoencoder, StyleStatistics
-from ..options import RuntimeOptions, StylizeOptions
+from ..options import RuntimeOptions, StylizeOptions, parse_bytes
 from ..transfer import blend_statistics
 from .canvas import Canvas
 from .coloring import Coloring
 from .device import resolve_device, resolve_precision
-from .engine import Engine, Levels
-from .planning import plan_passes
+from .engine import Engine, Levels, Plan
+from .memory import available_memory, resident_memory
+from .planning import BASE_BYTES, BYTES_PER_PIXEL, plan_passes
 
 
 class StylizationPipeline:
@@ -40,6 +41,7 @@ class StylizationPipeline:
         runtime = runtime or RuntimeOptions()
         self.device = resolve_device(runtime.device)
         self.precision = resolve_precision(runtime.precision, self.device)
+        self.runtime = runtime
         self.fingerprint = fingerprint
         if runtime.threads is not None:
             torch.set_num_threads(runtime.threads)
@@ -50,7 +52,7 @@ class StylizationPipeline:
         """Compute what the transfer needs of a style picture."""
         samples = as_samples(style)
         with self._computing():
-            levels = self.engine.measure(samples, plan_passes(self.engine, samples))
+            levels = self.engine.measure(samples, self._plan(samples))
         return StyleStatistics(levels, self.fingerprint)
 
     def stylize(
@@ -78,7 +80,7 @@ class StylizationPipeline:
         if style.model != self.fingerprint:
             raise OptionError("the style statistics are of another model", hint="measure the style again")
         samples = as_samples(content)
-        plan = plan_passes(self.engine, samples)
+        plan = self._plan(samples)
 
         def blend(own: Levels) -> Coloring:
             levels = blend_statistics([own, style.levels], [1 - options.alpha, options.alpha])
@@ -90,6 +92,21 @@ class StylizationPipeline:
             canvas = Canvas(samples, dtype or content.dtype, keep_chroma=options.preserve_color == "luma")
             self.engine.paint(samples, fit, plan, canvas.paint)
         return canvas.pixels.view(content.shape)
+
+    def _plan(self, samples: Tensor) -> Plan:
+        """Plan the passes over a picture within the limit of the user or what the machine has left."""
+        limit = None
+        pixels = samples.shape[1] * samples.shape[2]
+        if self.runtime.max_memory is not None:
+            # Samples, libraries and weights are there already; the result will be, and its encoder's copy.
+            taken = resident_memory() + (3 * samples.itemsize + 4) * pixels
+            limit = max(0, parse_bytes(self.runtime.max_memory) - taken)
+        elif self.device.type == "cpu" and (available := available_memory()) is not None:
+            modest = BASE_BYTES + BYTES_PER_PIXEL * pixels
+            limit = min(modest, available // 2)
+        elif self.device.type != "cpu":
+            limit = 2**62
+        return plan_passes(self.engine, samples, tile=self.runtime.tile, limit=limit)
 
     def _color(self, style: StyleStatistics, transform: str) -> Coloring:
         """Return the target that a style is, worked out once as long as the style exists."""

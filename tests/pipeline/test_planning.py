@@ -1,0 +1,79 @@
+"""Plans fit their limit and spend as little work as it allows; amounts of memory as users write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from styletransfer.errors import OptionError
+from styletransfer.model import Architecture, Autoencoder
+from styletransfer.options import RuntimeOptions, parse_bytes
+from styletransfer.pipeline import memory
+from styletransfer.pipeline.engine import Engine
+from styletransfer.pipeline.planning import list_stores, plan_passes, stored_bytes
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine(Autoencoder(Architecture()), torch.float32, torch.device("cpu"))
+
+
+def samples(height: int, width: int) -> torch.Tensor:
+    return torch.empty(1, dtype=torch.uint8).expand(3, height, width)
+
+
+def test_stores_shrink_as_work_grows(engine: Engine) -> None:
+    sizes = [stored_bytes(engine, store, 10**6) for store in list_stores(engine.depth)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == 121 * 10**6  # 64 + 32 + 16 + 8 + 1 bytes per pixel
+    assert sizes[-1] == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (512, 512), (2048, 2048), (4096, 10240), (10000, 10000)])
+@pytest.mark.parametrize("limit", [2**28, 2**30, 2**33])
+def test_plans_fit_or_are_the_smallest(engine: Engine, size: tuple[int, int], limit: int) -> None:
+    plan = plan_passes(engine, samples(*size), limit=limit)
+    stored = stored_bytes(engine, plan.store, size[0] * size[1])
+    assert stored <= limit
+    assert plan.tile % 16 == 0
+
+
+def test_small_pictures_store_everything(engine: Engine) -> None:
+    assert plan_passes(engine, samples(512, 512)).store == next(list_stores(engine.depth))
+
+
+@pytest.mark.parametrize(("asked", "given"), [(64, 64), (511, 496), (1, 16), (0, 304)])
+def test_tiles_are_aligned_to_the_stride(engine: Engine, asked: int, given: int) -> None:
+    assert plan_passes(engine, samples(300, 40), tile=asked).tile == given
+
+
+def test_amounts_of_memory() -> None:
+    assert [parse_bytes(text) for text in ("700M", "2G", "1.5gb", "1 GiB")] == [
+        700 * 2**20,
+        2 * 2**30,
+        3 * 2**29,
+        2**30,
+    ]
+    for text in ("", "2X", "-1G", "12"):
+        with pytest.raises(OptionError, match="amount of memory"):
+            RuntimeOptions(max_memory=text)
+
+
+def test_a_container_s_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    before = memory.available_memory()
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    assert before is None or memory.available_memory() is not None
+    (tmp_path / "memory.max").write_text("5000\n")
+    assert memory.available_memory() == 4000
+
+
+def test_memory_of_this_process() -> None:
+    before = memory.resident_memory()
+    if before == 0:
+        pytest.skip("the system does not tell")
+    held = torch.ones(2**25)
+    assert memory.resident_memory() - before > held.nbytes // 2
