@@ -54,7 +54,7 @@ class InverseSquareRoot:
     def first(self, a: Tensor, b: Tensor) -> Tensor:
         """Return -1 / (r s (r + s)) with r, s the roots."""
         r, s = a.sqrt(), b.sqrt()
-        return (r + s).mul_(r).mul_(s).reciprocal_().neg_()
+        return (r + s).mul_(-r).mul_(s).reciprocal_()
 
     def second(self, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
         """Return (r + s + t) / (r s t (r + s)(s + t)(r + t)) with r, s, t the roots."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ def require_finite(name: str, values: Tensor) -> None:
 
     Skipped while a graph is compiled or exported, where control flow cannot depend on values.
     """
-    if torch.compiler.is_compiling() or torch.isfinite(values.sum()):  # no sum of a culprit is finite
+    if torch.compiler.is_compiling() or isfinite(values.sum().item()):  # no sum of a culprit is finite
         return
     finite = torch.isfinite(values)
     if finite.all():  # only the sum overflowed

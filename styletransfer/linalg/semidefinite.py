@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from .guards import even_power_of_two
-from .products import symmetrize
 
 
 def rank_cut(matrix: torch.dtype, features: torch.dtype, channels: int, eps: float) -> float:
@@ -38,7 +37,7 @@ def shift_spectrum(matrix: Tensor, eps: float) -> Tensor:
 def normalize_spectrum(matrix: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Return the matrix near 1 in mean eigenvalue, symmetrised and shifted; and its scale [..., 1, 1]."""
     scale = even_power_of_two(matrix)
-    return shift_spectrum(symmetrize(matrix / scale), eps), scale
+    return shift_spectrum((matrix + matrix.mT).mul_(0.5 / scale), eps), scale
 
 
 def keep_positive(eigenvalues: Tensor, eps: float, rtol: float) -> tuple[Tensor, Tensor]:
@@ -46,4 +45,4 @@ def keep_positive(eigenvalues: Tensor, eps: float, rtol: float) -> tuple[Tensor,
     if eps > 0:  # rounding may leave eigenvalues under the shift; the matrix itself has none there
         floor = eps / (1 + eps) * eigenvalues.mean(-1, keepdim=True).clamp(min=0)
         eigenvalues = torch.maximum(eigenvalues, floor)
-    return eigenvalues, (eigenvalues > rtol * eigenvalues[..., -1:]) & (eigenvalues > 0)
+    return eigenvalues, eigenvalues > rtol * eigenvalues[..., -1:]  # none of a zero matrix

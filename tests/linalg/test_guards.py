@@ -52,6 +52,24 @@ def test_work_moves_to_the_cpu_then_to_float64() -> None:
     assert choose_place(half, decomposes) == Place(CPU, torch.float64)  # no kernel for half precision
 
 
+def test_types_change_on_the_side_that_knows_both() -> None:
+    """MPS has no float64: it must be converted before a tensor goes there and after it comes from there."""
+
+    class Traveller:
+        def __init__(self) -> None:
+            self.steps: list[object] = []
+
+        def to(self, step: object) -> Traveller:
+            self.steps.append(step)
+            return self
+
+    mps, single, double = torch.device("mps"), torch.float32, torch.float64
+    for place, order in ((Place(mps, single), [single, mps]), (Place(CPU, double), [CPU, double])):
+        traveller = Traveller()
+        place.bring(traveller)  # type: ignore[arg-type]
+        assert traveller.steps == order
+
+
 def test_what_this_machine_can_do() -> None:
     assert holds(Place(CPU, torch.float64))
     assert decomposes(Place(CPU, torch.float64))
