@@ -11,7 +11,7 @@ from .graph import Node
 
 MIB = 2**20
 # Without a limit of the user's: a share that leaves a laptop usable at any size, in bytes.
-BASE_BYTES, BYTES_PER_PIXEL = 128 * MIB, 17
+BASE_BYTES, BYTES_PER_PIXEL = 160 * MIB, 3
 # Numbers that the maps of a strip hold per pixel of the picture, all levels together, as measured.
 STRIP_VALUES = 110
 TILES = (512, 256, 128, 64, 32)
