@@ -63,10 +63,16 @@ def _read_file(report: Report, path: Path, padding: Padding) -> dict[str, Convol
     layers: dict[str, Convolution] = {}
     for name, weight in tensors.items():
         if weight.ndim == 4 and weight.is_floating_point():
-            outputs, inputs, *kernel = weight.shape
-            size = (kernel[0], kernel[1])
-            layer = nn.Conv2d(inputs, outputs, size, bias=False, padding_mode=padding, dtype=weight.dtype)
-            layer.padding = (size[0] // 2, size[1] // 2)
+            outputs, inputs, height, width = weight.shape
+            layer = nn.Conv2d(
+                inputs,
+                outputs,
+                (height, width),
+                padding=(height // 2, width // 2),
+                padding_mode=padding,
+                bias=False,
+                dtype=weight.dtype,
+            )
             layer.weight.data = weight
             layers[name.removesuffix(".weight")] = layer
     report.note(f"{path}: weights only; assuming stride 1 and {padding} padding of half a kernel")

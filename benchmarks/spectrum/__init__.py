@@ -1,0 +1,11 @@
+"""Singular values of convolutions: our bounds, distributions and gradients beside the published ones.
+
+python -m benchmarks.spectrum norms --weights FILE ... --size 16 32     bounds of the norm, zero padding
+python -m benchmarks.spectrum paddings --weights FILE ...               the same for all paddings, ours
+python -m benchmarks.spectrum distributions --weights FILE ...          distances to the exact distribution
+python -m benchmarks.spectrum gradients --weights FILE ...              cosine to the exact gradient, and cost
+python -m benchmarks.spectrum classification                            does the regulariser help accuracy?
+
+FILE is any safetensors file with convolution kernels; the default is the model that ships with the program.
+Exact norms of large layers take long: `--cache` keeps them in a file.
+"""

@@ -1,0 +1,75 @@
+"""Published bounds and estimates of the norm of a zero-padded convolution, from their papers.
+
+Those that `styletransfer.spectrum` offers itself (unfoldings, taps, Hoelder, tensor norm) are not repeated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+GRID = 64  # frequencies per axis at which a supremum is sampled
+
+
+def reshaped(weight: Tensor, size: int) -> float:
+    """Norm of the kernel as a matrix [out, in kh kw], as torch's parametrization `spectral_norm` takes it."""
+    return float(torch.linalg.matrix_norm(weight.flatten(1), 2))
+
+
+def circular(weight: Tensor, size: int) -> float:
+    """Singular values of the discrete Fourier transform: Sedghi et al. 2019 (arXiv 1805.10408)."""
+    return float(torch.linalg.svdvals(_transform(weight, size)).max())
+
+
+def gram_iteration(weight: Tensor, size: int) -> float:
+    """Gram iteration in the Fourier domain, six steps: Delattre et al. 2023 (arXiv 2305.16173), circular."""
+    matrix = _transform(weight, size)
+    logarithm = torch.zeros(matrix.shape[:2], dtype=torch.float64)
+    for step in range(6):
+        norm = torch.linalg.matrix_norm(matrix)
+        matrix = matrix / norm[..., None, None]
+        matrix = matrix.mH @ matrix
+        logarithm = logarithm + norm.log() / 2**step
+    return float((logarithm + torch.linalg.matrix_norm(matrix).log() / 2**6).max().exp())
+
+
+def gram_iteration_in_space(weight: Tensor, size: int) -> float:
+    """Gram iteration on the kernel itself, five steps: Delattre et al. 2024 (arXiv 2402.00240), norm2toep.
+
+    T* T of a zero-padded convolution is at most the convolution with the kernel's autocorrelation; in the
+    end the largest row sum bounds the norm.
+    """
+    if weight.shape[0] < weight.shape[1]:
+        weight = weight.transpose(0, 1)
+    logarithm = 0.0
+    for step in range(5):
+        norm = float(weight.norm())
+        matrix = _transform(weight / norm, 2 * weight.shape[2] - 1)
+        weight = torch.fft.ifft2((matrix.mH @ matrix).permute(2, 3, 0, 1)).real
+        logarithm += math.log(norm) / 2**step
+    rows = float(weight.abs().sum((1, 2, 3)).max())
+    return math.exp(logarithm + math.log(rows) / 2**5)
+
+
+def lip_bound(weight: Tensor, size: int) -> float:
+    """LipBound, the better of its two variants: Araujo et al. 2021 (arXiv 2006.08391)."""
+    squares = _transform(weight, GRID).abs().square().flatten(0, 1)  # [P, out, in]
+    variants = (squares.sum(2).amax(0).sum(), squares.sum(1).amax(0).sum())
+    return float(torch.stack(variants).min().sqrt())
+
+
+def _transform(weight: Tensor, size: int) -> Tensor:
+    transform: Tensor = torch.fft.fft2(weight, (size, size))
+    return transform.permute(2, 3, 0, 1)
+
+
+PEERS: dict[str, Callable[[Tensor, int], float]] = {
+    "reshaped kernel (torch)": reshaped,
+    "LipBound": lip_bound,
+    "Gram iteration in space (norm2toep)": gram_iteration_in_space,
+    "circular (Sedghi)": circular,
+    "Gram iteration, circular": gram_iteration,
+}
