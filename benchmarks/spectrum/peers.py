@@ -46,9 +46,10 @@ def gram_iteration_in_space(weight: Tensor, size: int) -> float:
         weight = weight.transpose(0, 1)
     logarithm = 0.0
     for step in range(5):
-        norm = float(weight.norm())
-        matrix = _transform(weight / norm, 2 * weight.shape[2] - 1)
-        weight = torch.fft.ifft2((matrix.mH @ matrix).permute(2, 3, 0, 1)).real
+        norm, reach = float(weight.norm()), weight.shape[2] - 1
+        matrix = _transform(weight / norm, 2 * reach + 1)
+        wrapped = torch.fft.ifft2((matrix.mH @ matrix).permute(2, 3, 0, 1)).real
+        weight = wrapped.roll((reach, reach), (2, 3))  # negative lags first
         logarithm += math.log(norm) / 2**step
     rows = float(weight.abs().sum((1, 2, 3)).max())
     return math.exp(logarithm + math.log(rows) / 2**5)
