@@ -2,8 +2,8 @@
 
     python -m benchmarks.inference --baseline collaborative_distillation_16x.safetensors
 
-Repetitions alternate between the two, and processor time is counted, so that other work on the machine disturbs
-both alike. Printed are medians, and medians of the ratios. Without a baseline only our times are.
+Repetitions alternate between the two, and processor time is counted, so that other work on the machine
+disturbs both alike. Printed are medians, and medians of the ratios. Without a baseline only our times are.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -39,15 +40,15 @@ def compare(
     content, style = (
         torch.randint(0, 256, (3, size, size), dtype=torch.uint8, generator=generator) for _ in range(2)
     )
+    pictures = content[None] / 255, style[None] / 255
+    measured = pipeline.measure(style)
     rows = []
     for _ in range(repetitions + 1):
         style_seconds = measure_seconds(lambda: pipeline.measure(style))
-        measured = pipeline.measure(style)
-        seconds = measure_seconds(lambda m=measured: pipeline.stylize(content, m, StylizeOptions()))  # type: ignore[misc]
+        seconds = measure_seconds(lambda: pipeline.stylize(content, measured, StylizeOptions()))
         row = {"style": style_seconds, "stylize": seconds}
         if cascade is not None:
-            pictures = content[None] / 255, style[None] / 255
-            row["baseline"] = measure_seconds(lambda p=pictures: cascade.stylize(*p))  # type: ignore[misc]
+            row["baseline"] = measure_seconds(partial(cascade.stylize, *pictures))
             row["ratio_cached"] = seconds / row["baseline"]
             row["ratio"] = (style_seconds + seconds) / row["baseline"]
         rows.append(row)
