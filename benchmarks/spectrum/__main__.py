@@ -26,7 +26,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "command", choices=["norms", "paddings", "distributions", "gradients", "classification"]
+        "command", choices=["norms", "paddings", "distributions", "gradients", "classification", "plot"]
     )
     parser.add_argument(
         "--weights", type=Path, nargs="+", default=[DEFAULT], help="default: the model of the program"
@@ -38,8 +38,16 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=23, help="distributions: at most (default: 23)")
     parser.add_argument("--seeds", type=int, default=5, help="classification: runs of each kind (default: 5)")
     parser.add_argument("--json", action="store_true", help="one JSON object a row instead of a table")
+    parser.add_argument("--folder", type=Path, default=Path("docs/images"), help="plot: default %(default)s")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.command == "plot":
+        from .plots import draw_plots  # matplotlib is wanted here only
+
+        layers = list(read_layers(arguments.weights, most=arguments.channels))
+        paths = draw_plots(arguments.folder, layers, arguments.size[0], ExactNorms(arguments.cache))
+        print(*paths, sep="\n")
+        return
     table = run(arguments)
     print(table.to_json() if arguments.json else table.to_markdown())
 
