@@ -26,6 +26,7 @@ COMMANDS = {
     "style-stats": "Measure styles once and save their statistics, to be given as STYLE later.",
     "train": "Train a network end to end through its transfers.",
     "evaluate": "Measure how well pictures are stylized.",
+    "spectrum": "Show what the convolutions of a network do to their input.",
     "models": "List, describe, verify and locate the models.",
     "env": "Show versions, devices and folders: what to paste into a bug report.",
     "completion": "Print the script that makes a shell complete this program's options.",

@@ -39,11 +39,24 @@ def parse_size(context: click.Context, parameter: click.Parameter, value: str) -
 @click.command(cls=Command)
 @click.argument("network", metavar="MODEL|WEIGHTS")
 @click.option("--size", default="32", metavar="N|HxW", callback=parse_size, help="Of every layer's input.")
-@click.option("--layer", "names", multiple=True, metavar="NAME", help="Only this layer; may be repeated.")
+@click.option(
+    "--layer",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    show_default="all",
+    help="Only this layer; may be repeated.",
+)
 @click.option("--method", type=click.Choice(METHODS), default="corrected", help="Of the distribution.")
 @click.option("--padding", type=click.Choice(PADDINGS), default="zeros", help="Of weights that do not tell.")
 @click.option("--verify", is_flag=True, help="Compare with the dense matrix; exit code 1 if a bound fails.")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the distributions.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    show_default="none",
+    help="Draw the distributions.",
+)
 @click.option("-f", "--force", is_flag=True, help="Overwrite the plot.")
 @json_option
 @click.pass_obj
