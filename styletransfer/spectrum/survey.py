@@ -64,7 +64,6 @@ def survey_symbol(torus: Torus) -> Survey:
     small trigonometric polynomial.
     """
     coarse = [math.ceil(COARSE * circle.degree) or 1 for circle in torus.circles]
-    coarse = [m if c.twisted else min(m, c.period) for c, m in zip(torus.circles, coarse, strict=True)]
     frequencies = frequency_grid(coarse)
     half, mirror = _mirror(coarse)
     gains = torch.empty(len(frequencies), dtype=torch.float64)

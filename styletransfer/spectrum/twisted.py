@@ -10,8 +10,9 @@ Phases are chosen so that the peaks of ||F|| fall between grid points: the bound
 the wave packets of a finite image lose by its window.
 
 Lemma (pruning). g(w) = ||F(w)|| is the largest of the real trigonometric polynomials Re(u* F(w) v), of degree
-d_a in axis a. Where a real trigonometric polynomial of degree d has |p| <= M, arccos(p / M) is Lipschitz with
-constant d (van der Corput & Schaake 1935); so is arccos(g / M). Let t be the largest value *evaluated*, and
+d_a in axis a. Where a real trigonometric polynomial of degree d (or, for even kernels, an entire function of
+exponential type d) has |p| <= M, arccos(p / M) is Lipschitz with constant d (van der Corput & Schaake 1935,
+Duffin & Schaeffer 1937); so is arccos(g / M). Let t be the largest value *evaluated*, and
 suppose that the grid holds a larger one, T. Then sup g <= T / kappa, kappa = prod_a cos(pi d_a / m_a), and
 from an evaluated point with value g0 it takes a distance of at least
 

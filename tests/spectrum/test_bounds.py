@@ -63,6 +63,13 @@ def test_circular_padding_is_exact() -> None:
     assert interval.width < 1e-9
 
 
+def test_circular_padding_with_fewer_outputs_is_close_from_below() -> None:
+    # A block of a circulant of few frequencies, whose highest peak need not be the symbol's.
+    layer = conv(2, 1, (3, 4), padding=(2, 0), stride=(1, 2), dilation=(2, 1), padding_mode="circular", seed=3)
+    interval = norm_bounds(layer, (8, 12), "twisted")
+    assert interval.lower == pytest.approx(exact_norm(layer, 2, (8, 12)), rel=1e-3)
+
+
 def test_the_laplacian_is_met_exactly() -> None:
     # The largest eigenvalue belongs to the half sine; phase pi puts the symbol's peak mid-cell.
     interval = norm_bounds(laplacian(), (15, 15), "twisted")
