@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-# Small tensors on one thread, here and in every process that a test starts: threads that wait for each other on
-# a busy machine take a hundred times as long. Torch reads it when it is imported.
+# Small tensors on one thread, here and in every process that a test starts: threads that wait for each
+# other on a busy machine take a hundred times as long. Torch reads it when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

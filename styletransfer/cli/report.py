@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -30,7 +30,7 @@ class Report:
 
     quiet: bool = False
     verbose: bool = False
-    _bar: tqdm[None] | None = field(default=None, repr=False)
+    _bar: tqdm[NoReturn] | None = field(default=None, repr=False)
 
     def product(self, line: str) -> None:
         """Write one line of what the user asked for to stdout, at once: a reader may wait for it."""
@@ -59,7 +59,7 @@ class Report:
             self.detail("".join(traceback.format_exception(error)).rstrip())
 
     @contextmanager
-    def progress(self, total: int) -> Iterator[tqdm[None]]:
+    def progress(self, total: int) -> Iterator[tqdm[NoReturn]]:
         """Count results on a bar that vanishes at the end; hidden for one result and off terminals."""
         from tqdm import tqdm
 
