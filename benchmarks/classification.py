@@ -215,9 +215,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a row instead of a table")
     arguments = parser.parse_args()
     task = TASKS[arguments.data]
+    try:
+        images = task.load(arguments.folder)
+    except (ImportError, OSError, RuntimeError) as error:
+        parser.exit(1, f"cannot load {arguments.data}: {error}; give a --folder that holds it\n")
     table = classify(
         task,
-        task.load(arguments.folder),
+        images,
         methods=arguments.methods,
         dimensions=arguments.dimensions,
         position=arguments.position,

@@ -101,6 +101,9 @@ def draw_times(axes: Axes, rows: list[dict[str, float | str]]) -> None:
             (float(r["C"]), float(r["ms"])) for r in rows if r["method"] == method and r["dtype"] == "float32"
         ]
         axes.loglog(*zip(*line, strict=True), "o-", ms=2.5, lw=1, color=color, label=method)
+    channels = sorted({int(row["C"]) for row in rows})
+    axes.set_xticks(channels, [str(width) for width in channels])
+    axes.minorticks_off()
     axes.set_xlabel("channels")
     axes.set_ylabel("ms, one core")
     axes.legend(frameon=False)
