@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 from .errors import OptionError
@@ -177,7 +177,9 @@ class TrainOptions:
         warmup: Steps until the learning rate is at its highest.
         content_weight: Of the distance of instance-normalised relu3_1 to the content's.
         style_weight: Of the relative distance of feature statistics to the style's.
+        color_weight: Of the distance of colours to the style's.
         identity_weight: Of the error of a picture that is given its own statistics.
+        stability_weight: Of the flicker from one frame of a moving camera to the next.
         range_weight: Of the amount by which pixels leave 0..1, where they would be clipped.
         octaves: Levels of the Gaussian pyramid on which style is compared.
         clip: Largest norm of the gradient; longer ones are scaled down to it.
@@ -199,7 +201,9 @@ class TrainOptions:
     warmup: int = 200
     content_weight: float = 1.0
     style_weight: float = 40.0
+    color_weight: float = 30.0
     identity_weight: float = 60.0
+    stability_weight: float = 100.0
     range_weight: float = 30.0
     octaves: int = 3
     clip: float = 5.0
@@ -215,7 +219,7 @@ class TrainOptions:
             check_range(name, getattr(self, name), 1)
         for name in ("warmup", "workers", "seed"):
             check_range(name, getattr(self, name), 0)
-        for name in ("content_weight", "style_weight", "identity_weight", "range_weight"):
+        for name in [field.name for field in fields(self) if field.name.endswith("_weight")]:
             check_range(name, getattr(self, name), 0, 1e9)
         for name in ("widths", "convolutions"):
             for number in getattr(self, name):

@@ -1,4 +1,4 @@
-"""What the network is asked for: the content's structure, the style's statistics, itself for itself."""
+"""What the network is asked for: the content's structure, the style's statistics and colours, steadiness."""
 
 from __future__ import annotations
 
@@ -16,6 +16,15 @@ from ..transfer import gram
 
 CONTENT_LAYER = "relu3_1"
 
+# The motion and the noise (standard deviation, a good camera's) that a steady picture does not follow.
+SHIFT_X, SHIFT_Y = 3, 1
+NOISE = 2 / 255
+# Colours are compared along these many directions, at every third pixel of every third row.
+DIRECTIONS = 16
+COLOR_STRIDE = 3
+# Pixels are kept this far from 0 and 1, so that rounding clips none.
+MARGIN = 0.01
+
 
 class LossTerms(NamedTuple):
     """The terms of the loss, unweighted, each a scalar; `total` is their weighted sum."""
@@ -23,7 +32,9 @@ class LossTerms(NamedTuple):
     total: Tensor
     content: Tensor
     style: Tensor
+    color: Tensor
     identity: Tensor
+    stability: Tensor
     range: Tensor
 
 
@@ -57,31 +68,42 @@ class TransferLoss(nn.Module):
             return self._compute(content, style)
         except NumericalError:
             nan = torch.stack([parameter.sum() for parameter in self.model.parameters()]).sum() * torch.nan
-            return LossTerms(nan, nan, nan, nan, nan)
+            return LossTerms(*[nan] * len(LossTerms._fields))
 
     def _compute(self, content: Tensor, style: Tensor) -> LossTerms:
         content_features, style_features = self.model.encode(content), self.model.encode(style)
         content_levels, style_levels = measure_levels(content_features), measure_levels(style_features)
         stylized = self.model.decode(content_features, style_levels).float()
         itself = self.model.decode(content_features, content_levels).float()
+        next_frame = self.model.decode(self.model.encode(move(content)), style_levels).float()
 
         with torch.no_grad():
             targets = [self.perceptual(octave) for octave in build_pyramid(style, self.options.octaves)]
             wanted = self.perceptual(content)[CONTENT_LAYER]
         found = [self.perceptual(octave) for octave in build_pyramid(stylized, self.options.octaves)]
 
-        content_term = content_distance(found[0][CONTENT_LAYER].float(), wanted.float())
-        style_term = torch.stack([style_distance(a, b) for a, b in zip(found, targets, strict=True)]).mean()
-        identity_term = F.mse_loss(itself, content) + 0.1 * F.l1_loss(itself, content)
-        range_term = ((stylized - 0.5).abs() - 0.5).relu().mean()
+        # The networks may run in bfloat16; distances, small differences of large sums, do not.
+        with torch.autocast(content.device.type, enabled=False):
+            content_term = content_distance(found[0][CONTENT_LAYER].float(), wanted.float())
+            style_term = torch.stack(
+                [style_distance(a, b) for a, b in zip(found, targets, strict=True)]
+            ).mean()
+            color_term = color_distance(stylized, style)
+            identity_term = F.mse_loss(itself, content) + 0.1 * F.l1_loss(itself, content)
+            stability_term = F.mse_loss(next_frame, stylized[..., SHIFT_Y:, SHIFT_X:])
+            range_term = ((stylized - 0.5).abs() - (0.5 - MARGIN)).relu().mean()
         options = self.options
         total = (
             options.content_weight * content_term
             + options.style_weight * style_term
+            + options.color_weight * color_term
             + options.identity_weight * identity_term
+            + options.stability_weight * stability_term
             + options.range_weight * range_term
         )
-        return LossTerms(total, content_term, style_term, identity_term, range_term)
+        return LossTerms(
+            total, content_term, style_term, color_term, identity_term, stability_term, range_term
+        )
 
 
 def build_pyramid(pictures: Tensor, octaves: int) -> list[Tensor]:
@@ -93,6 +115,32 @@ def build_pyramid(pictures: Tensor, octaves: int) -> list[Tensor]:
     for _ in range(octaves - 1):
         pyramid.append(F.avg_pool2d(pyramid[-1], 2))
     return pyramid
+
+
+def move(pictures: Tensor) -> Tensor:
+    """Film pictures [B, 3, H, W] once more, the camera moved by a few pixels: [B, 3, H - 1, W - 3].
+
+    The noise is the same for every picture: no network of convolutions could tell, and any number of
+    processes computes the same.
+    """
+    view = pictures[..., SHIFT_Y:, SHIFT_X:]
+    noise = torch.randn(view.shape[1:], generator=torch.Generator().manual_seed(0)).to(view)
+    return (view + NOISE * noise).clamp(0, 1)
+
+
+def color_distance(found: Tensor, wanted: Tensor) -> Tensor:
+    """Compare the colours of pictures [B, 3, H, W] of one size: how far, on average, each has to move.
+
+    Source: Bonneel et al. 2015 (JMIV), sliced Wasserstein distance of order 1. Gram matrices know means and
+    covariances; a few pixels far out, which they hardly see, are seen by the eye.
+    """
+    directions = torch.randn(DIRECTIONS, 3, generator=torch.Generator().manual_seed(0)).to(found)
+    directions = F.normalize(directions, dim=1)
+    a, b = (
+        (directions @ pictures[..., ::COLOR_STRIDE, ::COLOR_STRIDE].flatten(2)).sort(-1).values
+        for pictures in (found, wanted)
+    )
+    return F.l1_loss(a, b)
 
 
 def content_distance(found: Tensor, wanted: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from styletransfer.model.vgg import TORCHVISION_KEYS, VGG19, needed_convolutions
 from styletransfer.options import TrainOptions
 from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, build_network
 from styletransfer.training.data import crop_randomly
-from styletransfer.training.losses import content_distance, style_distance
+from styletransfer.training.losses import color_distance, content_distance, move, style_distance
 from styletransfer.training.schedule import compute_learning_rate
 
 RECIPE = TrainOptions(
@@ -184,6 +184,27 @@ def test_the_terms_of_the_loss_ask_for_what_they_say(perceptual: VGG19) -> None:
     wanted = features["relu3_1"]
     assert content_distance(3 * wanted + 1, wanted) < 0.01  # the eps of the normalisation
     assert content_distance(wanted.flip(-1), wanted) > 0.1
+
+
+def test_colors_are_compared_wherever_they_are() -> None:
+    picture = torch.rand(2, 3, 34, 34)
+    assert color_distance(picture, picture) == 0
+    scattered = picture.flatten(2)[..., torch.randperm(34 * 34)].view_as(picture)
+    assert color_distance(scattered, picture) < 0.05  # other samples of the same colors
+    assert color_distance(picture * 0.5, picture) > 0.1
+    speckled = picture.clone()
+    speckled[:, 0, ::9, ::9] = 5.0
+    assert color_distance(speckled, picture) > 0.05
+
+
+def test_the_next_frame_has_moved_and_is_noisy() -> None:
+    picture = torch.full((2, 3, 20, 20), 0.5)
+    picture[..., 10, 10] = 1
+    frame = move(picture)
+    assert frame.shape == (2, 3, 19, 17)
+    assert (frame[..., 9, 7] > 0.9).all()
+    assert 0.6 < (frame[0] - picture[0, :, 1:, 3:]).std() * 255 / 2 < 1.4
+    assert torch.equal(frame[0], frame[1])
 
 
 def test_a_step_cut_in_half_is_not_saved(start: Start, tmp_path: Path) -> None:
