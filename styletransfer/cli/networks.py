@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
-from ..errors import OptionError, WeightsError
+from ..errors import OptionError
 from .configuration import find_weights_folder
 from .report import Report
 
@@ -31,13 +30,15 @@ def read_convolutions(report: Report, network: str, padding: Padding) -> dict[st
         OptionError: No network goes by this name, or it holds no convolution.
     """
     from ..model import available_models, load_model
+    from ..model.zoo import load_torchvision
 
     if network in {entry.name for entry in available_models()}:
         layers = _find_convolutions(load_model(network, weights_folder=find_weights_folder()))
     elif network.endswith(".safetensors"):
         layers = _read_file(report, Path(network), padding)
     else:
-        layers = _find_convolutions(_load_torchvision(report, network))
+        layers = _find_convolutions(load_torchvision(network))
+        report.note(f"{network} of torchvision with its default weights")
     if not layers:
         raise OptionError(f"{network}: holds no two-dimensional convolution")
     return layers
@@ -77,19 +78,3 @@ def _read_file(report: Report, path: Path, padding: Padding) -> dict[str, Convol
             layers[name.removesuffix(".weight")] = layer
     report.note(f"{path}: weights only; assuming stride 1 and {padding} padding of half a kernel")
     return layers
-
-
-def _load_torchvision(report: Report, name: str) -> nn.Module:
-    try:
-        models = import_module("torchvision.models")  # by name: it doubles the time to start
-    except ImportError as error:
-        raise OptionError(f"torchvision cannot be imported ({error})") from error
-    if name not in models.list_models():
-        raise OptionError(
-            f"{name} is no model of this program or of torchvision", hint="or give a .safetensors file"
-        )
-    report.note(f"{name} of torchvision with its default weights")
-    try:
-        return cast("nn.Module", models.get_model(name, weights="DEFAULT").eval())
-    except OSError as error:
-        raise WeightsError(f"the weights of {name} cannot be downloaded ({error})") from error

@@ -11,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import save_file
+from torchvision.models import SqueezeNet1_1_Weights, squeezenet1_1
 
 from styletransfer.cli.spectrum import METHODS, spectrum
 from styletransfer.errors import OptionError, OutputExistsError, WeightsError
@@ -64,6 +65,20 @@ def test_our_models_keep_their_own_padding(tmp_path: Path) -> None:
     by_name = dict(model.named_modules())
     for row in rows:
         assert row["upper"] == pytest.approx(norm_bounds(by_name[row["layer"]], (6, 6)).upper, rel=1e-6)
+
+
+def test_torchvisions_networks_go_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    weights = SqueezeNet1_1_Weights.DEFAULT
+    cached = tmp_path / "hub" / "checkpoints" / Path(weights.url).name
+    cached.parent.mkdir(parents=True)
+    torch.save(squeezenet1_1().state_dict(), cached)  # what a download would have left
+    result = run("squeezenet1_1", "--layer", "features.0", "--size", "8", "--json")
+    assert json.loads(result.stdout)["weight"] == [64, 3, 3, 3]
+    assert "default weights" in result.stderr
+    cached.write_bytes(cached.read_bytes()[:100_000])
+    with pytest.raises(WeightsError, match="weights of squeezenet1_1 cannot be had"):
+        run("squeezenet1_1")
 
 
 def test_a_plot_is_drawn_and_not_overwritten_unasked(weights: str, tmp_path: Path) -> None:
