@@ -14,7 +14,7 @@ from styletransfer.spectrum.classical import gram_bound, tensor_bound, unfolding
 
 from ..linalg.stopwatch import compare
 from ..linalg.tables import Table
-from .layers import Layer, top_space
+from .layers import Layer, leading_pairs
 
 CHANGE = 1e-3  # of the weight before the tracker is asked, relative: what a step of training may do
 REPETITIONS = 20
@@ -38,27 +38,29 @@ def compare_gradients(layers: Sequence[Layer], size: int) -> Table:
     """Compare gradients of the norm on zero padding, and the time of a call with that of the layer.
 
     "followed" is `NormTracker` one step after a change of the weight; "cost" is the CPU time of its value and
-    gradient over that of the layer's forward and backward pass on one image, both in float32.
+    gradient over that of the layer's forward and backward pass on one image, both in float32. "gap" is from
+    the largest singular value to the next, relative: where it is small, two waves compete.
     """
     table = Table(
         f"Cosine to the exact gradient of the norm, {size} x {size}",
-        ["layer", "spectral_norm", "followed", "cost", *PEERS],
+        ["layer", "gap", "spectral_norm", "followed", "cost", *PEERS],
     )
     for layer in layers:
         conv = layer.conv()
         operator = conv_operator(conv, (size, size))
-        exact = _exact_gradient(operator, layer.weight)
+        norms, images = leading_pairs(operator)
+        exact = _gradient_at(images[:1], operator, layer.weight)
         (gradient,) = torch.autograd.grad(spectral_norm(conv, (size, size)), conv.weight)
         cosines = [_cosine(gradient, exact), _followed(operator, layer.weight)]
         peers = [_cosine(_gradient(operator, layer.weight, bound), exact) for bound in PEERS.values()]
         cells = [f"{value:.3f}" for value in cosines], [f"{value:.3f}" for value in peers]
-        table.add(layer.name, *cells[0], f"{_cost(layer, size):.1f}", *cells[1])
+        gap = float(1 - norms[1] / norms[0])
+        table.add(layer.name, f"{gap:.0e}", *cells[0], f"{_cost(layer, size):.1f}", *cells[1])
     return table
 
 
-def _exact_gradient(operator: ConvOperator, weight: Tensor) -> Tensor:
-    vector = top_space(replace(operator, weight=weight)).top()[1]
-    image = (vector / vector.norm()).view(1, *operator.input_shape)
+def _gradient_at(image: Tensor, operator: ConvOperator, weight: Tensor) -> Tensor:
+    """Return u* (dT) v, the gradient of ||T v||, at a right singular vector v [1, in, H, W]."""
     return _gradient(operator, weight, lambda changed: changed.apply(image).norm())
 
 
@@ -73,7 +75,8 @@ def _followed(operator: ConvOperator, weight: Tensor) -> float:
     noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(1), dtype=weight.dtype)
     changed = weight + CHANGE * weight.norm() / noise.norm() * noise
     gradient = _gradient(operator, changed, lambda new: tracker(new.weight))
-    return _cosine(gradient, _exact_gradient(operator, changed))
+    images = leading_pairs(replace(operator, weight=changed))[1]
+    return _cosine(gradient, _gradient_at(images[:1], operator, changed))
 
 
 def _cost(layer: Layer, size: int) -> float:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 GRID = 64  # frequencies per axis at which a supremum is sampled
+CHUNK = 64  # frequencies that are worked on at once
 
 
 def reshaped(weight: Tensor, size: int) -> float:
@@ -21,19 +22,23 @@ def reshaped(weight: Tensor, size: int) -> float:
 
 def circular(weight: Tensor, size: int) -> float:
     """Singular values of the discrete Fourier transform: Sedghi et al. 2019 (arXiv 1805.10408)."""
-    return float(torch.linalg.svdvals(_transform(weight, size)).max())
+    return float(torch.stack([torch.linalg.svdvals(part).max() for part in _parts(weight, size)]).max())
 
 
 def gram_iteration(weight: Tensor, size: int) -> float:
     """Gram iteration in the Fourier domain, six steps: Delattre et al. 2023 (arXiv 2305.16173), circular."""
-    matrix = _transform(weight, size)
-    logarithm = torch.zeros(matrix.shape[:2], dtype=torch.float64)
+    return float(torch.stack([_iterate_gram(part) for part in _parts(weight, size)]).max())
+
+
+def _iterate_gram(matrix: Tensor) -> Tensor:
+    logarithm = torch.zeros(len(matrix), dtype=torch.float64)
     for step in range(6):
         norm = torch.linalg.matrix_norm(matrix)
-        matrix = matrix / norm[..., None, None]
+        matrix = matrix / norm[:, None, None]
         matrix = matrix.mH @ matrix
         logarithm = logarithm + norm.log() / 2**step
-    return float((logarithm + torch.linalg.matrix_norm(matrix).log() / 2**6).max().exp())
+    logarithm += torch.linalg.matrix_norm(matrix).log() / 2**6
+    return logarithm.max().exp()
 
 
 def gram_iteration_in_space(weight: Tensor, size: int) -> float:
@@ -60,6 +65,11 @@ def lip_bound(weight: Tensor, size: int) -> float:
     squares = _transform(weight, GRID).abs().square().flatten(0, 1)  # [P, out, in]
     variants = (squares.sum(2).amax(0).sum(), squares.sum(1).amax(0).sum())
     return float(torch.stack(variants).min().sqrt())
+
+
+def _parts(weight: Tensor, size: int) -> tuple[Tensor, ...]:
+    """Return the transform's matrices [P, out, in] a few at a time: all would take gigabytes."""
+    return torch.split(_transform(weight, size).flatten(0, 1), CHUNK)
 
 
 def _transform(weight: Tensor, size: int) -> Tensor:

@@ -16,6 +16,8 @@ from .operator import ConvOperator
 from .symbol import frequency_grid
 from .torus import wrap_operator
 
+GRAM_CHUNK = 64  # frequencies whose symbols are held at once
+
 
 def unfolding_bound(operator: ConvOperator) -> Tensor:
     """Return sqrt(kh kw) times the least norm of the four unfoldings of the kernel.
@@ -62,19 +64,28 @@ def gram_bound(operator: ConvOperator, iterations: int = 6) -> Tensor:
     contains the convolution, so that it holds for zero padding; where F = 0 it gives 0, not NaN.
     """
     torus = wrap_operator(operator)
-    gram = torus.symbols(frequency_grid([circle.period for circle in torus.circles]))
-    if gram.shape[-2] < gram.shape[-1]:
-        gram = gram.mH
-    logarithm = gram.new_zeros(gram.shape[:2], dtype=operator.weight.dtype)
-    tiny = torch.finfo(operator.weight.dtype).tiny
+    frequencies = frequency_grid([circle.period for circle in torus.circles])
+    with torch.no_grad():
+        parts = torch.split(frequencies, GRAM_CHUNK)
+        bounds = [_iterate_gram(torus.symbols(part), iterations) for part in parts]
+    # The gradient of a maximum is that of the winner; keeping all for it would take tens of gigabytes.
+    highest = int(torch.cat(bounds).argmax())
+    return _iterate_gram(torus.symbols(frequencies[highest][None]), iterations)[0]
+
+
+def _iterate_gram(symbols: Tensor, iterations: int) -> Tensor:
+    """Return the bound at each frequency, the largest over groups: [P]."""
+    gram = symbols.mH if symbols.shape[-2] < symbols.shape[-1] else symbols
+    logarithm = gram.real.new_zeros(gram.shape[:2])
+    tiny = torch.finfo(logarithm.dtype).tiny
     for step in range(iterations):
         size = torch.linalg.matrix_norm(gram).clamp_min(tiny)
         gram = gram / size[..., None, None]
         gram = gram.mH @ gram
         logarithm = logarithm + size.log() / 2**step
     logarithm = logarithm + torch.linalg.matrix_norm(gram).clamp_min(tiny).log() / 2**iterations
-    bound: Tensor = logarithm.amax().exp()
-    return bound
+    bounds: Tensor = logarithm.amax(1).exp()
+    return bounds
 
 
 def tensor_bound(operator: ConvOperator, iterations: int = 100) -> Tensor:
