@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from ..errors import StyleTransferError
 from ..options import IfExists, OutputOptions
+from .crew import employ_crew
 from .failures import explain
 from .outputs import STDOUT
 from .report import Report
@@ -50,8 +51,9 @@ def run_batch(
     *,
     fail_fast: bool = False,
     resume: str,
+    workers: int = 1,
 ) -> int:
-    """Do every job and tell of each.
+    """Do every job and tell of each, in their order.
 
     Args:
         report: Where to tell it.
@@ -60,31 +62,41 @@ def run_batch(
         describe_failure: Returns the line for stdout of a failed job, if it has one.
         fail_fast: Stop at the first failure.
         resume: What a user does to have the rest done after Ctrl-C.
+        workers: Threads that call `do`; with `fail_fast`, what others have begun is dropped.
 
     Returns:
         The exit code: 0, or 1 if one of several jobs failed, or the code of the only job's failure.
     """
     failures: list[StyleTransferError] = []
-    done = 0
+    finished: dict[int, str | None] = {}  # lines by number, those of results that are not told yet, too
+
+    def finish(number: int) -> str | None:
+        finished[number] = line = do(jobs[number])
+        return line
+
+    told = 0
     try:
-        with report.progress(len(jobs)) as bar:
-            for job in jobs:
+        with report.progress(len(jobs)) as bar, employ_crew(finish, range(len(jobs)), workers) as outcomes:
+            for job, take_outcome in zip(jobs, outcomes, strict=True):
                 try:
-                    line = do(job)
-                    done += 1
+                    line = take_outcome()
                 except BrokenPipeError:  # whoever read our stdout is gone: no failure of the job
                     raise
                 except Exception as error:
                     report.traceback(error)
                     failures.append(explain(error, job.inputs))
                     line = describe_failure(job, failures[-1])
+                told += 1
                 if line is not None:
                     report.product(line)
                 bar.update()
                 if failures and fail_fast:
                     break
     except KeyboardInterrupt:
-        report.note(f"stopped: {done} of {len(jobs)} results are done; {resume}")
+        for line in (finished[number] for number in sorted(finished) if number >= told):
+            if line is not None:
+                report.product(line)
+        report.note(f"stopped: {len(finished)} of {len(jobs)} results are done; {resume}")
         raise
     for message, count in Counter(map(str, failures)).items():
         report.error(message if count == 1 else f"{message} ({count} results)")
@@ -92,7 +104,7 @@ def run_batch(
         return 0
     if len(jobs) == 1:
         return failures[0].exit_code
-    untried = len(jobs) - done - len(failures)
+    untried = len(jobs) - told
     rest = f", {untried} not tried" if untried else ""
     report.error(f"{len(failures)} of {len(jobs)} results failed{rest}")
     return 1

@@ -16,6 +16,7 @@ from ..errors import MemoryLimitError, OptionError, StyleTransferError, is_out_o
 from ..options import OutputOptions, StylizeOptions
 from .inputs import Source
 from .jobs import Job
+from .once import Once
 
 if TYPE_CHECKING:
     from ..api import Stylizer
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Painter:
-    """Does one job after another.
+    """Does one job after another, or several at once on as many threads.
 
     Args:
         stylizer: The model.
@@ -36,16 +37,17 @@ class Painter:
         self.stylizer = stylizer
         self.look = look
         self.output = output
-        self._styles: dict[Source, StyleStatistics | StyleTransferError] = {}
-        self._content: tuple[Source, Picture | StyleTransferError] | None = None
+        self._styles = Once(self._measure)
+        # Jobs of one content follow each other. Standard input can be read only once.
+        self._contents = Once(self._read, keep=1)
 
     def paint(self, job: Job) -> dict[str, Any]:
         """Make one result, write it and describe it."""
         from ..media import write_picture
 
         start = time.perf_counter()
-        styles = [self._measure(style) for style in job.styles]
-        content = self._read(job.content)
+        styles = [self._styles.get(style) for style in job.styles]
+        content = self._contents.get(job.content)
         result = self.stylizer.stylize_picture(content, styles, self.look, self.output.bit_depth)
         settings = self._list_settings(job) if self.output.metadata else None
         if job.output is None:
@@ -80,24 +82,19 @@ class Painter:
         }
 
     def _measure(self, source: Source) -> StyleStatistics:
-        """Measure a style once; one that cannot be read fails once, too."""
-        if source not in self._styles:
-            try:
-                self._styles[source] = self._check_model(source)
-            except StyleTransferError as error:
-                self._styles[source] = error
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                # A new error: the caught one holds, by its traceback, the memory that is lacking.
-                self._styles[source] = MemoryLimitError(
-                    f"{source}: out of memory while this style is measured",
-                    hint="measure it smaller, for example --style-size 1024",
-                )
-        found = self._styles[source]
-        if isinstance(found, StyleTransferError):
-            raise found
-        return found
+        """Measure a style; explain what a lack of memory calls for."""
+        try:
+            return self._check_model(source)
+        except StyleTransferError:
+            raise
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Out of the block and without a cause: the caught error holds the memory that is lacking.
+        raise MemoryLimitError(
+            f"{source}: out of memory while this style is measured",
+            hint="measure it smaller, for example --style-size 1024",
+        )
 
     def _check_model(self, source: Source) -> StyleStatistics:
         """Measure a style, and refuse statistics that another model measured."""
@@ -110,20 +107,11 @@ class Painter:
             )
         return statistics
 
-    def _read(self, source: Source) -> Picture:
-        """Read a content, unless it is the one of the job before; standard input can be read only once."""
+    @staticmethod
+    def _read(source: Source) -> Picture:
         from ..media import read_picture
 
-        if self._content is None or self._content[0] != source:
-            self._content = None  # frees the last one before the next is read
-            try:
-                self._content = source, read_picture(source.path or sys.stdin.buffer)
-            except StyleTransferError as error:
-                self._content = source, error
-        found = self._content[1]
-        if isinstance(found, StyleTransferError):
-            raise found
-        return found
+        return read_picture(source.path or sys.stdin.buffer)
 
     def _list_settings(self, job: Job) -> dict[str, str]:
         """List what it takes to make the same pixels again; names without folders, which are private."""

@@ -13,7 +13,7 @@ from .batch import explain_resuming, run_batch
 from .command import ConfiguredCommand
 from .fields import build_options, field_option
 from .jobs import Job, plan_jobs
-from .loading import load_stylizer
+from .loading import load_stylizer, share_threads
 from .outputs import STDOUT
 from .painter import Painter
 from .parameters import existing_options, json_option, model_option, runtime_options, style_size_option
@@ -93,6 +93,7 @@ def stylize(
     if not plan.jobs:
         return 0
 
+    workers, runtime = (1, runtime) if fail_fast else share_threads(runtime, len(plan.jobs))
     painter = Painter(load_stylizer(report, model, runtime), look, output)
 
     def paint(job: Job) -> str | None:
@@ -106,7 +107,9 @@ def stylize(
         return json.dumps(painter.describe(job, error=str(failure))) if as_json else None
 
     resume = explain_resuming(output, forced=force, otherwise=values["if_exists"])
-    return run_batch(report, plan.jobs, paint, describe_failure, fail_fast=fail_fast, resume=resume)
+    return run_batch(
+        report, plan.jobs, paint, describe_failure, fail_fast=fail_fast, resume=resume, workers=workers
+    )
 
 
 def describe_job(job: Job, *, as_json: bool) -> str:

@@ -6,7 +6,7 @@ import ctypes
 from pathlib import Path
 
 # Options of glibc's mallopt.
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -44,6 +44,7 @@ def hold_freed_memory() -> None:
         return
     mallopt(TRIM_THRESHOLD, 2**29)
     mallopt(MMAP_THRESHOLD, 2**29)
+    mallopt(ARENA_MAX, 1)  # else every thread holds its own, and in pieces that no large tensor fits into
 
 
 def _read(path: Path) -> str:

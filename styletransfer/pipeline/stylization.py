@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from threading import Lock
 from weakref import WeakKeyDictionary
 
 import torch
@@ -23,7 +24,7 @@ from .planning import BASE_BYTES, BYTES_PER_PIXEL, plan_passes
 
 
 class StylizationPipeline:
-    """A model on its device, ready for any number of pictures.
+    """A model on its device, ready for any number of pictures, from any number of threads.
 
     Pictures come and go as samples [3, H, W] or [1, 3, H, W]: uint8, uint16 or float in 0..1. Integers are
     converted strip by strip, so that a large picture never exists as floats.
@@ -46,6 +47,8 @@ class StylizationPipeline:
         if runtime.threads is not None:
             torch.set_num_threads(runtime.threads)
         self.engine = Engine(model, self.precision, self.device)
+        # Plans for a GPU count on all of its memory; threads still move and write pictures beside each other.
+        self._turn = contextlib.nullcontext() if self.device.type == "cpu" else Lock()
         self._colorings: WeakKeyDictionary[StyleStatistics, tuple[str, Coloring]] = WeakKeyDictionary()
 
     def measure(self, style: Tensor) -> StyleStatistics:
@@ -117,7 +120,7 @@ class StylizationPipeline:
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
         """Compute without gradients; say in one line when numbers go wrong."""
-        with torch.no_grad():  # not inference_mode: results are for callers to go on with
+        with self._turn, torch.no_grad():  # not inference_mode: results are for callers to go on with
             try:
                 yield
             except NumericalError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from threading import Event
 
 import pytest
 
@@ -32,8 +34,10 @@ def describe(job: Job, failure: StyleTransferError) -> str:
     return f"failed {job.name}"
 
 
-def run(*jobs: Job, fail_fast: bool = False, verbose: bool = False) -> int:
-    return run_batch(Report(verbose=verbose), jobs, do, describe, fail_fast=fail_fast, resume="go on")
+def run(*jobs: Job, fail_fast: bool = False, verbose: bool = False, workers: int = 1) -> int:
+    return run_batch(
+        Report(verbose=verbose), jobs, do, describe, fail_fast=fail_fast, resume="go on", workers=workers
+    )
 
 
 def test_all_done(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,8 +50,10 @@ def test_the_only_job_gives_its_own_code(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err.startswith("error: a.png: out of memory; make the result smaller")
 
 
-def test_one_of_several_gives_1(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(Job("a.png", MemoryError()), Job("b.png"), Job("c.png", ValueError("odd"))) == 1
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_of_several_gives_1(workers: int, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = Job("a.png", MemoryError()), Job("b.png"), Job("c.png", ValueError("odd"))
+    assert run(*jobs, workers=workers) == 1
     output, errors = capsys.readouterr()
     assert output == "failed a.png\nb.png\nfailed c.png\n"
     assert errors.splitlines()[1:] == [
@@ -71,16 +77,36 @@ def test_fail_fast(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.endswith("error: 1 of 2 results failed, 1 not tried\n")
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), BrokenPipeError()])
-def test_what_ends_the_program_is_no_failure(error: BaseException) -> None:
+def test_what_ends_the_program_is_no_failure(error: BaseException, workers: int) -> None:
     with pytest.raises(type(error)):
-        run(Job("a.png"), Job("b.png", error))
+        run(Job("a.png"), Job("b.png", error), workers=workers)
 
 
 def test_an_interrupt_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(Job("a.png"), Job("b.png", KeyboardInterrupt()), Job("c.png"))
     assert capsys.readouterr().err == "stopped: 1 of 3 results are done; go on\n"
+
+
+def test_an_interrupt_tells_of_results_that_are_done_before_their_turn(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, second = Job("a.png"), Job("b.png")
+    second_is_done = Event()
+
+    def do_in_turn(job: Job) -> str:
+        if job is second:
+            second_is_done.set()
+            return job.name
+        assert second_is_done.wait(10)
+        time.sleep(0.02)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(Report(), [first, second], do_in_turn, describe, resume="go on", workers=2)
+    assert capsys.readouterr() == ("b.png\n", "stopped: 1 of 2 results are done; go on\n")
 
 
 @pytest.mark.parametrize(

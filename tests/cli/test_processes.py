@@ -38,10 +38,11 @@ def started(*words: str) -> Iterator[subprocess.Popen[str]]:
 @posix
 @pytest.mark.slow
 @pytest.mark.usefixtures("style")
-def test_a_stopped_folder_run_is_finished_by_the_same_command(run: Run, model: str) -> None:
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_stopped_folder_run_is_finished_by_the_same_command(run: Run, model: str, threads: str) -> None:
     for number in range(COUNT):
         write_content(Path(f"in/{number:02}.png"), (256, 192), seed=number)
-    words = ("stylize", "in", "waves.png", "-o", "out/", "-m", model, "--threads", "1")
+    words = ("stylize", "in", "waves.png", "-o", "out/", "-m", model, "--threads", threads)
     done = 0
     for stop, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)):
         with started(*words) as process:

@@ -242,6 +242,17 @@ class TestFolders:
         for record in records:
             assert set(record) == keys | {"error" if record in failed else "output"}
 
+    def test_two_threads_say_and_write_the_same(self, run: Run) -> None:
+        words = ("stylize", "in", "waves.png", "cat.png", "--no-metadata")
+        write_content(Path("cat.png"), (24, 16), seed=7)
+        one = run(*words, "-o", "one/", "--threads", "1")
+        two = run(*words, "-o", "two/", "--threads", "2")
+        assert one.exit_code == two.exit_code == 1
+        assert one.stdout.replace("one/", "two/") == two.stdout
+        assert one.stderr == two.stderr
+        for name in one.stdout.split():
+            assert Path(name).read_bytes() == Path(name.replace("one/", "two/")).read_bytes()
+
     def test_fail_fast(self, run: Run) -> None:
         result = run("stylize", "in", "waves.png", "-o", "out/", "--fail-fast")
         assert result.exit_code == 1
