@@ -181,6 +181,8 @@ class TrainOptions:
         identity_weight: Of the error of a picture that is given its own statistics.
         stability_weight: Of the flicker from one frame of a moving camera to the next.
         range_weight: Of the amount by which pixels leave 0..1, where they would be clipped.
+        spectral_penalty: Weight of the squared norms of the decoder's convolutions.
+        spectral_cap: Largest norm of a convolution of the decoder, None for any.
         octaves: Levels of the Gaussian pyramid on which style is compared.
         clip: Largest norm of the gradient; longer ones are scaled down to it.
         ema: Decay per step of the averaged weights that become the model.
@@ -205,6 +207,8 @@ class TrainOptions:
     identity_weight: float = 60.0
     stability_weight: float = 100.0
     range_weight: float = 30.0
+    spectral_penalty: float = 0.0
+    spectral_cap: float | None = None
     octaves: int = 3
     clip: float = 5.0
     ema: float = 0.999
@@ -224,6 +228,9 @@ class TrainOptions:
         for name in ("widths", "convolutions"):
             for number in getattr(self, name):
                 check_range(f"a number of {name}", number, 1)
+        check_range("spectral_penalty", self.spectral_penalty, 0, 1e9)
+        if self.spectral_cap is not None:
+            check_range("spectral_cap", self.spectral_cap, 0, 1e9, open_low=True)
         check_range("crop", self.crop, 32, 4096)
         check_range("learning_rate", self.learning_rate, 0, 1, open_low=True)
         check_range("clip", self.clip, 0, open_low=True)

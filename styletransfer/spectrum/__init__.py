@@ -9,7 +9,7 @@ from .layers import conv_operator
 from .lipschitz import LipschitzReport, lipschitz
 from .norm import NormTracker, spectral_norm
 from .operator import ConvOperator
-from .regularization import SpectralPenalty, register_norm_cap, remove_norm_cap
+from .regularization import SpectralPenalty, capped_weight, register_norm_cap, remove_norm_cap
 from .summary import LayerSummary, summarize_layer
 from .symbol import conv_symbol
 
@@ -20,6 +20,7 @@ __all__ = [
     "LipschitzReport",
     "NormTracker",
     "SpectralPenalty",
+    "capped_weight",
     "conv_operator",
     "conv_symbol",
     "lipschitz",

@@ -80,6 +80,7 @@ class NormTracker(nn.Module):
 
     The leading singular vector and its closest competitor are kept from call to call, each of which
     improves them by one step of subspace iteration, at about the cost of two forward and backward passes.
+    Like the running statistics of a normalisation they are buffers: a run that is resumed needs them.
 
     Args:
         operator: The layer at the size to follow; the vectors of its present weight are computed here.
@@ -92,17 +93,20 @@ class NormTracker(nn.Module):
         self._operator = replace(operator, weight=torch.empty(0))
         with torch.no_grad():
             images = leading_images(operator.double(), FOLLOWED).to(operator.weight)
-            self.register_buffer("outputs", operator.apply(images).detach(), persistent=False)
+            self.register_buffer("outputs", operator.apply(images).detach())
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Return the norm of the layer with a new weight, a differentiable scalar."""
-        operator = replace(self._operator, weight=weight)
+        """Return the norm of the layer with a new weight, differentiable, in the precision of the weight."""
+        with torch.autocast(weight.device.type, enabled=False):
+            return self._follow(replace(self._operator, weight=weight))
+
+    def _follow(self, operator: ConvOperator) -> Tensor:
         with torch.no_grad():
             images = operator.adjoint(self.outputs)
             images = torch.linalg.qr(images.flatten(1).T).Q.T.contiguous().view(images.shape)
         outputs = operator.apply(images)
-        self.outputs = outputs.detach()
         with torch.no_grad():
+            self.outputs.copy_(outputs)
             flat = self.outputs.flatten(1)
             mixture = torch.linalg.eigh(flat @ flat.T).eigenvectors[:, -1]
         norm: Tensor = torch.linalg.vector_norm(mixture @ outputs.flatten(1))

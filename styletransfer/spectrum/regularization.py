@@ -5,6 +5,7 @@ Every layer counts with its own padding, at one size of image for all: the norm 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Literal, get_args
 
@@ -98,7 +99,7 @@ class NormCap(nn.Module):
         """Scale a weight."""
         if self.training:
             norm = self.tracker(weight)
-            self.norm = norm.detach()
+            self.norm.copy_(norm.detach())
         else:
             norm = self.norm
         factor: Tensor = (self.cap / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp_max(1)
@@ -125,23 +126,52 @@ def register_norm_cap(module: nn.Module, cap: float, *, size: tuple[int, int] = 
     layer.train(was_training)
 
 
-def remove_norm_cap(module: nn.Module, *, size: tuple[int, int] = SIZE) -> None:
-    """Turn a capped weight into a plain one, whose norm is certified to be at most the cap.
+def capped_weight(module: nn.Module, *, size: tuple[int, int] = SIZE) -> Tensor:
+    """Return the weight that a capped convolution has without its cap; the module stays as it is.
 
     Following a norm through training may fall short of it by a little; here it is bounded from above once
-    more, and the weight scaled by what is missing.
+    more, and the weight scaled by what is missing. Its norm is certified to be at most the cap.
+
+    Args:
+        module: What `register_norm_cap` was given, or a copy.
+        size: As given there.
+
+    Raises:
+        TypeError: The module has no cap.
+    """
+    twin = copy.deepcopy(module).train()  # following the norm changes what is followed
+    layer = _convolution(twin)
+    with torch.no_grad(), parametrize.cached():
+        weight = layer.weight
+        cap, upper = _norm_cap(layer).cap, norm_bounds(twin, size).upper
+    return weight * (cap / upper if upper > cap else 1.0)
+
+
+def remove_norm_cap(module: nn.Module, *, size: tuple[int, int] = SIZE) -> None:
+    """Turn a capped weight into a plain one, `capped_weight`.
+
+    Copies of the module that were made while it had its cap are spoilt by this (torch lets them share the
+    class that it changes back); take the `capped_weight` of one of them instead.
 
     Args:
         module: What `register_norm_cap` was given.
         size: As given there.
+
+    Raises:
+        TypeError: The module has no cap.
     """
+    weight = capped_weight(module, size=size)
     layer = _convolution(module)
-    (parametrization,) = layer.parametrizations["weight"]  # type: ignore[index]
-    assert isinstance(parametrization, NormCap)
     parametrize.remove_parametrizations(layer, "weight")
-    upper = norm_bounds(module, size).upper
-    if upper > parametrization.cap:
-        layer.weight.data *= parametrization.cap / upper
+    layer.weight.data.copy_(weight)
+
+
+def _norm_cap(layer: nn.Module) -> NormCap:
+    chain = layer.parametrizations["weight"] if parametrize.is_parametrized(layer, "weight") else ()  # type: ignore[index]
+    found = next((each for each in chain if isinstance(each, NormCap)), None)
+    if found is None:
+        raise TypeError(f"{type(layer).__name__} has no norm cap")
+    return found
 
 
 def _convolution(module: nn.Module) -> nn.Conv2d | nn.ConvTranspose2d:

@@ -11,6 +11,7 @@ from ..errors import OptionError, WeightsError
 from ..model import Architecture, Autoencoder, load_model
 from ..model.vgg import VGG19
 from ..options import TrainOptions
+from .caps import cap_decoder
 
 VGG19_ENCODER = "vgg19"
 
@@ -21,7 +22,7 @@ def build_network(
     """Build the network to be trained.
 
     Args:
-        options: Its shape and seed; `stage` "decoder" freezes the encoder.
+        options: Its shape and seed; `stage` "decoder" freezes the encoder, `spectral_cap` caps the decoder.
         init: Weights to start from; the shape is then theirs.
         encoder: "vgg19" for as many whole blocks as the perceptual network has, or a model's name or
             path for its encoder; the decoder mirrors it and is random.
@@ -54,6 +55,8 @@ def build_network(
     else:
         network = Autoencoder(Architecture(options.widths, options.convolutions))
     network.encoder.requires_grad_(options.stage == "all")
+    if options.spectral_cap is not None:
+        cap_decoder(network, options.spectral_cap)
     return network
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,7 @@ CHECKPOINT = "checkpoint.safetensors"
 def save_checkpoint(
     path: Path,
     *,
-    model: nn.Module,
-    average: nn.Module,
+    modules: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer,
     run: dict[str, Any],
     progress: dict[str, Any],
@@ -29,14 +29,16 @@ def save_checkpoint(
 
     Args:
         path: The file; replaced atomically.
-        model: The network in training.
-        average: The running average of its weights.
+        modules: The network in training, the running average of its weights, whatever else changes; by name.
         optimizer: Its state per parameter is saved, its settings follow from the recipe and the step.
         run: The recipe and the data, JSON, compared on resuming.
         progress: Counters, JSON: step, skipped steps, seconds.
     """
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    tensors |= {f"average.{name}": tensor for name, tensor in average.state_dict().items()}
+    tensors = {
+        f"{part}.{name}": tensor
+        for part, module in modules.items()
+        for name, tensor in module.state_dict().items()
+    }
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
     metadata = {
@@ -50,8 +52,7 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path,
     *,
-    model: nn.Module,
-    average: nn.Module,
+    modules: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer,
     run: dict[str, Any],
 ) -> dict[str, Any]:
@@ -66,13 +67,14 @@ def load_checkpoint(
         raise StyleTransferError(f"{path}: no checkpoint of this program")
     saved = json.loads(metadata["run"])
     for name, value in json.loads(json.dumps(run)).items():  # tuples as the lists that JSON makes of them
-        if saved.get(name) != value:
+        # An option younger than the checkpoint was off.
+        if saved.get(name) != value and (name in saved or value):
             raise StyleTransferError(
                 f"{path}: the run was started with {name} {saved.get(name)}, not {value}",
                 hint="resume with the same recipe, or start anew from its weights with --init",
             )
-    model.load_state_dict(select(tensors, "model"))
-    average.load_state_dict(select(tensors, "average"))
+    for part, module in modules.items():
+        module.load_state_dict(select(tensors, part))
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in select(tensors, "optimizer").items():
         index, _, field = name.partition(".")

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import parametrize
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
@@ -20,6 +21,7 @@ from ..errors import StyleTransferError
 from ..model import Autoencoder, save_model
 from ..model.vgg import VGG19
 from ..options import TrainOptions
+from .caps import without_caps
 from .checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from .data import TrainingPairs
 from .losses import LossTerms, TransferLoss
@@ -91,6 +93,7 @@ class Trainer:
         self.average = AveragedModel(self.model, multi_avg_fn=make_average(options.ema))
         perceptual = perceptual.to(processes.device).to(memory_format=torch.channels_last)
         loss = TransferLoss(self.model, perceptual, options)
+        self.penalty = loss.penalty
         self.loss = DistributedDataParallel(loss) if processes.total > 1 else loss
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.Adam(learning, lr=options.learning_rate)
@@ -106,8 +109,7 @@ class Trainer:
             return
         progress = load_checkpoint(
             checkpoint,
-            model=self.model,
-            average=self.average,
+            modules=self._modules,
             optimizer=self.optimizer,
             run=self._describe_run(),
         )
@@ -158,10 +160,16 @@ class Trainer:
 
     @property
     def averaged_model(self) -> Autoencoder:
-        """The network with the averaged weights: the one to keep."""
+        """The network with the averaged weights, its caps taken off: the one to keep."""
         model = self.average.module
         assert isinstance(model, Autoencoder)
-        return model
+        return without_caps(model)
+
+    @property
+    def _modules(self) -> dict[str, nn.Module]:
+        """What changes from step to step, beside the optimiser."""
+        modules: dict[str, nn.Module] = {"model": self.model, "average": self.average}
+        return modules | ({"penalty": self.penalty} if self.penalty else {})
 
     def _plan_batches(self) -> list[list[int]]:
         """List the numbers of the pairs of this process's batches, from the current step on."""
@@ -174,7 +182,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         device, low = self.processes.device, self.options.precision == "bf16"
-        with torch.autocast(device.type, torch.bfloat16, enabled=low):
+        # A capped weight is computed once a step, not once a pass.
+        with torch.autocast(device.type, torch.bfloat16, enabled=low), parametrize.cached():
             terms: LossTerms = self.loss(self._place(content), self._place(style))
         self.optimizer.zero_grad()
         terms.total.backward()  # type: ignore[no-untyped-call]
@@ -225,8 +234,7 @@ class Trainer:
         progress = self._describe_progress()
         save_checkpoint(
             self.folder / CHECKPOINT,
-            model=self.model,
-            average=self.average,
+            modules=self._modules,
             optimizer=self.optimizer,
             run=self._describe_run(),
             progress=progress,

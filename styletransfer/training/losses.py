@@ -12,6 +12,7 @@ from ..linalg import NumericalError
 from ..model import Autoencoder, measure_levels
 from ..model.vgg import VGG19
 from ..options import TrainOptions
+from ..spectrum import SpectralPenalty
 from ..transfer import gram
 
 CONTENT_LAYER = "relu3_1"
@@ -36,6 +37,7 @@ class LossTerms(NamedTuple):
     identity: Tensor
     stability: Tensor
     range: Tensor
+    spectral: Tensor
 
 
 class TransferLoss(nn.Module):
@@ -52,6 +54,7 @@ class TransferLoss(nn.Module):
         self.model = model
         self.perceptual = perceptual
         self.options = options
+        self.penalty = SpectralPenalty(model.decoder) if options.spectral_penalty else None
 
     def forward(self, content: Tensor, style: Tensor) -> LossTerms:
         """Compute the terms.
@@ -92,6 +95,7 @@ class TransferLoss(nn.Module):
             identity_term = F.mse_loss(itself, content) + 0.1 * F.l1_loss(itself, content)
             stability_term = F.mse_loss(next_frame, stylized[..., SHIFT_Y:, SHIFT_X:])
             range_term = ((stylized - 0.5).abs() - (0.5 - MARGIN)).relu().mean()
+            spectral_term = self.penalty() if self.penalty else range_term.new_zeros(())
         options = self.options
         total = (
             options.content_weight * content_term
@@ -100,9 +104,17 @@ class TransferLoss(nn.Module):
             + options.identity_weight * identity_term
             + options.stability_weight * stability_term
             + options.range_weight * range_term
+            + options.spectral_penalty * spectral_term
         )
         return LossTerms(
-            total, content_term, style_term, color_term, identity_term, stability_term, range_term
+            total=total,
+            content=content_term,
+            style=style_term,
+            color=color_term,
+            identity=identity_term,
+            stability=stability_term,
+            range=range_term,
+            spectral=spectral_term,
         )
 
 

@@ -74,5 +74,19 @@ def test_a_tracker_follows_a_changing_weight() -> None:
     assert cosine(gradient, expected) > 0.99
 
 
-def test_a_tracker_adds_nothing_to_the_checkpoint() -> None:
-    assert not NormTracker(conv_operator(conv(1, 1), (6, 6))).state_dict()
+def test_a_tracker_goes_on_from_its_state_as_if_it_had_never_stopped() -> None:
+    first, changed = conv(3, 3, padding=1), conv(3, 3, padding=1)
+    changed.weight.data += 0.1 * conv(3, 3, padding=1, seed=1).weight.data
+    tracker = NormTracker(conv_operator(first, (8, 8)))
+    tracker(changed.weight)
+    other = NormTracker(conv_operator(conv(3, 3, padding=1, seed=2), (8, 8)))
+    other.load_state_dict(tracker.state_dict())
+    assert torch.equal(other(first.weight), tracker(first.weight))
+
+
+def test_a_tracker_keeps_its_precision_in_mixed_precision() -> None:
+    layer = conv(3, 3, padding=1).float()
+    tracker = NormTracker(conv_operator(layer, (8, 8)))
+    with torch.autocast("cpu", torch.bfloat16):
+        norm = tracker(layer.weight)
+    assert norm.item() == pytest.approx(exact(layer.double(), (8, 8))[0], rel=1e-3)

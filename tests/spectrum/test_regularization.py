@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from conv_layers import conv
@@ -10,6 +12,7 @@ from torch.nn.utils import parametrize
 
 from styletransfer.spectrum import (
     SpectralPenalty,
+    capped_weight,
     norm_bounds,
     register_norm_cap,
     remove_norm_cap,
@@ -61,7 +64,7 @@ def test_descent_on_the_penalty_brings_all_norms_to_the_cap() -> None:
 def test_the_penalty_owns_no_parameter_of_the_model() -> None:
     penalty = SpectralPenalty(network())
     assert not list(penalty.parameters())
-    assert not penalty.state_dict()
+    assert all(name.endswith("outputs") for name in penalty.state_dict())
 
 
 def test_training_under_a_cap_obeys_it() -> None:
@@ -79,6 +82,18 @@ def test_training_under_a_cap_obeys_it() -> None:
     assert not parametrize.is_parametrized(layer)
     interval = norm_bounds(layer, SIZE)
     assert 0.48 < interval.lower <= interval.upper <= 0.5 * (1 + 1e-6)
+
+
+def test_a_copy_tells_its_weight_and_training_goes_on() -> None:
+    layer = conv(2, 2, padding=1)
+    register_norm_cap(layer, 0.5, size=SIZE)
+    average = copy.deepcopy(layer)
+    state = {name: tensor.clone() for name, tensor in average.state_dict().items()}
+    plain = conv(2, 2, padding=1)
+    plain.weight.data = capped_weight(average, size=SIZE)
+    assert 0.49 < norm_bounds(plain, SIZE).upper <= 0.5 * (1 + 1e-6)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in average.state_dict().items())
+    assert layer(torch.ones(1, 2, *SIZE, dtype=torch.float64)).isfinite().all()
 
 
 def test_a_norm_below_the_cap_is_left_alone() -> None:
@@ -126,3 +141,5 @@ def test_wrong_arguments_are_named() -> None:
         SpectralPenalty(network(), -1)
     with pytest.raises(TypeError, match="Linear"):
         register_norm_cap(nn.Linear(1, 1), 1)
+    with pytest.raises(TypeError, match="no norm cap"):
+        remove_norm_cap(conv(1, 1))

@@ -18,9 +18,10 @@ import torch
 from styletransfer.errors import OptionError, StyleTransferError
 from styletransfer.media import Picture, read_picture, write_picture
 from styletransfer.model import load_model
-from styletransfer.model.files import write_tensors
+from styletransfer.model.files import read_tensors, write_tensors
 from styletransfer.model.vgg import TORCHVISION_KEYS, VGG19, needed_convolutions
 from styletransfer.options import TrainOptions
+from styletransfer.spectrum import norm_bounds
 from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, build_network
 from styletransfer.training.data import crop_randomly
 from styletransfer.training.losses import color_distance, content_distance, move, style_distance
@@ -128,13 +129,16 @@ def test_training_lowers_the_loss(start: Start, tmp_path: Path) -> None:
     assert sum(losses[-8:]) < 0.7 * sum(losses[:8])
 
 
-def test_resumed_run_is_the_same_to_the_bit(start: Start, tmp_path: Path) -> None:
-    list(start(tmp_path / "whole").run())
-    reports = start(tmp_path / "parts").run()
+@pytest.mark.parametrize(
+    "recipe", [RECIPE, replace(RECIPE, spectral_cap=0.8, spectral_penalty=0.1)], ids=["plain", "spectral"]
+)
+def test_resumed_run_is_the_same_to_the_bit(start: Start, tmp_path: Path, recipe: TrainOptions) -> None:
+    list(start(tmp_path / "whole", recipe).run())
+    reports = start(tmp_path / "parts", replace(recipe, sample_every=2)).run()
     for _ in range(3):
         next(reports)
     reports.close()  # as Ctrl-C does: between checkpoints
-    rest = list(start(tmp_path / "parts", resume=True).run())
+    rest = list(start(tmp_path / "parts", recipe, resume=True).run())
     assert [report.step for report in rest] == [4, 5, 6]
     tensors = [load_model(tmp_path / run / "model.safetensors").state_dict() for run in ("whole", "parts")]
     digests = [
@@ -161,6 +165,34 @@ def test_a_run_can_start_from_weights(start: Start, tmp_path: Path) -> None:
     trainer = start(tmp_path / "second", init=weights)
     expected = load_model(weights).state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in trainer.model.state_dict().items())
+
+
+def test_caps_hold_in_the_weights_that_are_kept(start: Start, tmp_path: Path) -> None:
+    list(start(tmp_path / "run", replace(RECIPE, spectral_cap=0.7)).run())
+    model = load_model(tmp_path / "run" / "model.safetensors")
+    for layer in (layer for layer in model.decoder.modules() if isinstance(layer, torch.nn.Conv2d)):
+        assert 0.65 < norm_bounds(layer, (16, 16), "dense").upper <= 0.7 * (1 + 1e-6)
+    assert not any("parametrizations" in name for name in model.state_dict())
+
+
+def test_the_penalty_lowers_norms(start: Start, tmp_path: Path) -> None:
+    rows = list(start(tmp_path / "run", replace(RECIPE, spectral_penalty=1e3, warmup=0)).run())
+    norms = [row.terms["spectral"] for row in rows]
+    assert norms == sorted(norms, reverse=True)
+    assert rows[0].terms["total"] > 1e3 * norms[0]
+
+
+def test_options_younger_than_a_checkpoint_may_be_off_but_not_on(start: Start, tmp_path: Path) -> None:
+    next(reports := start(tmp_path / "run").run())
+    reports.close()
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    tensors, metadata = read_tensors(path)
+    recipe = json.loads(metadata["run"])
+    del recipe["spectral_penalty"]
+    write_tensors(path, tensors, {**metadata, "run": json.dumps(recipe)})
+    start(tmp_path / "run", resume=True)
+    with pytest.raises(StyleTransferError, match="started with spectral_penalty None, not 1"):
+        start(tmp_path / "run", replace(RECIPE, spectral_penalty=1.0), resume=True)
 
 
 def test_steps_without_finite_gradients_are_skipped_and_counted(start: Start, tmp_path: Path) -> None:
