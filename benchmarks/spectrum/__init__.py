@@ -5,6 +5,7 @@ python -m benchmarks.spectrum paddings --weights FILE ...               the same
 python -m benchmarks.spectrum distributions --weights FILE ...          distances to the exact distribution
 python -m benchmarks.spectrum gradients --weights FILE ...              cosine to the exact gradient, and cost
 python -m benchmarks.spectrum classification                            does the regulariser help accuracy?
+python -m benchmarks.spectrum decoders --weights MODEL ... --size 128    what caps do to whole decoders
 python -m benchmarks.spectrum plot --weights FILE ...                   the pictures of docs/conv-spectra.md
 
 FILE is any safetensors file with convolution kernels; the default is the model that ships with the program.

@@ -10,12 +10,15 @@ import torch
 from ..linalg.tables import Table
 from . import __doc__ as description
 from .classification import Trial, compare_regularisers
+from .decoders import compare_decoders
 from .distributions import compare_distributions
 from .gradients import compare_gradients
 from .layers import DEFAULT, ExactNorms, Padding, read_layers
 from .norms import compare_norms, compare_paddings
 
 PADDINGS: tuple[Padding, ...] = ("zeros", "circular", "reflect", "replicate")
+
+COMMANDS = ("norms", "paddings", "distributions", "gradients", "classification", "decoders", "plot")
 
 
 def main() -> None:
@@ -25,9 +28,7 @@ def main() -> None:
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "command", choices=["norms", "paddings", "distributions", "gradients", "classification", "plot"]
-    )
+    parser.add_argument("command", choices=COMMANDS)
     parser.add_argument(
         "--weights", type=Path, nargs="+", default=[DEFAULT], help="default: the model of the program"
     )
@@ -56,6 +57,8 @@ def run(arguments: argparse.Namespace) -> Table:
     """Run the command that was asked for."""
     if arguments.command == "classification":
         return compare_regularisers(Trial(), arguments.seeds)
+    if arguments.command == "decoders":
+        return compare_decoders(arguments.weights, arguments.size[0])
     layers = list(read_layers(arguments.weights, most=arguments.channels))
     exact = ExactNorms(arguments.cache)
     if arguments.command == "norms":

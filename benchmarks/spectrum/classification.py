@@ -33,7 +33,7 @@ class Trial(NamedTuple):
 
     data: str = "digits"
     examples: int = 200
-    blocks: int = 1
+    blocks: int = 3
     widths: tuple[int, int, int] = (16, 32, 64)
     epochs: int = 40
     batch: int = 50
