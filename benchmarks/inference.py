@@ -23,7 +23,7 @@ from torch import Tensor
 from benchmarks.collaborative_distillation import Cascade
 from benchmarks.workers import Worker
 from styletransfer.model import StyleStatistics, load_model
-from styletransfer.options import RuntimeOptions, StylizeOptions
+from styletransfer.options import Precision, RuntimeOptions, StylizeOptions
 from styletransfer.pipeline import StylizationPipeline
 from styletransfer.pipeline.memory import hold_freed_memory
 
@@ -35,7 +35,7 @@ def make_pair(size: int) -> tuple[Tensor, Tensor]:
     return content, style
 
 
-def set_up_ours(model: str, precision: str, threads: int) -> Callable[[str, int], None]:
+def set_up_ours(model: str, precision: Precision, threads: int) -> Callable[[str, int], None]:
     """Load our network; the work is to "measure" a style or to "stylize" with it, at a size."""
     hold_freed_memory()
     runtime = RuntimeOptions(device="cpu", precision=precision, threads=threads)
