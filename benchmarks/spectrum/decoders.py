@@ -24,8 +24,8 @@ CONTENT, STYLE = EXAMPLES / "content" / "china.jpg", EXAMPLES / "style" / "water
 def compare_decoders(files: Sequence[Path], size: int) -> Table:
     """Bound what stands between the transfers of every model's decoder; measure the network at a picture.
 
-    The product is that of the certified constants of all scales: convolutions, ReLU and upsampling. Transfers,
-    which divide by the deviation of whatever features they are given, are left out; so are encoder and skips.
+    The product is that of the certified constants of all scales: convolutions, ReLU and upsampling. Left out
+    are the transfers, which divide by the deviation of whatever features they are given, encoder and skips.
     """
     table = Table(
         f"Decoders on {size} x {size} pixels",

@@ -9,8 +9,8 @@ from conv_layers import conv, draw_layer, laplacian
 from styletransfer.spectrum import conv_operator
 
 pytest.importorskip("scipy")
-from benchmarks.spectrum.layers import BASIS, leading_pairs  # noqa: E402
-from benchmarks.spectrum.peers import PEERS  # noqa: E402
+from benchmarks.spectrum.layers import BASIS, leading_pairs
+from benchmarks.spectrum.peers import PEERS
 
 BOUNDS = ("LipBound", "Gram iteration in space (norm2toep)")
 
