@@ -111,7 +111,8 @@ class RuntimeOptions:
         seed: Of the program's random number generators; the transfer itself draws none.
         tile: Rows of the picture that are worked on at a time, 0 for all; None for what fits. The result is
             the same.
-        max_memory: What the process may take, such as "2G"; None for a modest share of what there is.
+        max_memory: What pictures may take of memory, such as "2G", beside what the program itself takes;
+            None for a modest share of what there is.
     """
 
     device: str = "auto"

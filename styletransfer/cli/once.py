@@ -45,6 +45,11 @@ class Once(Generic[Key, Value]):
         assert answer.value is not None
         return answer.value
 
+    def forget(self, key: Key) -> None:
+        """Let go of a value; whoever asks again has it made again."""
+        with self._lock:
+            self._answers.pop(key, None)
+
 
 class _Answer(Generic[Value]):
     def __init__(self) -> None:

@@ -6,8 +6,11 @@ import io
 import os
 import sys
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from styletransfer import __version__
@@ -31,15 +34,20 @@ class Painter:
         stylizer: The model.
         look: How results look.
         output: How they are written.
+        jobs: All that there is to be done.
     """
 
-    def __init__(self, stylizer: Stylizer, look: StylizeOptions, output: OutputOptions) -> None:
+    def __init__(
+        self, stylizer: Stylizer, look: StylizeOptions, output: OutputOptions, jobs: Sequence[Job]
+    ) -> None:
         self.stylizer = stylizer
         self.look = look
         self.output = output
         self._styles = Once(self._measure)
         # Jobs of one content follow each other. Standard input can be read only once.
         self._contents = Once(self._read, keep=1)
+        self._uses = Counter(job.content for job in jobs)
+        self._lock = Lock()
 
     def paint(self, job: Job) -> dict[str, Any]:
         """Make one result, write it and describe it."""
@@ -47,8 +55,9 @@ class Painter:
 
         start = time.perf_counter()
         styles = [self._styles.get(style) for style in job.styles]
-        content = self._contents.get(job.content)
-        result = self.stylizer.stylize_picture(content, styles, self.look, self.output.bit_depth)
+        result = self.stylizer.stylize_picture(
+            self._take(job), styles, self.look, self.output.bit_depth
+        )
         settings = self._list_settings(job) if self.output.metadata else None
         if job.output is None:
             buffer = io.BytesIO()  # so that a reader who hangs up is no failure of write_picture
@@ -106,6 +115,15 @@ class Painter:
                 hint="choose that one by --model or measure the picture again",
             )
         return statistics
+
+    def _take(self, job: Job) -> Picture:
+        """Return the content of a job; after the last of them, nothing here keeps it from being freed."""
+        content = self._contents.get(job.content)
+        with self._lock:
+            self._uses[job.content] -= 1
+            if not self._uses[job.content]:
+                self._contents.forget(job.content)
+        return content
 
     @staticmethod
     def _read(source: Source) -> Picture:

@@ -38,7 +38,7 @@ runtime_options = chain(
         "max_memory",
         none="auto",
         metavar="2G|auto",
-        help="What the process may take; less memory, more time.",
+        help="What pictures may take, beside the program itself; less memory, more time.",
     ),
 )
 

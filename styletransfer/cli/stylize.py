@@ -94,7 +94,7 @@ def stylize(
         return 0
 
     workers, runtime = (1, runtime) if fail_fast else share_threads(runtime, len(plan.jobs))
-    painter = Painter(load_stylizer(report, model, runtime), look, output)
+    painter = Painter(load_stylizer(report, model, runtime), look, output, plan.jobs)
 
     def paint(job: Job) -> str | None:
         result = painter.paint(job)

@@ -20,7 +20,8 @@ from .coloring import Coloring
 from .folding import fold_map, place_kernel, read_kernels, scale_inputs, scale_outputs
 from .graph import Graph, Node, pull
 from .layers import Kernel, PictureMap
-from .rows import Observer, Store
+from .memory import keep_resident_below
+from .rows import FeatureMap, Observer, Store
 
 Levels = Sequence[Statistics]
 
@@ -33,10 +34,12 @@ class Plan:
         tile: Rows of the picture per strip.
         store: The maps that are stored by the pass that computes them first; the others are computed again
             whenever they are needed.
+        ceiling: Bytes that the process should occupy at most, freed memory included; None for any.
     """
 
     tile: int
     store: frozenset[Node] = frozenset()
+    ceiling: int | None = None
 
 
 @dataclass
@@ -121,13 +124,13 @@ class Engine:
         graph = self._graph(samples, fit, last=frozenset(fit.stores))
         painted = graph.painted()
         painted.observers.append(emit)
-        pull(painted, 0, plan.tile << graph.finest)
+        self._pull(painted, 0, plan.tile << graph.finest, plan.ceiling)
 
     def _encode(self, samples: Tensor, fit: Fit, plan: Plan, levels: range) -> tuple[Statistics, ...]:
         """Encode a picture and measure the features of some levels."""
         graph = self._graph(samples, fit, store=plan.store)
         accumulators = [Accumulator(graph.features(level)) for level in levels]
-        pull(graph.features(self.depth), self.depth, plan.tile)
+        self._pull(graph.features(self.depth), self.depth, plan.tile, plan.ceiling)
         return tuple(accumulator.result() for accumulator in accumulators)
 
     def _decode(self, samples: Tensor, level: int, fit: Fit, plan: Plan) -> Statistics:
@@ -136,10 +139,17 @@ class Engine:
         graph = self._graph(samples, fit, store=plan.store, last=last)
         merged = graph.merged(level)
         accumulator = Accumulator(merged)
-        pull(merged, level, plan.tile << graph.finest)
+        self._pull(merged, level, plan.tile << graph.finest, plan.ceiling)
         for node in last:
             del fit.stores[node]
         return accumulator.result()
+
+    @staticmethod
+    def _pull(sink: FeatureMap, level: int, tile: int, ceiling: int | None) -> None:
+        """Compute a map strip by strip, and look at the memory after each."""
+        if ceiling is not None:
+            sink.observers.append(lambda start, rows: keep_resident_below(ceiling))
+        pull(sink, level, tile)
 
     def _graph(
         self,

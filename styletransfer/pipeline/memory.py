@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from functools import cache
 from pathlib import Path
 
 # Options of glibc's mallopt.
@@ -38,13 +39,32 @@ def hold_freed_memory() -> None:
     Strips are freed and allocated again all the time; memory that went back comes again as zeroed pages, one
     fault each: a quarter of the time at 1024 x 1024. For programs: it is a setting of the whole process.
     """
+    if (library := _find_glibc()) is not None:
+        library.mallopt(TRIM_THRESHOLD, 2**29)
+        # Whole pictures have pages of their own and leave no holes; older versions take no higher number.
+        library.mallopt(MMAP_THRESHOLD, 2**25)
+        # Else every thread holds its own, and in pieces that no large tensor fits into.
+        library.mallopt(ARENA_MAX, 1)
+
+
+def keep_resident_below(ceiling: int) -> None:
+    """Return what is freed but held to the system if the process occupies more than some bytes.
+
+    Between long-lived strips of a stored map, freed ones leave holes that not everything fits into: at times
+    twice the memory in use.
+    """
+    if resident_memory() > ceiling and (library := _find_glibc()) is not None:
+        library.malloc_trim(0)
+
+
+@cache
+def _find_glibc() -> ctypes.CDLL | None:
     try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # not glibc
-        return
-    mallopt(TRIM_THRESHOLD, 2**29)
-    mallopt(MMAP_THRESHOLD, 2**29)
-    mallopt(ARENA_MAX, 1)  # else every thread holds its own, and in pieces that no large tensor fits into
+        library = ctypes.CDLL(None)
+        library.mallopt, library.malloc_trim  # noqa: B018  an attribute that is missing raises
+    except (AttributeError, OSError, TypeError):
+        return None
+    return library
 
 
 def _read(path: Path) -> str:

@@ -32,9 +32,9 @@ def plan_passes(
     height, width = samples.shape[1:]
     pixels = height * width
     if limit is None:
-        limit = BASE_BYTES + BYTES_PER_PIXEL * pixels
+        limit = modest_bytes(pixels)
     stride = 2**engine.depth
-    row = width * STRIP_VALUES * engine.dtype.itemsize
+    row = row_bytes(engine, width)
     if tile == 0:
         tile = -(-height // stride) * stride
     elif tile is None:
@@ -45,6 +45,21 @@ def plan_passes(
     stores = list(list_stores(engine.depth))
     fitting_stores = (store for store in stores if stored_bytes(engine, store, pixels) <= room)
     return Plan(tile, next(fitting_stores, stores[-1]))
+
+
+def modest_bytes(pixels: int) -> int:
+    """Return the bytes that the maps of a picture may take where nobody sets a limit."""
+    return BASE_BYTES + BYTES_PER_PIXEL * pixels
+
+
+def row_bytes(engine: Engine, width: int) -> int:
+    """Return the bytes that the maps of a strip take per row of the picture."""
+    return width * STRIP_VALUES * int(engine.dtype.itemsize)
+
+
+def strip_bytes(engine: Engine, width: int, height: int) -> int:
+    """Return the bytes of the least strip: what no plan can do without."""
+    return row_bytes(engine, width) * min(1 << engine.depth, height)
 
 
 def list_stores(depth: int) -> Iterator[frozenset[Node]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from threading import Lock
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from ..errors import OptionError, StyleTransferError
+from ..errors import MemoryLimitError, OptionError, StyleTransferError
 from ..linalg import NumericalError
 from ..model import Autoencoder, StyleStatistics
 from ..options import RuntimeOptions, StylizeOptions, parse_bytes
@@ -19,8 +20,10 @@ from .canvas import Canvas
 from .coloring import Coloring
 from .device import resolve_device, resolve_precision
 from .engine import Engine, Levels, Plan
-from .memory import available_memory, resident_memory
-from .planning import BASE_BYTES, BYTES_PER_PIXEL, plan_passes
+from .memory import available_memory, keep_resident_below, resident_memory
+from .planning import MIB, modest_bytes, plan_passes, strip_bytes
+
+LARGE = 2**23  # pixels from which on memory counts for more than a few milliseconds
 
 
 class StylizationPipeline:
@@ -48,6 +51,7 @@ class StylizationPipeline:
             torch.set_num_threads(runtime.threads)
         self.engine = Engine(model, self.precision, self.device)
         # Plans for a GPU count on all of its memory; threads still move and write pictures beside each other.
+        self._occupied = resident_memory()  # by libraries and weights, which no limit changes
         self._turn = contextlib.nullcontext() if self.device.type == "cpu" else Lock()
         self._colorings: WeakKeyDictionary[StyleStatistics, tuple[str, Coloring]] = WeakKeyDictionary()
 
@@ -78,12 +82,14 @@ class StylizationPipeline:
 
         Raises:
             OptionError: The statistics were measured by another model.
+            MemoryLimitError: The picture cannot be computed within the limit of memory.
             StyleTransferError: The computation met NaN or infinity.
         """
         if style.model != self.fingerprint:
             raise OptionError("the style statistics are of another model", hint="measure the style again")
         samples = as_samples(content)
-        plan = self._plan(samples)
+        dtype = dtype or content.dtype
+        plan = self._plan(samples, result_bytes=samples.numel() * dtype.itemsize)
 
         def blend(own: Levels) -> Coloring:
             levels = blend_statistics([own, style.levels], [1 - options.alpha, options.alpha])
@@ -92,24 +98,36 @@ class StylizationPipeline:
         with self._computing():
             coloring = self._color(style, options.transform) if options.alpha == 1 else blend
             fit = self.engine.fit(samples, coloring, plan)
-            canvas = Canvas(samples, dtype or content.dtype, keep_chroma=options.preserve_color == "luma")
+            canvas = Canvas(samples, dtype, keep_chroma=options.preserve_color == "luma")
             self.engine.paint(samples, fit, plan, canvas.paint)
         return canvas.pixels.view(content.shape)
 
-    def _plan(self, samples: Tensor) -> Plan:
-        """Plan the passes over a picture within the limit of the user or what the machine has left."""
+    def _plan(self, samples: Tensor, result_bytes: int = 0) -> Plan:
+        """Plan the passes over a picture within the limit of the user or what the machine has left.
+
+        Raises:
+            MemoryLimitError: Strips of the least height would not fit into the user's limit.
+        """
+        height, width = samples.shape[1:]
+        pixels = height * width
+        if pixels >= LARGE:  # what reading it has left behind is worth the time to return it
+            keep_resident_below(0)
+        taken = max(resident_memory() - self._occupied, samples.nbytes) + result_bytes
         limit = None
-        pixels = samples.shape[1] * samples.shape[2]
         if self.runtime.max_memory is not None:
-            # Samples, libraries and weights are there already; the result will be, and its encoder's copy.
-            taken = resident_memory() + (3 * samples.itemsize + 4) * pixels
-            limit = max(0, parse_bytes(self.runtime.max_memory) - taken)
+            limit = parse_bytes(self.runtime.max_memory) - taken
+            if (least := strip_bytes(self.engine, width, height)) > limit:
+                raise MemoryLimitError(
+                    f"{width}x{height} pixels need {(taken + least) // MIB + 1}M, {self.runtime.max_memory} "
+                    "is the limit",
+                    hint="allow more memory or make the picture smaller",
+                )
         elif self.device.type == "cpu" and (available := available_memory()) is not None:
-            modest = BASE_BYTES + BYTES_PER_PIXEL * pixels
-            limit = min(modest, available // 2)
+            limit = min(modest_bytes(pixels), available // 2)
         elif self.device.type != "cpu":
             limit = 2**62
-        return plan_passes(self.engine, samples, tile=self.runtime.tile, limit=limit)
+        plan = plan_passes(self.engine, samples, tile=self.runtime.tile, limit=limit)
+        return plan if limit is None else replace(plan, ceiling=self._occupied + taken + limit)
 
     def _color(self, style: StyleStatistics, transform: str) -> Coloring:
         """Return the target that a style is, worked out once as long as the style exists."""

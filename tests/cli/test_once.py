@@ -57,3 +57,18 @@ def test_only_the_latest_are_kept() -> None:
     once = Once(make, keep=1)
     assert [once.get(key) for key in (1, 1, 2, 2, 1)] == [1, 1, 2, 2, 1]
     assert calls == [1, 2, 1]
+
+
+def test_what_is_forgotten_is_made_again() -> None:
+    calls: list[int] = []
+
+    def make(key: int) -> int:
+        calls.append(key)
+        return key
+
+    once = Once(make)
+    for _ in range(2):
+        assert once.get(1) == 1
+        once.forget(1)
+    once.forget(2)
+    assert calls == [1, 1]

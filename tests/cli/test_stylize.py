@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from styletransfer.api import Stylizer
 from styletransfer.errors import MemoryLimitError
-from styletransfer.media import picture_from_pil, read_picture, write_picture
+from styletransfer.media import Picture, picture_from_pil, read_picture, write_picture
 
 from .conftest import Run
 from .pictures import make_picture, read_info, read_size, write_content
@@ -365,6 +367,30 @@ def test_memory_exhausted_by_a_style_names_the_style_and_is_tried_once(
     assert summary == "error: 2 of 2 results failed"
     alone = run("stylize", "in/1.png", "waves.png", "-q")
     assert alone.exit_code == MemoryLimitError.exit_code
+
+
+@pytest.mark.usefixtures("content", "style")
+def test_a_content_is_freed_before_its_last_result_is_written(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents: list[weakref.ref[Picture]] = []
+    alive = []
+
+    def read(source: Path) -> Picture:
+        picture = read_picture(source)
+        contents.append(weakref.ref(picture))
+        return picture
+
+    def write(picture: Picture, *words: Any, **options: Any) -> None:
+        alive.append(contents[0]() is not None)
+        write_picture(picture, *words, **options)
+
+    monkeypatch.setattr("styletransfer.media.read_picture", read)
+    monkeypatch.setattr("styletransfer.media.write_picture", write)
+    write_content(Path("ink.png"), (8, 8))
+    assert run("stylize", "cat.png", "waves.png", "ink.png").exit_code == 0
+    assert len(contents) == 1
+    assert alive == [True, False]
 
 
 def test_names_of_any_bytes(run: Run, style: Path) -> None:

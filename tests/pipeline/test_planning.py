@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from styletransfer.errors import OptionError
+from styletransfer.errors import MemoryLimitError, OptionError
 from styletransfer.model import Architecture, Autoencoder
 from styletransfer.options import RuntimeOptions, parse_bytes
-from styletransfer.pipeline import memory
+from styletransfer.pipeline import StylizationPipeline, memory
 from styletransfer.pipeline.engine import Engine
 from styletransfer.pipeline.planning import list_stores, plan_passes, stored_bytes
 
@@ -77,3 +77,22 @@ def test_memory_of_this_process() -> None:
         pytest.skip("the system does not tell")
     held = torch.ones(2**25)
     assert memory.resident_memory() - before > held.nbytes // 2
+
+
+def test_a_limit_that_nothing_fits_into_is_an_error_that_says_how_much_it_takes() -> None:
+    pipeline = StylizationPipeline(Autoencoder(Architecture()), "x", RuntimeOptions(max_memory="20M"))
+    with pytest.raises(MemoryLimitError, match=r"^20000x64 pixels need \d+M, 20M is the limit; allow more"):
+        pipeline.measure(samples(64, 20000))
+
+
+@pytest.mark.skipif(memory.resident_memory() == 0, reason="the system does not tell")
+def test_memory_that_is_freed_but_held_goes_back() -> None:
+    memory.hold_freed_memory()
+    held = [(torch.ones(2**20), torch.ones(2**10)) for _ in range(64)]  # 256 MiB, and what pins them
+    pieces, pins = ([pair[index] for pair in held] for index in range(2))
+    del held
+    before = memory.resident_memory()
+    del pieces
+    memory.keep_resident_below(before - 2**27)
+    assert memory.resident_memory() < before - 2**27
+    assert len(pins) == 64
