@@ -13,7 +13,7 @@ from torch import Tensor
 from .errors import ImageError, OptionError
 from .media import Picture, PILImage, picture_from_pil, picture_to_pil, read_picture, resize_picture
 from .model import StyleStatistics, fingerprint_model, load_model
-from .options import DEFAULT_MODEL, PreserveColor, RuntimeOptions, StylizeOptions, Transform
+from .options import DEFAULT_MODEL, Measurement, PreserveColor, RuntimeOptions, StylizeOptions, Transform
 from .pipeline import StylizationPipeline
 
 Source: TypeAlias = str | Path | Tensor | PILImage | Picture
@@ -29,6 +29,7 @@ class Look(TypedDict, total=False):
     style_size: int | None
     preserve_color: PreserveColor
     transform: Transform
+    statistics: Measurement
 
 
 # What is one style and not a sequence of them.

@@ -16,6 +16,7 @@ from .command import Command
 from .configuration import PREFIX, find_configuration, find_weights_folder
 from .parameters import json_option
 from .report import Report
+from .style_cache import find_style_cache
 
 PACKAGES = ("torch", "torchvision", "pillow", "safetensors", "click")
 
@@ -40,7 +41,7 @@ def collect_facts() -> dict[str, str | int | list[str]]:
 
     from ..media import readable_extensions, writable_extensions
 
-    configuration = find_configuration()
+    configuration, styles = find_configuration(), find_style_cache()
     variables = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(PREFIX))
     return {
         "styletransfer": __version__,
@@ -51,6 +52,7 @@ def collect_facts() -> dict[str, str | int | list[str]]:
         "threads": torch.get_num_threads(),
         "models": list_models(),
         "configuration": str(configuration) + ("" if configuration.is_file() else " (not there)"),
+        "style cache": str(styles) + ("" if styles.is_dir() else " (not there)"),
         "variables": variables,
         "reads": [extension[1:] for extension in readable_extensions()],
         "writes": [extension[1:] for extension in writable_extensions()],

@@ -20,6 +20,7 @@ from ..options import OutputOptions, StylizeOptions
 from .inputs import Source
 from .jobs import Job
 from .once import Once
+from .style_cache import StyleCache
 
 if TYPE_CHECKING:
     from ..api import Stylizer
@@ -35,14 +36,21 @@ class Painter:
         look: How results look.
         output: How they are written.
         jobs: All that there is to be done.
+        cache: Where statistics of styles are kept from run to run, if they are.
     """
 
     def __init__(
-        self, stylizer: Stylizer, look: StylizeOptions, output: OutputOptions, jobs: Sequence[Job]
+        self,
+        stylizer: Stylizer,
+        look: StylizeOptions,
+        output: OutputOptions,
+        jobs: Sequence[Job],
+        cache: StyleCache | None = None,
     ) -> None:
         self.stylizer = stylizer
         self.look = look
         self.output = output
+        self._cache = cache
         self._styles = Once(self._measure)
         # Jobs of one content follow each other. Standard input can be read only once.
         self._contents = Once(self._read, keep=1)
@@ -108,6 +116,8 @@ class Painter:
     def _check_model(self, source: Source) -> StyleStatistics:
         """Measure a style, and refuse statistics that another model measured."""
         assert source.path is not None  # STYLE is never standard input, see expand_styles
+        if self._cache is not None and not source.is_statistics:
+            return self._cache.measure(source.path, self.look.style_size)
         statistics = self.stylizer.measure_style(source.path, style_size=self.look.style_size)
         if statistics.model != self.stylizer.fingerprint:
             raise OptionError(

@@ -50,6 +50,12 @@ style_size_option = field_option(
     help="Long edge to which larger styles are reduced: the smaller, the finer the strokes.",
 )
 
+cache_option = click.option(
+    "--cache-styles",
+    is_flag=True,
+    help="Keep the statistics of styles, in the folder that `env` names, and use those kept before.",
+)
+
 existing_options = chain(
     field_option(
         OutputOptions,

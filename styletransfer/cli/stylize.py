@@ -16,8 +16,16 @@ from .jobs import Job, plan_jobs
 from .loading import load_stylizer, share_threads
 from .outputs import STDOUT
 from .painter import Painter
-from .parameters import existing_options, json_option, model_option, runtime_options, style_size_option
+from .parameters import (
+    cache_option,
+    existing_options,
+    json_option,
+    model_option,
+    runtime_options,
+    style_size_option,
+)
 from .report import Report
+from .style_cache import StyleCache, find_style_cache
 
 
 @click.command(cls=ConfiguredCommand)
@@ -46,6 +54,8 @@ from .report import Report
 @style_size_option
 @field_option(StylizeOptions, "preserve_color")
 @field_option(StylizeOptions, "transform")
+@field_option(StylizeOptions, "statistics")
+@cache_option
 @model_option
 @runtime_options
 @existing_options
@@ -67,6 +77,7 @@ def stylize(
     force: bool,
     dry_run: bool,
     fail_fast: bool,
+    cache_styles: bool,
     as_json: bool,
     **values: Any,
 ) -> int:
@@ -94,7 +105,9 @@ def stylize(
         return 0
 
     workers, runtime = (1, runtime) if fail_fast else share_threads(runtime, len(plan.jobs))
-    painter = Painter(load_stylizer(report, model, runtime), look, output, plan.jobs)
+    stylizer = load_stylizer(report, model, runtime)
+    cache = StyleCache(stylizer, find_style_cache()) if cache_styles else None
+    painter = Painter(stylizer, look, output, plan.jobs, cache)
 
     def paint(job: Job) -> str | None:
         result = painter.paint(job)

@@ -19,9 +19,10 @@ from ..transfer import blend_statistics
 from .canvas import Canvas
 from .coloring import Coloring
 from .device import resolve_device, resolve_precision
-from .engine import Engine, Levels, Plan
+from .engine import Engine, Fit, Levels, Plan
 from .memory import available_memory, keep_resident_below, resident_memory
 from .planning import MIB, modest_bytes, plan_passes, strip_bytes
+from .thumbnail import make_thumbnail
 
 LARGE = 2**23  # pixels from which on memory counts for more than a few milliseconds
 
@@ -74,7 +75,7 @@ class StylizationPipeline:
         Args:
             content: Any size from a single pixel.
             style: Of one style or a blend of several, measured by this model.
-            options: Of these, alpha, transform and preserve_color; sizes are the caller's.
+            options: Of these, alpha, transform, preserve_color and statistics; sizes are the caller's.
             dtype: Of the result, uint8, uint16 or float32; None for the content's.
 
         Returns:
@@ -97,7 +98,12 @@ class StylizationPipeline:
 
         with self._computing():
             coloring = self._color(style, options.transform) if options.alpha == 1 else blend
-            fit = self.engine.fit(samples, coloring, plan)
+            if options.statistics == "exact":
+                fit = self.engine.fit(samples, coloring, plan)
+            else:
+                thumbnail = make_thumbnail(samples)
+                small = self.engine.fit(thumbnail, coloring, self._plan(thumbnail))
+                fit = Fit(small.decoder)  # what is stored is of another size
             canvas = Canvas(samples, dtype, keep_chroma=options.preserve_color == "luma")
             self.engine.paint(samples, fit, plan, canvas.paint)
         return canvas.pixels.view(content.shape)
