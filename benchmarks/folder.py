@@ -62,7 +62,7 @@ def measure(work: Path, *, count: int, alone: int, size: int, threads: int) -> d
     contents = fill_folder(work / "in", count, size)
     style = work / "style.safetensors"
     run_program("style-stats", EXAMPLES / "style" / "knife.jpg", "--style-size", str(size), "-o", style)
-    words = [style, "--json", "-q", "--threads", str(threads)]
+    words: list[str | Path] = [style, "--json", "-q", "--threads", str(threads)]
     singles, seconds = [], []
     for content in islice(contents, 0, count, max(1, count // alone)):
         single = run_program("stylize", content, *words, "-o", work / "alone" / f"{content.stem}.png")

@@ -24,7 +24,8 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 def main() -> None:
     """Print a row for each content."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("contents", nargs="*", type=Path, default=sorted((EXAMPLES / "content").glob("*.jpg")))
+    examples = sorted((EXAMPLES / "content").glob("*.jpg"))
+    parser.add_argument("contents", nargs="*", type=Path, default=examples)
     parser.add_argument("--style", type=Path, default=EXAMPLES / "style" / "knife.jpg")
     parser.add_argument("--size", type=int, default=2048, help="long edge of the contents")
     given = parser.parse_args()

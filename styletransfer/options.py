@@ -80,8 +80,8 @@ class StylizeOptions:
             size: the smaller, the finer the strokes.
         preserve_color: "luma" keeps the content's colours and takes only the lightness of the result.
         transform: The map between the statistics: "wct" (ZCA), "monge" (optimal transport), "adain".
-        statistics: Where those of a large content are measured: "exact", or "thumbnail" for a copy reduced to
-            about 1024 pixels, a third of the time.
+        statistics: Where those of a content are measured: "exact", or "thumbnail" for a copy of at most 1024
+            pixels: less time for large pictures, and other pixels.
     """
 
     alpha: float = 1.0

@@ -10,8 +10,10 @@ from .engine import Engine, Plan, is_needed_after
 from .graph import Node
 
 MIB = 2**20
-# Without a limit of the user's: a share that leaves a laptop usable at any size, in bytes.
-BASE_BYTES, BYTES_PER_PIXEL = 160 * MIB, 3
+# Without a limit of the user's: bytes, and bytes per pixel, that allow for plans of little work up to about
+# 16 megapixels, and from there on for what leaves a laptop usable.
+SMALL_BYTES, SMALL_BYTES_PER_PIXEL = 160 * MIB, 20
+LARGE_BYTES, LARGE_BYTES_PER_PIXEL = 480 * MIB, 1
 # Numbers that the maps of a strip hold per pixel of the picture, all levels together, as measured.
 STRIP_VALUES = 110
 TILES = (512, 256, 128, 64, 32)
@@ -49,7 +51,7 @@ def plan_passes(
 
 def modest_bytes(pixels: int) -> int:
     """Return the bytes that the maps of a picture may take where nobody sets a limit."""
-    return BASE_BYTES + BYTES_PER_PIXEL * pixels
+    return min(SMALL_BYTES + SMALL_BYTES_PER_PIXEL * pixels, LARGE_BYTES + LARGE_BYTES_PER_PIXEL * pixels)
 
 
 def row_bytes(engine: Engine, width: int) -> int:
