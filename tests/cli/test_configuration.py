@@ -110,3 +110,12 @@ def test_weights_folder(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("STYLETRANSFER_WEIGHTS", "absent")
     with pytest.raises(WeightsError, match="STYLETRANSFER_WEIGHTS is absent, which is no folder"):
         find_weights_folder()
+
+
+def test_the_recipe_of_the_shipped_model_is_one(run: Run) -> None:
+    recipe = Path(__file__).parents[2] / "weights" / "default.toml"
+    Path("run").mkdir()
+    Path("run", "checkpoint.safetensors").touch()
+    result = run("train", "--config", str(recipe), "--content", ".", "--style", ".", "-o", "run")
+    # Everything in the recipe was understood before the folder was looked at.
+    assert (result.exit_code, "run: holds a run already" in result.stderr) == (1, True), result.stderr

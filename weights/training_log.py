@@ -1,0 +1,77 @@
+"""Condense the metrics of a model's training runs: `python weights/training_log.py RUN [RUN ...]`.
+
+The runs are the parts of one training, each started from the weights of the one before. Writes
+training.jsonl, means over `STEPS` steps, and draws training.png from it (needs matplotlib), beside this file.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from safetensors import safe_open
+
+WEIGHTS = Path(__file__).parent
+STEPS = 100  # a mean of so many
+TERMS = ("style", "content", "color", "identity", "stability")
+
+
+def condense(runs: list[Path]) -> Iterator[dict[str, Any]]:
+    """Yield the means of the runs, with steps and hours counted from the first one on."""
+    before, seconds = 0, 0.0
+    for part, run in enumerate(runs, 1):
+        rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        batch = read_batch(run / "model.safetensors")
+        for start in range(0, len(rows), STEPS):
+            some = rows[start : start + STEPS]
+            seconds += sum(batch / row["pairs_per_second"] for row in some)
+            terms = {name: fmean(row["terms"][name] for row in some) for name in some[0]["terms"]}
+            yield {
+                "part": part,
+                "step": before + some[-1]["step"],
+                "hours": round(seconds / 3600, 4),
+                **{name: float(f"{value:.4g}") for name, value in terms.items()},
+                "learning_rate": float(f"{some[-1]['learning_rate']:.3g}"),
+                "skipped_steps": some[-1]["skipped_steps"],
+            }
+        before += rows[-1]["step"]
+
+
+def read_batch(weights: Path) -> int:
+    """Return the pairs that a step of a run took, from the provenance in its weights."""
+    with safe_open(weights, framework="pt") as file:  # type: ignore[no-untyped-call]
+        provenance = json.loads(file.metadata()["provenance"])
+    return int(provenance["pairs"] // provenance["step"])
+
+
+def draw(rows: list[dict[str, Any]], target: Path) -> None:
+    """Draw the terms of the loss over the hours, a panel each, a colour for each part."""
+    size = 3 * len(TERMS), 3
+    figure, panels = plt.subplots(1, len(TERMS), figsize=size, sharex=True, layout="constrained")
+    for panel, term in zip(panels, TERMS, strict=True):
+        for part in sorted({row["part"] for row in rows}):
+            points = [(row["hours"], row[term]) for row in rows if row["part"] == part and term in row]
+            panel.plot(*zip(*points, strict=True), linewidth=1) if points else panel.plot([], [])
+        panel.set(title=term, yscale="log", xlabel="hours, one core")
+        panel.grid(visible=True, which="both", alpha=0.2)
+    figure.savefig(target, dpi=90)
+
+
+def main() -> None:
+    """Write the log and the plot."""
+    rows = list(condense([Path(name) for name in sys.argv[1:]]))
+    lines = [json.dumps(row) for row in rows]
+    (WEIGHTS / "training.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    draw(rows, WEIGHTS / "training.png")
+
+
+if __name__ == "__main__":
+    main()
