@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from scipy.sparse.linalg import LinearOperator, eigsh  # type: ignore[import-untyped,import-not-found,unused-ignore]
+from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 
 from styletransfer.spectrum import ConvOperator, conv_operator
