@@ -12,11 +12,12 @@ from .graph import Node
 MIB = 2**20
 # Without a limit of the user's: bytes, and bytes per pixel, that allow for plans of little work up to about
 # 16 megapixels, and from there on for what leaves a laptop usable.
-SMALL_BYTES, SMALL_BYTES_PER_PIXEL = 160 * MIB, 20
-LARGE_BYTES, LARGE_BYTES_PER_PIXEL = 480 * MIB, 1
+SMALL_BYTES, SMALL_BYTES_PER_PIXEL = 160 * MIB, 32
+LARGE_BYTES, LARGE_BYTES_PER_PIXEL = 520 * MIB, 1
 # Numbers that the maps of a strip hold per pixel of the picture, all levels together, as measured.
 STRIP_VALUES = 110
 TILES = (512, 256, 128, 64, 32)
+STRIP_PIXELS = 2**18  # larger strips leave the processor's cache and take more time, smaller ones more calls
 
 
 def plan_passes(
@@ -40,8 +41,8 @@ def plan_passes(
     if tile == 0:
         tile = -(-height // stride) * stride
     elif tile is None:
-        fitting = (each for each in TILES if row * each <= limit // 3 or row * height <= limit // 3)
-        tile = next(fitting, stride)
+        quick = [each for each in TILES if min(each, height) * width <= STRIP_PIXELS] or [TILES[-1]]
+        tile = next((each for each in quick if row * min(each, height) <= limit // 3), stride)
     tile = max(stride, tile // stride * stride)
     room = limit - row * min(tile, height)
     stores = list(list_stores(engine.depth))

@@ -24,7 +24,9 @@ from .memory import available_memory, keep_resident_below, resident_memory
 from .planning import MIB, modest_bytes, plan_passes, strip_bytes
 from .thumbnail import make_thumbnail
 
-LARGE = 2**23  # pixels from which on memory counts for more than a few milliseconds
+# Pixels from which on freed memory goes back to the system: below, the time that it takes to come again
+# (0.2 s of 0.6 at 1024 x 1024) counts for more.
+LARGE = 2**23
 
 
 class StylizationPipeline:
@@ -116,7 +118,8 @@ class StylizationPipeline:
         """
         height, width = samples.shape[1:]
         pixels = height * width
-        if pixels >= LARGE:  # what reading it has left behind is worth the time to return it
+        limited = self.runtime.max_memory is not None
+        if pixels >= LARGE or limited:  # what reading has left behind is worth the time to return it
             keep_resident_below(0)
         taken = max(resident_memory() - self._occupied, samples.nbytes) + result_bytes
         limit = None
@@ -133,7 +136,9 @@ class StylizationPipeline:
         elif self.device.type != "cpu":
             limit = 2**62
         plan = plan_passes(self.engine, samples, tile=self.runtime.tile, limit=limit)
-        return plan if limit is None else replace(plan, ceiling=self._occupied + taken + limit)
+        if limit is None or not (pixels >= LARGE or limited):
+            return plan
+        return replace(plan, ceiling=self._occupied + taken + limit)
 
     def _color(self, style: StyleStatistics, transform: str) -> Coloring:
         """Return the target that a style is, worked out once as long as the style exists."""
