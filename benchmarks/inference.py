@@ -70,9 +70,9 @@ def compare(ours: Worker, baseline: Worker | None, size: int, repetitions: int) 
     """Time a content and a style of equal size; the first repetition warms up."""
     rows = []
     for _ in range(repetitions + 1):
-        row = {"measure": ours.seconds("measure", size), "stylize": ours.seconds("stylize", size)}
+        row = {task: ours.run(task, size).seconds for task in ("measure", "stylize")}
         if baseline is not None:
-            row["baseline"] = baseline.seconds(size)
+            row["baseline"] = baseline.run(size).seconds
             row["ratio_cached"] = row["stylize"] / row["baseline"]
             row["ratio"] = (row["measure"] + row["stylize"]) / row["baseline"]
         rows.append(row)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -20,10 +19,10 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.workers import MAXRSS_UNIT
 from styletransfer.media import Picture, read_picture, resize_picture, write_picture
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-MAXRSS_UNIT = 1 if platform.system() == "Darwin" else 1024  # getrusage(2)
 
 
 def measure_process(*words: str | Path) -> tuple[int, float]:

@@ -1,16 +1,27 @@
-"""Pieces of work in processes of their own, timed by turns."""
+"""Pieces of work in processes of their own, measured by turns."""
 
 from __future__ import annotations
 
 import multiprocessing
+import platform
+import resource
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 # Called in the new process with the arguments of the worker; what it returns is the work.
 Setup = Callable[..., Callable[..., object]]
+
+MAXRSS_UNIT = 1 if platform.system() == "Darwin" else 1024  # getrusage(2)
+
+
+class Cost(NamedTuple):
+    """What a piece of work took: processor seconds, and the bytes of its process at their most so far."""
+
+    seconds: float
+    peak: int
 
 
 class Worker:
@@ -38,14 +49,14 @@ class Worker:
         self.connection.close()
         self.process.join()
 
-    def seconds(self, *arguments: Any) -> float:
-        """Do the work once and return the processor seconds it took.
+    def run(self, *arguments: Any) -> Cost:
+        """Do the work once.
 
         Raises:
             EOFError: The process died, perhaps for want of memory.
         """
         self.connection.send(arguments)
-        return float(self.connection.recv())
+        return Cost(*self.connection.recv())
 
 
 def serve(connection: Connection, setup: Setup, arguments: tuple[Any, ...]) -> None:
@@ -58,4 +69,5 @@ def serve(connection: Connection, setup: Setup, arguments: tuple[Any, ...]) -> N
             return
         start = time.process_time()
         work(*given)
-        connection.send(time.process_time() - start)
+        seconds = time.process_time() - start
+        connection.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT))
