@@ -26,7 +26,7 @@ from .thumbnail import make_thumbnail
 
 # Pixels from which on freed memory goes back to the system: below, the time that it takes to come again
 # (0.2 s of 0.6 at 1024 x 1024) counts for more.
-LARGE = 2**23
+LARGE = 2**22
 
 
 class StylizationPipeline:
