@@ -3,8 +3,9 @@
     python -m benchmarks.scaling --baseline collaborative_distillation_16x.safetensors --plot scaling.png
 
 Every size is a process of its own for each of the two, in turns: content and style of that many pixels
-squared, in memory, one thread, float32. Printed are processor seconds, the lesser of two runs, and the peak of
-the process above one that has only imported the same modules. Sizes beyond --baseline-limit are ours alone.
+squared, in memory, one thread, float32. Printed are processor seconds, the lesser of two runs, and the peak
+of the process above one that has only imported the same modules. Sizes above --baseline-limit are ours
+alone.
 """
 
 from __future__ import annotations
