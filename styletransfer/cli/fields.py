@@ -41,6 +41,8 @@ def field_option(
         default = none if default is None else default
     elif isinstance(default, tuple):
         default = ",".join(map(str, default))
+    elif default is None:
+        attributes.setdefault("show_default", "none")
 
     def check(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
         try:
