@@ -23,11 +23,20 @@ COUNT = 24
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 
 
+def listen_to_interrupts() -> None:
+    """Undo what a shell does to programs in the background, tests among them: they ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def started(*words: str) -> Iterator[subprocess.Popen[str]]:
     """Run the program beside this one; it is gone afterwards, whatever happens."""
     with subprocess.Popen(
-        [*PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*PROGRAM, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=listen_to_interrupts,
     ) as process:
         try:
             yield process
