@@ -17,7 +17,8 @@ LARGE_BYTES, LARGE_BYTES_PER_PIXEL = 520 * MIB, 1
 # Numbers that the maps of a strip hold per pixel of the picture, all levels together, as measured.
 STRIP_VALUES = 110
 TILES = (512, 256, 128, 64, 32)
-STRIP_PIXELS = 2**18  # larger strips leave the processor's cache and take more time, smaller ones more calls
+# Larger strips leave the processor's cache, lower ones pay for more calls and more rows beside them.
+STRIP_PIXELS, STRIP_ROWS = 2**17, 64
 
 
 def plan_passes(
@@ -41,7 +42,9 @@ def plan_passes(
     if tile == 0:
         tile = -(-height // stride) * stride
     elif tile is None:
-        quick = [each for each in TILES if min(each, height) * width <= STRIP_PIXELS] or [TILES[-1]]
+        quick = (
+            each for each in TILES if each <= STRIP_ROWS or min(each, height) * width <= STRIP_PIXELS
+        )
         tile = next((each for each in quick if row * min(each, height) <= limit // 3), stride)
     tile = max(stride, tile // stride * stride)
     room = limit - row * min(tile, height)

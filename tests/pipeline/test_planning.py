@@ -98,8 +98,8 @@ def test_memory_that_is_freed_but_held_goes_back() -> None:
     assert len(pins) == 64
 
 
-@pytest.mark.parametrize("size", [(512, 512), (1024, 1024), (64, 4000), (3000, 2000)])
-def test_strips_are_no_larger_than_is_quick(engine: Engine, size: tuple[int, int]) -> None:
-    height, width = size
-    plan = plan_passes(engine, samples(*size), limit=2**40)
-    assert 2**17 < min(plan.tile, height) * width <= 2**18
+@pytest.mark.parametrize(("size", "tile"), [((512, 512), 256), ((1024, 1024), 128), ((3000, 2000), 64)])
+def test_strips_are_no_larger_than_is_quick(engine: Engine, size: tuple[int, int], tile: int) -> None:
+    assert plan_passes(engine, samples(*size), limit=2**40).tile == tile
+    # Where memory is short, they are lower still.
+    assert plan_passes(engine, samples(*size), limit=2**24).tile < tile
