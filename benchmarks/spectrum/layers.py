@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 
-from styletransfer.spectrum import ConvOperator, conv_operator
+from styletransfer.spectrum import ConvOperator, build_convolution, conv_operator
 
 Padding = Literal["zeros", "circular", "reflect", "replicate"]
 
@@ -33,17 +33,7 @@ class Layer(NamedTuple):
 
     def conv(self, padding: Padding = "zeros") -> nn.Conv2d:
         """Build a convolution of stride 1 that keeps the size."""
-        outputs, inputs, height, width = self.weight.shape
-        module = nn.Conv2d(
-            inputs,
-            outputs,
-            (height, width),
-            padding=(height // 2, width // 2),
-            padding_mode=padding,
-            bias=False,
-        )
-        module.weight.data = self.weight
-        return module
+        return build_convolution(self.weight, padding)
 
 
 def read_layers(files: Iterable[Path], *, most: int) -> Iterator[Layer]:

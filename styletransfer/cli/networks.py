@@ -55,26 +55,15 @@ def _read_file(report: Report, path: Path, padding: Padding) -> dict[str, Convol
     """Read a file as the model of this program that it is, or as loose weights."""
     from ..model import load_model
     from ..model.files import read_tensors
+    from ..spectrum import build_convolution
 
     tensors, metadata = read_tensors(path)
     if "architecture" in metadata:
         return _find_convolutions(load_model(path))
-    from torch import nn
-
-    layers: dict[str, Convolution] = {}
-    for name, weight in tensors.items():
-        if weight.ndim == 4 and weight.is_floating_point():
-            outputs, inputs, height, width = weight.shape
-            layer = nn.Conv2d(
-                inputs,
-                outputs,
-                (height, width),
-                padding=(height // 2, width // 2),
-                padding_mode=padding,
-                bias=False,
-                dtype=weight.dtype,
-            )
-            layer.weight.data = weight
-            layers[name.removesuffix(".weight")] = layer
+    layers: dict[str, Convolution] = {
+        name.removesuffix(".weight"): build_convolution(weight, padding)
+        for name, weight in tensors.items()
+        if weight.ndim == 4 and weight.is_floating_point()
+    }
     report.note(f"{path}: weights only; assuming stride 1 and {padding} padding of half a kernel")
     return layers

@@ -5,7 +5,7 @@ A small library of its own: imports only torch and knows nothing of pictures.
 
 from .bounds import Interval, norm_bounds
 from .distribution import singular_values
-from .layers import conv_operator
+from .layers import build_convolution, conv_operator
 from .lipschitz import LipschitzReport, lipschitz
 from .norm import NormTracker, spectral_norm
 from .operator import ConvOperator
@@ -20,6 +20,7 @@ __all__ = [
     "LipschitzReport",
     "NormTracker",
     "SpectralPenalty",
+    "build_convolution",
     "capped_weight",
     "conv_operator",
     "conv_symbol",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Literal, cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from .operator import ZERO, Axis, ConvOperator
+
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]  # of nn.Conv2d
 
 # Padding modules by the mode of torch.nn.functional.pad; a constant other than 0 only adds to the bias.
 MODES: dict[type[nn.Module], str] = {
@@ -17,6 +20,19 @@ MODES: dict[type[nn.Module], str] = {
     nn.ReplicationPad2d: "replicate",
     nn.CircularPad2d: "circular",
 }
+
+
+def build_convolution(weight: Tensor, padding: PaddingMode = "zeros") -> nn.Conv2d:
+    """Build the convolution of stride 1 that a loose kernel [out, in, h, w] stands for.
+
+    Padding of half a kernel: the size stays if the kernel is odd. No bias.
+    """
+    outputs, inputs, height, width = weight.shape
+    half = height // 2, width // 2
+    with torch.device("meta"):  # draws no random numbers
+        layer = nn.Conv2d(inputs, outputs, (height, width), padding=half, padding_mode=padding, bias=False)
+    layer.weight = nn.Parameter(weight)
+    return layer
 
 
 def conv_operator(module: nn.Module, input_size: Sequence[int]) -> ConvOperator:
