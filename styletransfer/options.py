@@ -175,6 +175,7 @@ class TrainOptions:
     Attributes:
         widths: Channels at every scale of the encoder, finest first.
         convolutions: 3x3 convolutions at every scale.
+        decoder_convolutions: Those of the decoder, None for as many as the encoder's.
         stage: "all" trains encoder and decoder together, "decoder" leaves the encoder as it is.
         steps: Optimiser steps of the whole run.
         batch: Pairs of content and style per step and process.
@@ -201,6 +202,7 @@ class TrainOptions:
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 64)
     convolutions: tuple[int, ...] = (2, 2, 2, 1, 1)
+    decoder_convolutions: tuple[int, ...] | None = None
     stage: Stage = "all"
     steps: int = 10_000
     batch: int = 4
@@ -231,8 +233,8 @@ class TrainOptions:
             check_range(name, getattr(self, name), 0)
         for name in [field.name for field in fields(self) if field.name.endswith("_weight")]:
             check_range(name, getattr(self, name), 0, 1e9)
-        for name in ("widths", "convolutions"):
-            for number in getattr(self, name):
+        for name in ("widths", "convolutions", "decoder_convolutions"):
+            for number in getattr(self, name) or ():
                 check_range(f"a number of {name}", number, 1)
         check_range("spectral_penalty", self.spectral_penalty, 0, 1e9)
         if self.spectral_cap is not None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from ..errors import WeightsError
 
+COUNTS = {"widths", "convolutions", "decoder_convolutions"}
 Pooling = Literal["average", "max"]
 
 
@@ -18,7 +19,8 @@ class Architecture:
     Attributes:
         widths: Channels at every scale, finest first; each scale has half the height and width of the
             one before.
-        convolutions: 3x3 convolutions of the encoder at every scale; the decoder mirrors them.
+        convolutions: 3x3 convolutions of the encoder at every scale.
+        decoder_convolutions: Those of the decoder; None for as many as the encoder's.
         pooling: How the encoder halves its features. Averages shift smoothly with the picture, which keeps
             video calm; "max" is for encoders with the weights of VGG-19.
     """
@@ -26,14 +28,22 @@ class Architecture:
     widths: tuple[int, ...] = (16, 32, 64, 128, 64)
     convolutions: tuple[int, ...] = (2, 2, 2, 1, 1)
     pooling: Pooling = "average"
+    decoder_convolutions: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        if len(self.widths) != len(self.convolutions) or not self.widths:
-            raise WeightsError(f"architecture of {len(self.widths)} widths, {len(self.convolutions)} depths")
-        if min(*self.widths, *self.convolutions) < 1:
+        depths = (self.convolutions, self.decoder_depths)
+        if not self.widths or any(len(depth) != len(self.widths) for depth in depths):
+            counts = [len(depth) for depth in depths]
+            raise WeightsError(f"architecture of {len(self.widths)} widths, {counts} depths")
+        if min(*self.widths, *self.convolutions, *self.decoder_depths) < 1:
             raise WeightsError(f"architecture {self} has an empty scale")
         if self.pooling not in {"average", "max"}:
             raise WeightsError(f"architecture with unknown pooling {self.pooling!r}")
+
+    @property
+    def decoder_depths(self) -> tuple[int, ...]:
+        """3x3 convolutions of the decoder at every scale."""
+        return self.decoder_convolutions or self.convolutions
 
     @property
     def stride(self) -> int:
@@ -53,7 +63,8 @@ class Architecture:
         """
         try:
             fields = json.loads(text)
-            widths, convolutions = (tuple(map(int, fields.pop(name))) for name in ("widths", "convolutions"))
-            return cls(widths, convolutions, **fields)
+            for name in COUNTS & fields.keys():
+                fields[name] = fields[name] and tuple(map(int, fields[name]))
+            return cls(**fields)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"unknown architecture {text!r}", hint="update styletransfer") from error

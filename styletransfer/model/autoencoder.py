@@ -78,7 +78,7 @@ class Decoder(nn.Module):
         scales = [
             convolutions([*[width] * depth, after])
             for width, after, depth in zip(
-                architecture.widths, outputs, architecture.convolutions, strict=True
+                architecture.widths, outputs, architecture.decoder_depths, strict=True
             )
         ]
         scales[0] = scales[0][:-1]  # no ReLU on the picture itself, which begins as grey

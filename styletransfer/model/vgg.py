@@ -74,9 +74,7 @@ class VGG19(nn.Module):
         self.layers = tuple(layers)
         self.convolutions = nn.ModuleDict()
         for convolution in needed_convolutions(layers):
-            module = nn.Conv2d(
-                convolution.in_channels, convolution.out_channels, 3, padding=1, padding_mode="reflect"
-            )
+            module = nn.Conv2d(convolution.in_channels, convolution.out_channels, 3)
             weight, bias = kernels[convolution.name]
             module.load_state_dict({"weight": weight, "bias": bias})
             self.convolutions[convolution.name] = module
@@ -99,6 +97,9 @@ class VGG19(nn.Module):
         for name, convolution in self.convolutions.items():
             if CONVOLUTIONS[name].starts_block:
                 features = nn.functional.max_pool2d(features, 2)
+            # Autocast would have every map padded in float32 and converted back: a sixth of a training step.
+            with torch.autocast(features.device.type, enabled=False):
+                features = nn.functional.pad(features, (1, 1, 1, 1), mode="reflect")
             features = nn.functional.relu(convolution(features), inplace=True)
             if f"relu{name}" in self.layers:
                 found[f"relu{name}"] = features

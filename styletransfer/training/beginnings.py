@@ -38,10 +38,11 @@ def build_network(
         raise OptionError(
             "a random encoder would be frozen", hint="name a trained one with --encoder or --init"
         )
-    if len(options.widths) != len(options.convolutions):
+    depths = (options.convolutions, options.decoder_convolutions or options.convolutions)
+    if any(len(depth) != len(options.widths) for depth in depths):
         raise OptionError(
-            f"{len(options.widths)} widths, {len(options.convolutions)} convolutions",
-            hint="give both, a number for each scale",
+            f"{len(options.widths)} widths, {' and '.join(str(len(depth)) for depth in depths)} convolutions",
+            hint="give a number for each scale",
         )
     torch.manual_seed(options.seed)
     if init is not None:
@@ -53,7 +54,11 @@ def build_network(
         network = Autoencoder(trained.architecture)
         network.encoder.load_state_dict(trained.encoder.state_dict())
     else:
-        network = Autoencoder(Architecture(options.widths, options.convolutions))
+        network = Autoencoder(
+            Architecture(
+                options.widths, options.convolutions, decoder_convolutions=options.decoder_convolutions
+            )
+        )
     network.encoder.requires_grad_(options.stage == "all")
     if options.spectral_cap is not None:
         cap_decoder(network, options.spectral_cap)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..linalg import NumericalError
-from ..model import Autoencoder, measure_levels
+from ..model import Autoencoder, compress_range, measure_levels
 from ..model.vgg import VGG19
 from ..options import TrainOptions
 from ..spectrum import SpectralPenalty
@@ -23,7 +23,7 @@ NOISE = 2 / 255
 # Colours are compared along these many directions, at every third pixel of every third row.
 DIRECTIONS = 16
 COLOR_STRIDE = 3
-# Pixels are kept this far from 0 and 1, so that rounding clips none.
+# Pixels are kept this far from 0 and 1: beyond, the compression leaves little gradient to return by.
 MARGIN = 0.01
 
 
@@ -76,9 +76,11 @@ class TransferLoss(nn.Module):
     def _compute(self, content: Tensor, style: Tensor) -> LossTerms:
         content_features, style_features = self.model.encode(content), self.model.encode(style)
         content_levels, style_levels = measure_levels(content_features), measure_levels(style_features)
-        stylized = self.model.decode(content_features, style_levels).float()
-        itself = self.model.decode(content_features, content_levels).float()
-        next_frame = self.model.decode(self.model.encode(move(content)), style_levels).float()
+        raw = self.model.decode(content_features, style_levels).float()
+        stylized = compress_range(raw)
+        itself = compress_range(self.model.decode(content_features, content_levels).float())
+        moved_features = self.model.encode(move(content))
+        next_frame = compress_range(self.model.decode(moved_features, style_levels).float())
 
         with torch.no_grad():
             targets = [self.perceptual(octave) for octave in build_pyramid(style, self.options.octaves)]
@@ -94,7 +96,7 @@ class TransferLoss(nn.Module):
             color_term = color_distance(stylized, style)
             identity_term = F.mse_loss(itself, content) + 0.1 * F.l1_loss(itself, content)
             stability_term = F.mse_loss(next_frame, stylized[..., SHIFT_Y:, SHIFT_X:])
-            range_term = ((stylized - 0.5).abs() - (0.5 - MARGIN)).relu().mean()
+            range_term = ((raw - 0.5).abs() - (0.5 - MARGIN)).relu().mean()
             spectral_term = self.penalty() if self.penalty else range_term.new_zeros(())
         options = self.options
         total = (
@@ -174,6 +176,6 @@ def style_distance(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> Tenso
     """
     terms = []
     for name, features in found.items():
-        a, b = gram(features.flatten(2).float()), gram(wanted[name].flatten(2).float())  # [B, C, C]
+        a, b = gram(features.flatten(2)), gram(wanted[name].flatten(2))  # [B, C, C]
         terms.append(((a - b).square().sum((1, 2)) / b.square().sum((1, 2))).log1p().mean())
     return torch.stack(terms).mean()

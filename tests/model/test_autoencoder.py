@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from styletransfer.errors import WeightsError
 from styletransfer.linalg import Statistics
@@ -87,14 +87,31 @@ def test_default_is_small() -> None:
     assert count_parameters(Autoencoder()) < 600_000
 
 
-def test_architecture_round_trip() -> None:
-    architecture = Architecture((4, 8), (1, 2))
+@pytest.mark.parametrize("decoder", [None, (2, 1)])
+def test_architecture_round_trip(decoder: tuple[int, ...] | None) -> None:
+    architecture = Architecture((4, 8), (1, 2), decoder_convolutions=decoder)
     assert Architecture.from_json(architecture.to_json()) == architecture
     assert architecture.stride == 2
+    assert architecture.decoder_depths == (decoder or (1, 2))
+
+
+def test_the_decoder_may_be_deeper_than_the_encoder() -> None:
+    network = Autoencoder(Architecture((4, 6), (1, 1), decoder_convolutions=(3, 1)))
+    for scales, depths in ((network.encoder.scales, [1, 1]), (network.decoder.scales, [3, 1])):
+        assert [sum(isinstance(each, nn.Conv2d) for each in scale.children()) for scale in scales] == depths
+    assert network(pictures(9, 7), pictures(8, 8)).shape == (1, 3, 9, 7)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"widths": 3}', '{"depth": [1]}', '{"widths": [4], "convolutions": [0]}']
+    "text",
+    [
+        "",
+        "[]",
+        '{"widths": 3}',
+        '{"depth": [1]}',
+        '{"widths": [4], "convolutions": [0]}',
+        '{"widths": [4], "convolutions": [1], "decoder_convolutions": [1, 1]}',
+    ],
 )
 def test_unknown_architecture_is_refused(text: str) -> None:
     with pytest.raises(WeightsError):

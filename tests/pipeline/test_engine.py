@@ -26,7 +26,8 @@ EVERYTHING = frozenset(Node(kind, level) for kind in ("features", "merged") for 
 
 def build_network(pooling: str = "average") -> Autoencoder:
     torch.manual_seed(0)
-    network = Autoencoder(Architecture((4, 6, 8, 6), (2, 1, 2, 1), pooling))  # type: ignore[arg-type]
+    shape = Architecture((4, 6, 8, 6), (2, 1, 2, 1), pooling, (1, 2, 1, 1))  # type: ignore[arg-type]
+    network = Autoencoder(shape)
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     return network.eval().requires_grad_(False)
