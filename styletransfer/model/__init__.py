@@ -11,6 +11,7 @@ from .manifest import (
     plan_folders,
     verify_model,
 )
+from .shoulder import compress_range
 from .style_statistics import StyleStatistics
 from .weights import count_parameters, describe_weights, fingerprint_model, load_model, save_model
 
@@ -20,6 +21,7 @@ __all__ = [
     "ModelEntry",
     "StyleStatistics",
     "available_models",
+    "compress_range",
     "count_parameters",
     "describe_weights",
     "find_entry",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..model import compress_range
 from .color import keep_chroma
 
 # What the type calls white, over the 255 of the strips.
@@ -30,7 +31,7 @@ class Canvas:
 
     def paint(self, start: int, rows: Tensor) -> None:
         """Paint rows [h, W, 3], near 0..255, from a row on."""
-        strip = rows.float().clamp_(0, 255).permute(2, 0, 1)
+        strip = compress_range(rows.float(), 255).permute(2, 0, 1)
         stop = start + len(rows)
         if self.keep_chroma:
             strip = self._recolor(strip, self.content[:, start:stop])
