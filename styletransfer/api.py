@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TypeAlias, TypedDict, Unpack, overload
 
@@ -27,6 +27,7 @@ class Look(TypedDict, total=False):
     style_weights: tuple[float, ...] | None
     size: int | None
     style_size: int | None
+    stroke_scale: int
     preserve_color: PreserveColor
     transform: Transform
     statistics: Measurement
@@ -81,24 +82,32 @@ class Stylizer:
         """SHA-256 of the weights in use."""
         return self.pipeline.fingerprint
 
-    def measure_style(self, style: Style, *, style_size: int | None = None) -> StyleStatistics:
+    def measure_style(
+        self, style: Style, *, style_size: int | None = None, stroke_scale: int = 1
+    ) -> StyleStatistics:
         """Compute the statistics of a style once, to be reused, saved or blended.
 
         Args:
             style: Path, PIL image, Picture, tensor [3, H, W] or [1, 3, H, W] in 0..1, a `.safetensors`
                 file of statistics, or statistics, which are returned as they are.
             style_size: Long edge to which a larger picture is reduced first.
+            stroke_scale: That of the results to be made; see `StylizeOptions`.
         """
         if isinstance(style, StyleStatistics):
             return style
         if isinstance(style, str | Path) and Path(style).suffix == ".safetensors":
             return StyleStatistics.load(style)
-        if isinstance(style, Tensor) and style_size is None:
+        if isinstance(style, Tensor) and style_size is None and stroke_scale == 1:
             return self.pipeline.measure(as_batch(style))
         picture = load_picture(style)
-        if style_size is not None and max(picture.width, picture.height) > style_size:
-            picture = resize_picture(picture, style_size)
-        return self.pipeline.measure(picture.pixels)
+        size = max(picture.width, picture.height)
+        if style_size is not None and size > style_size:
+            size = style_size
+        measured = self.pipeline.measure(resize_picture(picture, size).pixels)
+        if stroke_scale == 1:
+            return measured
+        enlarged = self.pipeline.measure(resize_picture(picture, stroke_scale * size).pixels)
+        return replace(enlarged, stroke_scale=stroke_scale, underpainting=measured)
 
     @overload
     def stylize(self, content: Tensor, style: Style | Sequence[Style], **options: Unpack[Look]) -> Tensor: ...
@@ -134,7 +143,10 @@ class Stylizer:
             )
         chosen = StylizeOptions(**options)
         styles = [style] if isinstance(style, ONE_STYLE) else style
-        measured = [self.measure_style(one, style_size=chosen.style_size) for one in styles]
+        measured = [
+            self.measure_style(one, style_size=chosen.style_size, stroke_scale=chosen.stroke_scale)
+            for one in styles
+        ]
         if isinstance(content, Tensor) and chosen.size is None:  # full float precision, no 8-bit detour
             blended = self._blend(measured, chosen)
             return self.pipeline.stylize(as_batch(content), blended, chosen).view(content.shape)

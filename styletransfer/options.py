@@ -78,6 +78,8 @@ class StylizeOptions:
         size: Long edge of the result in pixels, None for the content's own size.
         style_size: Long edge to which styles are reduced before they are measured, None for their own
             size: the smaller, the finer the strokes.
+        stroke_scale: K paints a copy K times smaller first and the picture over it, in the style enlarged K
+            times: a large picture then has the strokes of a small one.
         preserve_color: "luma" keeps the content's colours and takes only the lightness of the result.
         transform: The map between the statistics: "wct" (ZCA), "monge" (optimal transport), "adain".
         statistics: Where those of a content are measured: "exact", or "thumbnail" for a copy of at most 1024
@@ -88,6 +90,7 @@ class StylizeOptions:
     style_weights: tuple[float, ...] | None = None
     size: int | None = None
     style_size: int | None = None
+    stroke_scale: int = 1
     preserve_color: PreserveColor = "none"
     transform: Transform = "wct"
     statistics: Measurement = "exact"
@@ -98,6 +101,7 @@ class StylizeOptions:
             value = getattr(self, name)
             if value is not None:
                 check_range(name, value, 1, 1_000_000)
+        check_range("stroke_scale", self.stroke_scale, 1, 64)
         if self.style_weights is not None:
             check_style_weights(self.style_weights)
         check_choice("preserve_color", self.preserve_color, PreserveColor)

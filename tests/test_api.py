@@ -12,7 +12,7 @@ from PIL import Image
 import styletransfer
 from styletransfer import StyleStatistics, Stylizer
 from styletransfer.errors import ImageError, OptionError
-from styletransfer.media import Picture, picture_from_pil, read_picture, write_picture
+from styletransfer.media import Picture, picture_from_pil, read_picture, resize_picture, write_picture
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,46 @@ def test_options_reach_the_picture(stylizer: Stylizer, content: Path, style: Pat
     assert stylizer.stylize(content, style, size=22).size == (22, 15)
     assert stylizer.stylize(content, [style, content], style_weights=(1, 0)).tobytes() == full.tobytes()
     assert stylizer.stylize(content, style, style_size=16).tobytes() != full.tobytes()
+
+
+def long_edge(path: Path) -> int:
+    picture = read_picture(path)
+    return max(picture.width, picture.height)
+
+
+def test_large_strokes_are_painted_small_first(stylizer: Stylizer, style: Path) -> None:
+    content = torch.rand(1, 3, 20, 27).mul_(0.5).add_(0.25)
+    small = torch.nn.functional.avg_pool2d(content, 2, ceil_mode=True, count_include_pad=False)
+    change = stylizer.stylize(small, style) - small
+    enlarged = torch.nn.functional.interpolate(change, scale_factor=2, mode="bilinear")[..., :20, :27]
+    large_style = resize_picture(read_picture(style), 2 * long_edge(style))
+    expected = stylizer.stylize((content + enlarged).clamp(0, 1), large_style)
+    torch.testing.assert_close(stylizer.stylize(content, style, stroke_scale=2), expected)
+
+
+def test_large_strokes_show_all_that_the_style_has(stylizer: Stylizer, style: Path) -> None:
+    half = long_edge(style) // 2
+    measured = stylizer.measure_style(style, style_size=half, stroke_scale=2)
+    assert measured.underpainting is not None
+    for found, wanted in (
+        (measured, stylizer.measure_style(style)),
+        (measured.underpainting, stylizer.measure_style(style, style_size=half)),
+    ):
+        assert all(a.covariance.equal(b.covariance) for a, b in zip(found.levels, wanted.levels, strict=True))
+
+
+def test_large_strokes_leave_colors_that_are_to_be_kept(stylizer: Stylizer, style: Path) -> None:
+    grey = torch.rand(1, 1, 24, 24).expand(1, 3, 24, 24)
+    result = stylizer.stylize(grey, style, stroke_scale=2, preserve_color="luma")
+    torch.testing.assert_close(result, result.mean(1, keepdim=True).expand_as(result), atol=2e-3, rtol=0)
+
+
+def test_statistics_for_other_strokes_are_refused(stylizer: Stylizer, content: Path, style: Path) -> None:
+    measured = stylizer.measure_style(style, stroke_scale=2)
+    with pytest.raises(OptionError, match="measured for stroke scale 2, not 1"):
+        stylizer.stylize(content, measured)
+    with pytest.raises(OptionError, match="different stroke scales"):
+        StyleStatistics.blend([measured, stylizer.measure_style(style)], [1, 1])
 
 
 def test_mistakes_are_named(stylizer: Stylizer, content: Path, style: Path) -> None:

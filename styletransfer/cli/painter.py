@@ -63,9 +63,7 @@ class Painter:
 
         start = time.perf_counter()
         styles = [self._styles.get(style) for style in job.styles]
-        result = self.stylizer.stylize_picture(
-            self._take(job), styles, self.look, self.output.bit_depth
-        )
+        result = self.stylizer.stylize_picture(self._take(job), styles, self.look, self.output.bit_depth)
         settings = self._list_settings(job) if self.output.metadata else None
         if job.output is None:
             buffer = io.BytesIO()  # so that a reader who hangs up is no failure of write_picture
@@ -117,8 +115,10 @@ class Painter:
         """Measure a style, and refuse statistics that another model measured."""
         assert source.path is not None  # STYLE is never standard input, see expand_styles
         if self._cache is not None and not source.is_statistics:
-            return self._cache.measure(source.path, self.look.style_size)
-        statistics = self.stylizer.measure_style(source.path, style_size=self.look.style_size)
+            return self._cache.measure(source.path, self.look.style_size, self.look.stroke_scale)
+        statistics = self.stylizer.measure_style(
+            source.path, style_size=self.look.style_size, stroke_scale=self.look.stroke_scale
+        )
         if statistics.model != self.stylizer.fingerprint:
             raise OptionError(
                 f"{source} was measured by another model ({statistics.model[:12]})",

@@ -50,6 +50,13 @@ style_size_option = field_option(
     help="Long edge to which larger styles are reduced: the smaller, the finer the strokes.",
 )
 
+stroke_scale_option = field_option(
+    StylizeOptions,
+    "stroke_scale",
+    metavar="K",
+    help="Strokes K times as large: a small copy is painted first and the picture over it.",
+)
+
 cache_option = click.option(
     "--cache-styles",
     is_flag=True,

@@ -17,7 +17,14 @@ from .fields import build_options, field_option
 from .inputs import STATISTICS, Source, expand_contents
 from .loading import load_stylizer
 from .outputs import check_distinct, check_outputs, fill_template, resolve_template, settle_existing
-from .parameters import existing_options, json_option, model_option, runtime_options, style_size_option
+from .parameters import (
+    existing_options,
+    json_option,
+    model_option,
+    runtime_options,
+    stroke_scale_option,
+    style_size_option,
+)
 from .report import Report
 
 DEFAULT_TEMPLATE = "{style}" + STATISTICS
@@ -48,6 +55,7 @@ class Measurement:
     help="File, folder, or template with the fields {style} and {folder} (where a pattern found the style).",
 )
 @style_size_option
+@stroke_scale_option
 @model_option
 @runtime_options
 @existing_options
@@ -59,6 +67,7 @@ def style_stats(
     styles: tuple[str, ...],
     model: str,
     style_size: int | None,
+    stroke_scale: int,
     force: bool,
     as_json: bool,
     **values: Any,
@@ -78,7 +87,7 @@ def style_stats(
 
     def measure(job: Measurement) -> str:
         assert job.style.path is not None
-        statistics = stylizer.measure_style(job.style.path, style_size=style_size)
+        statistics = stylizer.measure_style(job.style.path, style_size=style_size, stroke_scale=stroke_scale)
         job.output.parent.mkdir(parents=True, exist_ok=True)
         statistics.save(job.output)
         return describe(job, output=str(job.output)) if as_json else str(job.output)

@@ -22,6 +22,7 @@ from .parameters import (
     json_option,
     model_option,
     runtime_options,
+    stroke_scale_option,
     style_size_option,
 )
 from .report import Report
@@ -52,6 +53,7 @@ from .style_cache import StyleCache, find_style_cache
     StylizeOptions, "size", none="full", metavar="N|full", help="Long edge of the result in pixels."
 )
 @style_size_option
+@stroke_scale_option
 @field_option(StylizeOptions, "preserve_color")
 @field_option(StylizeOptions, "transform")
 @field_option(StylizeOptions, "statistics")

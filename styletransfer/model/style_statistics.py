@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from ..transfer import blend_statistics
 from .files import read_tensors, write_tensors
 
 FORMAT = "styletransfer-statistics-1"
+UNDERPAINTING = "underpainting."  # begins the names of its tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +25,15 @@ class StyleStatistics:
     Attributes:
         levels: Mean [1, C] and covariance [1, C, C] of every level, finest first, float64.
         model: SHA-256 of the weights that measured them; other weights cannot use them.
+        stroke_scale: By how much the style was enlarged before it was measured.
+        underpainting: The statistics of the style as it is, for the small copy of a content that is painted
+            first; None where it was not enlarged.
     """
 
     levels: tuple[Statistics, ...]
     model: str
+    stroke_scale: int = 1
+    underpainting: StyleStatistics | None = None
 
     @classmethod
     def blend(cls, members: Sequence[StyleStatistics], weights: Sequence[float]) -> StyleStatistics:
@@ -38,7 +44,8 @@ class StyleStatistics:
             weights: One non-negative number per style, not all zero; their scale does not matter.
 
         Raises:
-            OptionError: The styles were measured by different models, or the weights do not fit.
+            OptionError: The styles were measured by different models or for different strokes, or the
+                weights do not fit.
         """
         if not members:
             raise OptionError("there is no style", hint="give at least one")
@@ -46,21 +53,31 @@ class StyleStatistics:
             raise OptionError(
                 "the styles were measured by different models", hint="measure them again with one"
             )
+        if len({member.stroke_scale for member in members}) != 1:
+            raise OptionError(
+                "the styles were measured for different stroke scales", hint="measure them again"
+            )
         if len(weights) != len(members):
             raise OptionError(
                 f"{len(weights)} style weights for {len(members)} styles", hint="give one per style"
             )
         check_style_weights(weights)
-        return cls(blend_statistics([member.levels for member in members], weights), members[0].model)
+        levels = blend_statistics([member.levels for member in members], weights)
+        below = [member.underpainting for member in members if member.underpainting is not None]
+        underpainting = cls.blend(below, weights) if below else None
+        return cls(levels, members[0].model, members[0].stroke_scale, underpainting)
 
     def save(self, path: str | Path) -> None:
         """Write the statistics as safetensors, atomically."""
+        parts = {"": self.levels, UNDERPAINTING: self.underpainting.levels if self.underpainting else ()}
         tensors = {
-            f"{level}.{field}": getattr(statistics, field).cpu()
-            for level, statistics in enumerate(self.levels)
+            f"{prefix}{level}.{field}": getattr(statistics, field).cpu()
+            for prefix, levels in parts.items()
+            for level, statistics in enumerate(levels)
             for field in Statistics._fields
         }
-        write_tensors(Path(path), tensors, {"format": FORMAT, "model": self.model})
+        origin = {"format": FORMAT, "model": self.model, "stroke_scale": str(self.stroke_scale)}
+        write_tensors(Path(path), tensors, origin)
 
     @classmethod
     def load(cls, path: str | Path) -> StyleStatistics:
@@ -74,19 +91,33 @@ class StyleStatistics:
             raise WeightsError(
                 f"{path}: holds no style statistics", hint="make them with `styletransfer style-stats`"
             )
-        fields = Statistics._fields
-        levels = []
-        for level in range(len(tensors) // len(fields)):
-            members = [tensors.get(f"{level}.{field}", torch.empty(0)) for field in fields]
-            channels = members[0].shape[-1]
-            shapes = [(1, channels), (1, channels, channels), (1,)]
-            sound = all(bool(torch.isfinite(member).all()) for member in members)
-            if [tuple(member.shape) for member in members] != shapes or not sound:
-                raise WeightsError(f"{path}: level {level} is no mean and covariance", hint="make it again")
-            levels.append(Statistics(*members))
-        return cls(tuple(levels), metadata["model"])
+        model, scale = metadata["model"], metadata.get("stroke_scale", "1")
+        below = {name: tensor for name, tensor in tensors.items() if name.startswith(UNDERPAINTING)}
+        levels = _read_levels(path, {name: tensors[name] for name in tensors.keys() - below.keys()}, "")
+        if not scale.isdecimal() or (int(scale) > 1) != bool(below):
+            raise WeightsError(f"{path}: its stroke scale is {scale!r}", hint="make it again")
+        underpainting = cls(_read_levels(path, below, UNDERPAINTING), model) if below else None
+        return cls(levels, model, int(scale), underpainting)
 
     def to(self, device: torch.device | str) -> StyleStatistics:
         """Move the statistics to a device."""
         levels = tuple(Statistics(*(field.to(device) for field in level)) for level in self.levels)
-        return StyleStatistics(levels, self.model)
+        underpainting = self.underpainting and self.underpainting.to(device)
+        return StyleStatistics(levels, self.model, self.stroke_scale, underpainting)
+
+
+def _read_levels(
+    path: str | Path, tensors: Mapping[str, torch.Tensor], prefix: str
+) -> tuple[Statistics, ...]:
+    """Put the tensors of a file together, and check that they are statistics."""
+    fields = Statistics._fields
+    levels = []
+    for level in range(len(tensors) // len(fields)):
+        members = [tensors.get(f"{prefix}{level}.{field}", torch.empty(0)) for field in fields]
+        channels = members[0].shape[-1]
+        shapes = [(1, channels), (1, channels, channels), (1,)]
+        sound = all(bool(torch.isfinite(member).all()) for member in members)
+        if [tuple(member.shape) for member in members] != shapes or not sound:
+            raise WeightsError(f"{path}: level {level} is no mean and covariance", hint="make it again")
+        levels.append(Statistics(*members))
+    return tuple(levels)

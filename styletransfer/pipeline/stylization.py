@@ -22,6 +22,7 @@ from .device import resolve_device, resolve_precision
 from .engine import Engine, Fit, Levels, Plan
 from .memory import available_memory, keep_resident_below, resident_memory
 from .planning import MIB, modest_bytes, plan_passes, strip_bytes
+from .reduction import add_enlarged, average_blocks
 from .thumbnail import make_thumbnail
 
 # Pixels from which on freed memory goes back to the system: below, the time that it takes to come again
@@ -77,20 +78,27 @@ class StylizationPipeline:
         Args:
             content: Any size from a single pixel.
             style: Of one style or a blend of several, measured by this model.
-            options: Of these, alpha, transform, preserve_color and statistics; sizes are the caller's.
+            options: Of these, all but the sizes and style_weights, which are the caller's.
             dtype: Of the result, uint8, uint16 or float32; None for the content's.
 
         Returns:
             The shape of the content, on the CPU; floats are in 0..1.
 
         Raises:
-            OptionError: The statistics were measured by another model.
+            OptionError: The statistics were measured by another model or for another stroke scale.
             MemoryLimitError: The picture cannot be computed within the limit of memory.
             StyleTransferError: The computation met NaN or infinity.
         """
         if style.model != self.fingerprint:
             raise OptionError("the style statistics are of another model", hint="measure the style again")
-        samples = as_samples(content)
+        if style.stroke_scale != options.stroke_scale:
+            raise OptionError(
+                f"the style was measured for stroke scale {style.stroke_scale}, not {options.stroke_scale}",
+                hint="measure it again, for this one",
+            )
+        original = samples = as_samples(content)
+        if style.underpainting is not None:
+            samples = self._underpaint(samples, style.underpainting, options)
         dtype = dtype or content.dtype
         plan = self._plan(samples, result_bytes=samples.numel() * dtype.itemsize)
 
@@ -106,9 +114,16 @@ class StylizationPipeline:
                 thumbnail = make_thumbnail(samples)
                 small = self.engine.fit(thumbnail, coloring, self._plan(thumbnail))
                 fit = Fit(small.decoder)  # what is stored is of another size
-            canvas = Canvas(samples, dtype, keep_chroma=options.preserve_color == "luma")
+            canvas = Canvas(original, dtype, keep_chroma=options.preserve_color == "luma")
             self.engine.paint(samples, fit, plan, canvas.paint)
         return canvas.pixels.view(content.shape)
+
+    def _underpaint(self, samples: Tensor, style: StyleStatistics, options: StylizeOptions) -> Tensor:
+        """Paint a small copy and give the picture its colours and strokes."""
+        scale = options.stroke_scale
+        small = average_blocks(samples, scale)
+        painted = self.stylize(small, style, replace(options, stroke_scale=1, preserve_color="none"))
+        return add_enlarged(samples, painted - small, scale)
 
     def _plan(self, samples: Tensor, result_bytes: int = 0) -> Plan:
         """Plan the passes over a picture within the limit of the user or what the machine has left.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,9 +27,9 @@ def measured(
     calls: list[tuple[object, ...]] = []
     measure = Stylizer.measure_style
 
-    def count(self: Stylizer, *words: Path, style_size: int | None = None) -> StyleStatistics:
+    def count(self: Stylizer, *words: Path, **sizes: Any) -> StyleStatistics:
         calls.append(words)
-        return measure(self, *words, style_size=style_size)
+        return measure(self, *words, **sizes)
 
     monkeypatch.setattr(Stylizer, "measure_style", count)
     return calls
@@ -58,11 +59,12 @@ def test_nothing_is_kept_unasked(run: Run) -> None:
 def test_whatever_changes_the_numbers_is_another_entry(run: Run, other_model: str) -> None:
     stylize(run)
     stylize(run, "--style-size", "8")
+    stylize(run, "--stroke-scale", "2")
     stylize(run, "-m", other_model)
     stylize(run, "--precision", "bf16")
     write_content(Path("waves.png"), (32, 32), seed=2)
     stylize(run)
-    assert len(entries()) == 5
+    assert len(entries()) == 6
 
 
 def test_a_name_does_not_matter(run: Run, measured: list[object]) -> None:

@@ -116,18 +116,32 @@ def test_nonsense_weights_are_refused(weights: list[float]) -> None:
         StyleStatistics.blend([], [])
 
 
-def measured(seed: int, model: str = "m") -> StyleStatistics:
+def test_statistics_of_underpaintings_come_with_their_scale(tmp_path: Path) -> None:
+    path = tmp_path / "style.safetensors"
+    measured(0).save(path)
+    tensors, metadata = read_tensors(path)
+    write_tensors(path, tensors, {**metadata, "stroke_scale": "2"})
+    with pytest.raises(WeightsError, match="stroke scale is '2'"):
+        StyleStatistics.load(path)
+
+
+def measured(seed: int, model: str = "m", stroke_scale: int = 1) -> StyleStatistics:
     generator = torch.Generator().manual_seed(seed)
     levels = measure_levels([torch.randn(1, c, 9, 9, generator=generator) for c in (3, 5)])
-    return StyleStatistics(levels, model)
+    below = measured(seed + 10, model) if stroke_scale > 1 else None
+    return StyleStatistics(levels, model, stroke_scale, below)
 
 
-def test_statistics_round_trip(tmp_path: Path) -> None:
-    style = measured(0)
+@pytest.mark.parametrize("stroke_scale", [1, 4])
+def test_statistics_round_trip(tmp_path: Path, stroke_scale: int) -> None:
+    style = measured(0, stroke_scale=stroke_scale)
     style.save(tmp_path / "style.safetensors")
     loaded = StyleStatistics.load(tmp_path / "style.safetensors")
-    assert loaded.model == style.model
-    for a, b in zip(style.levels, loaded.levels, strict=True):
+    assert (loaded.model, loaded.stroke_scale) == (style.model, stroke_scale)
+    assert (loaded.underpainting is None) == (style.underpainting is None)
+    saved = [*style.levels, *(style.underpainting.levels if style.underpainting else ())]
+    found = [*loaded.levels, *(loaded.underpainting.levels if loaded.underpainting else ())]
+    for a, b in zip(saved, found, strict=True):
         assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
@@ -139,6 +153,17 @@ def test_blend_of_statistics() -> None:
     expected = (first.levels[1].mean + second.levels[1].mean) / 2
     torch.testing.assert_close(half.levels[1].mean, expected)
     torch.linalg.cholesky(half.levels[1].covariance)  # a covariance still
+
+
+def test_blends_have_underpaintings_of_their_own() -> None:
+    members = [measured(seed, stroke_scale=2) for seed in (1, 2)]
+    blended = StyleStatistics.blend(members, [1, 3])
+    below = [member.underpainting for member in members if member.underpainting]
+    assert blended.stroke_scale == 2
+    assert blended.underpainting is not None
+    torch.testing.assert_close(
+        blended.underpainting.levels[0].mean, (below[0].levels[0].mean + 3 * below[1].levels[0].mean) / 4
+    )
 
 
 def test_styles_of_different_models_do_not_blend() -> None:
