@@ -2,8 +2,8 @@
 
     python -m benchmarks.training_variants --content TAR --style TAR --network VGG19 --pairs PAIRS
 
-Every variant sees the same pixels: a larger crop takes fewer steps. Scored is, as by `styletransfer evaluate`,
-the averaged network on a folder of NAME.content.* and NAME.style.*, and a content in its own statistics.
+Every variant sees as many pixels: a larger crop takes fewer steps. As by `styletransfer evaluate`, scored are
+the averaged network on a folder of NAME.content.* and NAME.style.*, and contents in their own statistics.
 """
 
 from __future__ import annotations
