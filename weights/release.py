@@ -34,8 +34,8 @@ def release(source: Path, name: str) -> ModelEntry:
         bytes=target.stat().st_size,
         parameters=count_parameters(model),
         licence=texts.get("licence", "MIT"),
-        architecture=f"encoder and mirrored decoder, widths {'/'.join(map(str, shape.widths))}, "
-        f"{sum(shape.convolutions)} + {sum(shape.convolutions)} convolutions, a transfer at each of "
+        architecture=f"encoder and decoder, widths {'/'.join(map(str, shape.widths))}, "
+        f"{sum(shape.convolutions)} + {sum(shape.decoder_depths)} convolutions, a transfer at each of "
         f"{len(shape.widths)} scales",
         trained_on=texts.get("trained_on", ""),
         description=texts.get("description", ""),

@@ -60,7 +60,7 @@ def draw(rows: list[dict[str, Any]], target: Path) -> None:
         for part in sorted({row["part"] for row in rows}):
             points = [(row["hours"], row[term]) for row in rows if row["part"] == part and term in row]
             panel.plot(*zip(*points, strict=True), linewidth=1) if points else panel.plot([], [])
-        panel.set(title=term, yscale="log", xlabel="hours, one core")
+        panel.set(title=term, yscale="log", xlabel="hours")
         panel.grid(visible=True, which="both", alpha=0.2)
     figure.savefig(target, dpi=90)
 
