@@ -124,7 +124,7 @@ class Engine:
         graph = self._graph(samples, fit, last=frozenset(fit.stores))
         painted = graph.painted()
         painted.observers.append(emit)
-        self._pull(painted, 0, plan.tile << graph.finest, plan.ceiling)
+        self._pull(painted, 0, plan.tile, plan.ceiling)
 
     def _encode(self, samples: Tensor, fit: Fit, plan: Plan, levels: range) -> tuple[Statistics, ...]:
         """Encode a picture and measure the features of some levels."""
@@ -167,6 +167,8 @@ class Engine:
 
 def is_needed_after(node: Node, level: int, store: frozenset[Node]) -> bool:
     """Tell whether a stored map is read by passes after the one that measures the merged map of a level."""
+    if node.kind == "pooled":  # read where the level below it is computed again
+        node = Node("features", node.level + 1)
     if Node("merged", level) in store:  # all that later passes read of this level and those below it
         return node.level < level
     if Node("upper", level) in store:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import mmap
 from functools import cache
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 # Options of glibc's mallopt.
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
@@ -45,6 +50,20 @@ def hold_freed_memory() -> None:
         library.mallopt(MMAP_THRESHOLD, 2**25)
         # Else every thread holds its own, and in pieces that no large tensor fits into.
         library.mallopt(ARENA_MAX, 1)
+
+
+def keep_apart(values: Tensor) -> Tensor:
+    """Copy values that will stay for long to where they are in nobody's way; contiguous, they may stay.
+
+    Between short-lived ones, long-lived blocks leave holes in the heap when they go, as large as themselves.
+    Pages of their own go back to the system at once, and huge ones come from it almost for nothing.
+    """
+    if values.device.type != "cpu" or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return values.contiguous()
+    pages = mmap.mmap(-1, values.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel without them
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(pages, dtype=values.dtype).view(values.shape).copy_(values)
 
 
 def keep_resident_below(ceiling: int) -> None:

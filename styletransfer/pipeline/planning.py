@@ -12,8 +12,8 @@ from .graph import Node
 MIB = 2**20
 # Without a limit of the user's: bytes, and bytes per pixel, that allow for plans of little work up to about
 # 16 megapixels, and from there on for what leaves a laptop usable.
-SMALL_BYTES, SMALL_BYTES_PER_PIXEL = 160 * MIB, 32
-LARGE_BYTES, LARGE_BYTES_PER_PIXEL = 520 * MIB, 1
+SMALL_BYTES, SMALL_BYTES_PER_PIXEL = 176 * MIB, 32
+LARGE_BYTES, LARGE_BYTES_PER_PIXEL = 600 * MIB, 1
 # Numbers that the maps of a strip hold per pixel of the picture, all levels together, as measured.
 STRIP_VALUES = 110
 TILES = (512, 256, 128, 64, 32)
@@ -71,15 +71,21 @@ def strip_bytes(engine: Engine, width: int, height: int) -> int:
 def list_stores(depth: int) -> Iterator[frozenset[Node]]:
     """List what may be stored, the least work first.
 
-    From a level on, encoder features and later merged maps are stored. Of the levels above, which are
-    computed again in each pass, the decoder's small maps from below are, or from some level on only.
+    From a level on, encoder features are stored, and later merged maps; and one more merged map, whose room
+    is that of what is no longer needed when it is made, with what the encoder begins that level from. Of the
+    levels above, which are computed again in each pass, the decoder's small maps from below are stored, or
+    from some level on only.
     """
     for finest in range(depth):
-        yield frozenset(
-            {Node("features", level) for level in range(finest, depth + 1)}
-            | {Node("merged", level) for level in range(finest, depth)}
-            | {Node("upper", level) for level in range(finest)}
-        )
+        features = {Node("features", level) for level in range(finest, depth + 1)}
+        for merged in range(max(0, finest - 1), finest + 1):
+            begun = {Node("pooled", merged - 1)} if 0 < merged < finest else set()
+            yield frozenset(
+                features
+                | begun
+                | {Node("merged", level) for level in range(merged, depth)}
+                | {Node("upper", level) for level in range(merged)}
+            )
     for finest in range(depth):
         yield frozenset(
             {Node("features", depth)} | {Node("upper", level) for level in range(finest, depth)}

@@ -15,6 +15,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .memory import keep_apart
+
+# Bytes of a map whose stored strips are kept out of the heap: smaller ones leave small holes.
+LARGE = 2**25
 # Called with the first new row and the new rows [n, W, C] as they come into being.
 Observer = Callable[[int, Tensor], None]
 
@@ -27,6 +31,11 @@ class Shape(NamedTuple):
     channels: int
     dtype: torch.dtype
     device: torch.device
+
+    @property
+    def bytes(self) -> int:
+        """What all of the map would take."""
+        return self.height * self.width * self.channels * self.dtype.itemsize
 
     def allocate(self, rows: int, margin: int = 0) -> Tensor:
         """Return room for rows with a margin of columns on either side, not initialised."""
@@ -150,13 +159,14 @@ class Store:
 
     def __init__(self, source: FeatureMap) -> None:
         self.shape = source.shape
+        self._large = source.shape.bytes >= LARGE
         self._strips: list[Tensor] = []
         self._bottoms: list[int] = []  # the row after each strip
         source.observers.append(self._append)
 
     def _append(self, start: int, rows: Tensor) -> None:
         # Rows without a margin have a buffer of their own, which their map lets go of; a view does not.
-        self._strips.append(rows if rows.is_contiguous() else rows.contiguous())
+        self._strips.append(keep_apart(rows) if self._large else rows.contiguous())
         self._bottoms.append(start + len(rows))
 
     def read(self, start: int, stop: int, out: Tensor | None) -> Tensor:

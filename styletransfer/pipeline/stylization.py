@@ -134,7 +134,7 @@ class StylizationPipeline:
         height, width = samples.shape[1:]
         pixels = height * width
         limited = self.runtime.max_memory is not None
-        if pixels >= LARGE or limited:  # what reading has left behind is worth the time to return it
+        if pixels > LARGE or limited:  # what was left behind before is worth the time to return it
             keep_resident_below(0)
         taken = max(resident_memory() - self._occupied, samples.nbytes) + result_bytes
         limit = None

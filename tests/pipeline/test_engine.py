@@ -17,6 +17,7 @@ from styletransfer.pipeline.engine import Engine, Fit, Levels, Plan
 from styletransfer.pipeline.folding import fold_map
 from styletransfer.pipeline.graph import Kind, Node
 from styletransfer.pipeline.layers import Kernel, PictureMap, rectify
+from styletransfer.pipeline.planning import list_stores
 from styletransfer.transfer import blend_statistics
 
 CPU = torch.device("cpu")
@@ -88,7 +89,7 @@ def test_what_is_stored_changes_nothing(network: Autoencoder, dtype: torch.dtype
     engine = Engine(network, dtype, CPU)
     levels = engine.measure(style, Plan(64))
     expected = run(engine, content, Coloring(levels, "wct"), Plan(64, EVERYTHING))
-    for store in every_plan():
+    for store in [*every_plan(), *list_stores(DEPTH)]:
         found = run(engine, content, Coloring(levels, "wct"), Plan(16, store))
         assert (found - expected).abs().max() < 0.1, sorted(store)
 
