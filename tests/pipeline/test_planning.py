@@ -85,6 +85,27 @@ def test_a_limit_that_nothing_fits_into_is_an_error_that_says_how_much_it_takes(
         pipeline.measure(samples(64, 20000))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_kept_apart_is_a_copy(dtype: torch.dtype) -> None:
+    values = torch.rand(300, 70, 5).to(dtype)[:, 1:-1]
+    kept = memory.keep_apart(values)
+    assert kept.equal(values)
+    assert kept.is_contiguous()
+    values.zero_()
+    assert kept.any()
+
+
+@pytest.mark.skipif(memory.resident_memory() == 0, reason="the system does not tell")
+def test_what_was_kept_apart_goes_back_whatever_came_after() -> None:
+    held = [(memory.keep_apart(torch.ones(2**20)), torch.ones(2**10)) for _ in range(64)]  # 256 MiB, and pins
+    pieces, pins = ([pair[index] for pair in held] for index in range(2))
+    del held
+    before = memory.resident_memory()
+    del pieces
+    assert memory.resident_memory() < before - 2**27
+    assert len(pins) == 64
+
+
 @pytest.mark.skipif(memory.resident_memory() == 0, reason="the system does not tell")
 def test_memory_that_is_freed_but_held_goes_back() -> None:
     memory.hold_freed_memory()
