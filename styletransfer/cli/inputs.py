@@ -13,6 +13,7 @@ from ..errors import OptionError
 
 STDIN = "-"
 STATISTICS = ".safetensors"
+STEMS = 4  # that a source has
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,17 @@ class Source:
     @property
     def stem(self) -> str:
         """What stands for the source in the names of outputs."""
-        return "stdin" if self.path is None else self.path.stem
+        return self.stems[0]
 
     @property
-    def long_stem(self) -> str:
-        """What stands for the source where two have the same stem: "1_jpg" for 1.jpg."""
-        return f"{self.stem}_{self.extension}" if self.extension else self.stem
+    def stems(self) -> list[str]:
+        """What may stand for the source, ever longer: "1", "1_jpg", "a_1", "a_1_jpg" for a/1.jpg."""
+        if self.path is None:
+            return ["stdin"] * STEMS
+        stem = self.path.stem
+        long_stem = f"{stem}_{self.extension}" if self.extension else stem
+        folder = self.path.absolute().parent.name
+        return [stem, long_stem, f"{folder}_{stem}", f"{folder}_{long_stem}"]
 
     @property
     def extension(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import ImageError, OptionError
 from ..options import OutputOptions, StylizeOptions
-from .inputs import STDIN, Source, expand_contents, expand_styles
+from .inputs import STDIN, STEMS, Source, expand_contents, expand_styles
 from .outputs import STDOUT, check_distinct, check_outputs, fill_template, resolve_template, settle_existing
 
 DEFAULT_TEMPLATE = "{content}_{style}.png"
@@ -41,8 +41,8 @@ class Job:
         alpha: float,
         extensions: Collection[str],
         *,
-        long_content: bool = False,
-        long_style: bool = False,
+        content_stem: int = 0,
+        style_stem: int = 0,
     ) -> Path:
         """Fill the template of an output with what belongs to this job.
 
@@ -50,14 +50,14 @@ class Job:
             template: See `fill_template`.
             alpha: For the field {alpha}.
             extensions: That can be written; {ext} is the content's if among them, else png.
-            long_content: Let {content} tell 1.jpg ("1_jpg") from 1.png ("1_png").
-            long_style: Likewise {style}.
+            content_stem: Which of the content's stems {content} is.
+            style_stem: Likewise {style}.
         """
         extension = self.content.extension
         fields = {
             "folder": self.content.folder,
-            "content": self.content.long_stem if long_content else self.content.stem,
-            "style": "+".join(style.long_stem if long_style else style.stem for style in self.styles),
+            "content": self.content.stems[content_stem],
+            "style": "+".join(style.stems[style_stem] for style in self.styles),
             "alpha": f"{alpha:g}",
             "ext": extension if f".{extension}" in extensions else "png",
         }
@@ -82,10 +82,11 @@ def pair_sources(
 
 
 def name_outputs(jobs: Sequence[Job], template: str, alpha: float, extensions: Collection[str]) -> list[Job]:
-    """Give every job its output; where several would have the same, tell them apart by extensions.
+    """Give every job its output; where several would have the same, tell them apart by extension or folder.
 
-    1.jpg and 1.png become 1_jpg_waves.png and 1_png_waves.png. Names stay, to be refused, where that does
-    not suffice, and where they are inputs: there one may be the result of the other.
+    1.jpg and 1.png become 1_jpg_waves.png and 1_png_waves.png; a/1.jpg and b/1.jpg become a_1_waves.png and
+    b_1_waves.png. Names stay, to be refused, where that does not suffice, and where they are inputs: there
+    one may be the result of the other.
 
     Args:
         jobs: Without their outputs.
@@ -102,15 +103,23 @@ def name_outputs(jobs: Sequence[Job], template: str, alpha: float, extensions: C
         if len(group) == 1:
             outputs[group[0]] = output
             continue
-        long_content = len({job.content for job in group}) > 1
-        long_style = len({job.styles for job in group}) > 1
+        content_stem = choose_stem({(job.content,) for job in group})
+        style_stem = choose_stem({job.styles for job in group})
         longer = [
-            job.name_output(template, alpha, extensions, long_content=long_content, long_style=long_style)
+            job.name_output(template, alpha, extensions, content_stem=content_stem, style_stem=style_stem)
             for job in group
         ]
         suffice = len(set(longer)) == len(group) and output.resolve() not in inputs
         outputs.update(zip(group, longer if suffice else [output] * len(group), strict=True))
     return [replace(job, output=outputs[job]) for job in jobs]
+
+
+def choose_stem(members: Collection[tuple[Source, ...]]) -> int:
+    """Return which of their stems tells sources, or blends of them, apart; the first where none does."""
+    for index in range(STEMS):
+        if len({tuple(source.stems[index] for source in member) for member in members}) == len(members):
+            return index
+    return 0
 
 
 def drop_own_results(jobs: Sequence[Job]) -> list[Job]:

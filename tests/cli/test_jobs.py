@@ -65,11 +65,14 @@ def test_a_content_that_would_overwrite_itself_stays_to_be_refused() -> None:
     [
         (["1.jpg", "1.png", "2.png"], ["w.png"], ["1_jpg_w.png", "1_png_w.png", "2_w.png"]),
         (["1.jpg"], ["w.png", "w.jpg"], ["1_w_png.png", "1_w_jpg.png"]),
-        (["a/1.jpg", "b/1.jpg"], ["w.png"], ["1_w.png", "1_w.png"]),  # to be refused
+        (["a/1.jpg", "b/1.jpg"], ["w.png"], ["a_1_w.png", "b_1_w.png"]),
+        (["1.jpg"], ["a/w.png", "b/w.png"], ["1_a_w.png", "1_b_w.png"]),
+        (["a/1.jpg", "a/1.png", "b/1.jpg"], ["w.png"], ["a_1_jpg_w.png", "a_1_png_w.png", "b_1_jpg_w.png"]),
+        (["x/a/1.jpg", "y/a/1.jpg"], ["w.png"], ["1_w.png", "1_w.png"]),  # to be refused
         (["1.jpg", "1.png", "1_w.png"], ["w.png"], ["1_w.png", "1_w.png", "1_w_w.png"]),  # likewise
     ],
 )
-def test_clashing_names_get_their_extensions(
+def test_clashing_names_get_their_extensions_or_folders(
     contents: list[str], styles: list[str], expected: list[str]
 ) -> None:
     jobs = pair_sources(sources(*contents), sources(*styles), None)

@@ -310,7 +310,12 @@ class TestFolders:
 def test_a_field_holds_the_folder_of_a_pattern(run: Run, style: Path) -> None:
     for name in ("dup/a/1.jpg", "dup/b/1.jpg"):
         write_content(Path(name), (8, 8))
-    refused = run("stylize", "dup/**/*.jpg", "waves.png", "-o", "out/")
+    named = run("stylize", "dup/**/*.jpg", "waves.png", "-o", "out/", "-n")
+    assert [line.split(" -> ")[1] for line in named.stdout.splitlines()] == [
+        "out/a_1_waves.png",
+        "out/b_1_waves.png",
+    ]
+    refused = run("stylize", "dup/**/*.jpg", "waves.png", "-o", "out/{style}.png")
     assert refused.exit_code == 2
     assert "tell them apart by the fields {folder} " in refused.stderr
     result = run("stylize", "dup/**/*.jpg", "waves.png", "-o", "out/{folder}/{content}-{style}.jpg")
