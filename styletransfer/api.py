@@ -33,6 +33,8 @@ class Look(TypedDict, total=False):
     statistics: Measurement
 
 
+# Pixels of a style enlarged for larger strokes, which exists in full.
+LARGEST_STYLE = 2**26
 # What is one style and not a sequence of them.
 ONE_STYLE = (str, Path, Tensor, PILImage, Picture, StyleStatistics)
 
@@ -92,7 +94,12 @@ class Stylizer:
                 file of statistics, or statistics, which are returned as they are.
             style_size: Long edge to which a larger picture is reduced first.
             stroke_scale: That of the results to be made; see `StylizeOptions`.
+
+        Raises:
+            ImageError: The style cannot be read.
+            OptionError: A size is out of range, or the enlarged style would be too large.
         """
+        StylizeOptions(style_size=style_size, stroke_scale=stroke_scale)  # which checks them
         if isinstance(style, StyleStatistics):
             return style
         if isinstance(style, str | Path) and Path(style).suffix == ".safetensors":
@@ -103,7 +110,13 @@ class Stylizer:
         size = max(picture.width, picture.height)
         if style_size is not None and size > style_size:
             size = style_size
-        measured = self.pipeline.measure(resize_picture(picture, size).pixels)
+        reduced = resize_picture(picture, size)
+        if stroke_scale > 1 and reduced.width * reduced.height * stroke_scale**2 > LARGEST_STYLE:
+            raise OptionError(
+                f"a style of {reduced.width}x{reduced.height} cannot be enlarged {stroke_scale} times",
+                hint="measure it smaller, for example --style-size 512",
+            )
+        measured = self.pipeline.measure(reduced.pixels)
         if stroke_scale == 1:
             return measured
         enlarged = self.pipeline.measure(resize_picture(picture, stroke_scale * size).pixels)

@@ -102,6 +102,8 @@ class StylizeOptions:
             if value is not None:
                 check_range(name, value, 1, 1_000_000)
         check_range("stroke_scale", self.stroke_scale, 1, 64)
+        if not isinstance(self.stroke_scale, int):
+            raise OptionError(f"stroke_scale is {self.stroke_scale}", hint="give a whole number")
         if self.style_weights is not None:
             check_style_weights(self.style_weights)
         check_choice("preserve_color", self.preserve_color, PreserveColor)
@@ -191,7 +193,7 @@ class TrainOptions:
         color_weight: Of the distance of colours to the style's.
         identity_weight: Of the error of a picture that is given its own statistics.
         stability_weight: Of the flicker from one frame of a moving camera to the next.
-        range_weight: Of the amount by which pixels leave 0..1, where they would be clipped.
+        range_weight: Of the amount by which pixels leave 0..1, where they are compressed.
         spectral_penalty: Weight of the squared norms of the decoder's convolutions.
         spectral_cap: Largest norm of a convolution of the decoder, None for any.
         octaves: Levels of the Gaussian pyramid on which style is compared.

@@ -130,6 +130,12 @@ def test_mistakes_are_named(stylizer: Stylizer, content: Path, style: Path) -> N
         stylizer.stylize("missing.jpg", style)
     with pytest.raises(ImageError, match=r"\[2, 5\]"):
         stylizer.stylize(torch.rand(2, 5), style)
+    with pytest.raises(OptionError, match=r"stroke_scale is 2\.5"):
+        stylizer.stylize(content, style, stroke_scale=2.5)  # type: ignore[call-overload]
+    with pytest.raises(OptionError, match="stroke_scale is 0"):
+        stylizer.measure_style(style, stroke_scale=0)
+    with pytest.raises(OptionError, match="a style of 900x900 cannot be enlarged 64 times"):
+        stylizer.measure_style(torch.rand(3, 900, 900), stroke_scale=64)
     with pytest.raises(OptionError, match="2 style weights for 1"):
         stylizer.stylize(content, style, style_weights=(1, 2))
 

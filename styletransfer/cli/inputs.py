@@ -49,7 +49,7 @@ class Source:
             return ["stdin"] * STEMS
         stem = self.path.stem
         long_stem = f"{stem}_{self.extension}" if self.extension else stem
-        folder = self.path.absolute().parent.name
+        folder = self.path.parent.resolve().name
         return [stem, long_stem, f"{folder}_{stem}", f"{folder}_{long_stem}"]
 
     @property

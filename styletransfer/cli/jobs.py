@@ -41,8 +41,8 @@ class Job:
         alpha: float,
         extensions: Collection[str],
         *,
-        content_stem: int = 0,
-        style_stem: int = 0,
+        content_index: int = 0,
+        style_index: int = 0,
     ) -> Path:
         """Fill the template of an output with what belongs to this job.
 
@@ -50,14 +50,14 @@ class Job:
             template: See `fill_template`.
             alpha: For the field {alpha}.
             extensions: That can be written; {ext} is the content's if among them, else png.
-            content_stem: Which of the content's stems {content} is.
-            style_stem: Likewise {style}.
+            content_index: Of the content's stem that {content} is.
+            style_index: Likewise {style}.
         """
         extension = self.content.extension
         fields = {
             "folder": self.content.folder,
-            "content": self.content.stems[content_stem],
-            "style": "+".join(style.stems[style_stem] for style in self.styles),
+            "content": self.content.stems[content_index],
+            "style": "+".join(style.stems[style_index] for style in self.styles),
             "alpha": f"{alpha:g}",
             "ext": extension if f".{extension}" in extensions else "png",
         }
@@ -103,10 +103,10 @@ def name_outputs(jobs: Sequence[Job], template: str, alpha: float, extensions: C
         if len(group) == 1:
             outputs[group[0]] = output
             continue
-        content_stem = choose_stem({(job.content,) for job in group})
-        style_stem = choose_stem({job.styles for job in group})
+        content_index = choose_stem({(job.content,) for job in group})
+        style_index = choose_stem({job.styles for job in group})
         longer = [
-            job.name_output(template, alpha, extensions, content_stem=content_stem, style_stem=style_stem)
+            job.name_output(template, alpha, extensions, content_index=content_index, style_index=style_index)
             for job in group
         ]
         suffice = len(set(longer)) == len(group) and output.resolve() not in inputs

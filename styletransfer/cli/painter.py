@@ -112,7 +112,7 @@ class Painter:
         )
 
     def _check_model(self, source: Source) -> StyleStatistics:
-        """Measure a style, and refuse statistics that another model measured."""
+        """Measure a style, and refuse statistics that another model measured, or for other strokes."""
         assert source.path is not None  # STYLE is never standard input, see expand_styles
         if self._cache is not None and not source.is_statistics:
             return self._cache.measure(source.path, self.look.style_size, self.look.stroke_scale)
@@ -123,6 +123,12 @@ class Painter:
             raise OptionError(
                 f"{source} was measured by another model ({statistics.model[:12]})",
                 hint="choose that one by --model or measure the picture again",
+            )
+        if statistics.stroke_scale != self.look.stroke_scale:
+            raise OptionError(
+                f"{source} was measured for --stroke-scale {statistics.stroke_scale}, not "
+                f"{self.look.stroke_scale}",
+                hint="measure the picture again by style-stats with that option",
             )
         return statistics
 

@@ -8,13 +8,12 @@ from typing import Literal
 
 from ..errors import WeightsError
 
-COUNTS = {"widths", "convolutions", "decoder_convolutions"}
 Pooling = Literal["average", "max"]
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Widths and depths of an encoder and its mirrored decoder.
+    """Widths and depths of an encoder and of the decoder that goes back up its scales.
 
     Attributes:
         widths: Channels at every scale, finest first; each scale has half the height and width of the
@@ -43,7 +42,7 @@ class Architecture:
     @property
     def decoder_depths(self) -> tuple[int, ...]:
         """3x3 convolutions of the decoder at every scale."""
-        return self.decoder_convolutions or self.convolutions
+        return self.convolutions if self.decoder_convolutions is None else self.decoder_convolutions
 
     @property
     def stride(self) -> int:
@@ -63,8 +62,9 @@ class Architecture:
         """
         try:
             fields = json.loads(text)
-            for name in COUNTS & fields.keys():
-                fields[name] = fields[name] and tuple(map(int, fields[name]))
-            return cls(**fields)
+            widths, convolutions = (tuple(map(int, fields.pop(name))) for name in ("widths", "convolutions"))
+            decoder = fields.pop("decoder_convolutions", None)
+            decoder = None if decoder is None else tuple(map(int, decoder))
+            return cls(widths, convolutions, decoder_convolutions=decoder, **fields)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"unknown architecture {text!r}", hint="update styletransfer") from error

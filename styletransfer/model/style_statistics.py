@@ -1,4 +1,4 @@
-"""What the program needs to know of a style: mean and covariance at every level, a file of about 100 KB."""
+"""What the program needs to know of a style: mean and covariance at every level, a file of some 300 KB."""
 
 from __future__ import annotations
 
@@ -94,10 +94,14 @@ class StyleStatistics:
         model, scale = metadata["model"], metadata.get("stroke_scale", "1")
         below = {name: tensor for name, tensor in tensors.items() if name.startswith(UNDERPAINTING)}
         levels = _read_levels(path, {name: tensors[name] for name in tensors.keys() - below.keys()}, "")
-        if not scale.isdecimal() or (int(scale) > 1) != bool(below):
+        if not scale.isdecimal() or not int(scale) or (int(scale) > 1) != bool(below):
             raise WeightsError(f"{path}: its stroke scale is {scale!r}", hint="make it again")
-        underpainting = cls(_read_levels(path, below, UNDERPAINTING), model) if below else None
-        return cls(levels, model, int(scale), underpainting)
+        if not below:
+            return cls(levels, model)
+        small = _read_levels(path, below, UNDERPAINTING)
+        if [level.mean.shape for level in small] != [level.mean.shape for level in levels]:
+            raise WeightsError(f"{path}: its two sets of statistics do not match", hint="make it again")
+        return cls(levels, model, int(scale), cls(small, model))
 
     def to(self, device: torch.device | str) -> StyleStatistics:
         """Move the statistics to a device."""

@@ -53,7 +53,7 @@ def hold_freed_memory() -> None:
 
 
 def keep_apart(values: Tensor) -> Tensor:
-    """Copy values that will stay for long to where they are in nobody's way; contiguous, they may stay.
+    """Copy values that will stay for long to where they are in nobody's way, if the system has such a place.
 
     Between short-lived ones, long-lived blocks leave holes in the heap when they go, as large as themselves.
     Pages of their own go back to the system at once, and huge ones come from it almost for nothing.

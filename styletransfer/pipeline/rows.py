@@ -165,7 +165,7 @@ class Store:
         source.observers.append(self._append)
 
     def _append(self, start: int, rows: Tensor) -> None:
-        # Rows without a margin have a buffer of their own, which their map lets go of; a view does not.
+        # Rows without a margin have a buffer of their own, which their map lets go of: no copy of small ones.
         self._strips.append(keep_apart(rows) if self._large else rows.contiguous())
         self._bottoms.append(start + len(rows))
 

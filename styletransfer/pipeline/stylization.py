@@ -97,10 +97,12 @@ class StylizationPipeline:
                 hint="measure it again, for this one",
             )
         original = samples = as_samples(content)
-        if style.underpainting is not None:
-            samples = self._underpaint(samples, style.underpainting, options)
         dtype = dtype or content.dtype
-        plan = self._plan(samples, result_bytes=samples.numel() * dtype.itemsize)
+        result_bytes = samples.numel() * dtype.itemsize
+        if style.underpainting is not None:
+            self._plan(samples, result_bytes + samples.nbytes)  # what does not fit is refused before any work
+            samples = self._underpaint(samples, style.underpainting, options)
+        plan = self._plan(samples, result_bytes)
 
         def blend(own: Levels) -> Coloring:
             levels = blend_statistics([own, style.levels], [1 - options.alpha, options.alpha])
@@ -123,7 +125,7 @@ class StylizationPipeline:
         scale = options.stroke_scale
         small = average_blocks(samples, scale)
         painted = self.stylize(small, style, replace(options, stroke_scale=1, preserve_color="none"))
-        return add_enlarged(samples, painted - small, scale)
+        return add_enlarged(samples, painted.to(small.device) - small, scale)
 
     def _plan(self, samples: Tensor, result_bytes: int = 0) -> Plan:
         """Plan the passes over a picture within the limit of the user or what the machine has left.
@@ -134,7 +136,8 @@ class StylizationPipeline:
         height, width = samples.shape[1:]
         pixels = height * width
         limited = self.runtime.max_memory is not None
-        if pixels > LARGE or limited:  # what was left behind before is worth the time to return it
+        # Not yet at LARGE itself, 2048 x 2048, where what comes back costs more than a twentieth of the time.
+        if pixels > LARGE or limited:
             keep_resident_below(0)
         taken = max(resident_memory() - self._occupied, samples.nbytes) + result_bytes
         limit = None

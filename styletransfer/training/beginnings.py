@@ -9,6 +9,7 @@ from torch import nn
 
 from ..errors import OptionError, WeightsError
 from ..model import Architecture, Autoencoder, load_model
+from ..model.architecture import Pooling
 from ..model.vgg import VGG19
 from ..options import TrainOptions
 from .caps import cap_decoder
@@ -25,7 +26,7 @@ def build_network(
         options: Its shape and seed; `stage` "decoder" freezes the encoder, `spectral_cap` caps the decoder.
         init: Weights to start from; the shape is then theirs.
         encoder: "vgg19" for as many whole blocks as the perceptual network has, or a model's name or
-            path for its encoder; the decoder mirrors it and is random.
+            path for its encoder; the decoder is random, as deep as the other's or as `options` want it.
         perceptual: Where the weights of VGG-19 are taken from.
 
     Raises:
@@ -38,37 +39,54 @@ def build_network(
         raise OptionError(
             "a random encoder would be frozen", hint="name a trained one with --encoder or --init"
         )
-    depths = (options.convolutions, options.decoder_convolutions or options.convolutions)
-    if any(len(depth) != len(options.widths) for depth in depths):
-        raise OptionError(
-            f"{len(options.widths)} widths, {' and '.join(str(len(depth)) for depth in depths)} convolutions",
-            hint="give a number for each scale",
-        )
     torch.manual_seed(options.seed)
     if init is not None:
         network = load_model(init).train().requires_grad_(True)
     elif encoder == VGG19_ENCODER:
-        network = build_around_vgg19(perceptual)
+        network = build_around_vgg19(perceptual, options.decoder_convolutions)
     elif encoder is not None:
         trained = load_model(encoder)
-        network = Autoencoder(trained.architecture)
+        shape = trained.architecture
+        depths = options.decoder_convolutions or shape.decoder_convolutions
+        network = Autoencoder(shape_network(shape.widths, shape.convolutions, depths, shape.pooling))
         network.encoder.load_state_dict(trained.encoder.state_dict())
     else:
-        network = Autoencoder(
-            Architecture(
-                options.widths, options.convolutions, decoder_convolutions=options.decoder_convolutions
-            )
-        )
+        depths = options.decoder_convolutions
+        network = Autoencoder(shape_network(options.widths, options.convolutions, depths))
     network.encoder.requires_grad_(options.stage == "all")
     if options.spectral_cap is not None:
         cap_decoder(network, options.spectral_cap)
     return network
 
 
-def build_around_vgg19(perceptual: VGG19) -> Autoencoder:
+def shape_network(
+    widths: tuple[int, ...],
+    convolutions: tuple[int, ...],
+    decoder_convolutions: tuple[int, ...] | None,
+    pooling: Pooling = "average",
+) -> Architecture:
+    """Put the shape of a network together.
+
+    Raises:
+        OptionError: There is not one number of convolutions per scale.
+    """
+    depths = (convolutions, decoder_convolutions or convolutions)
+    if any(len(depth) != len(widths) for depth in depths):
+        raise OptionError(
+            f"{len(widths)} widths, {' and '.join(str(len(depth)) for depth in depths)} convolutions",
+            hint="give a number for each scale",
+        )
+    return Architecture(widths, convolutions, pooling, decoder_convolutions)
+
+
+def build_around_vgg19(perceptual: VGG19, decoder_convolutions: tuple[int, ...] | None = None) -> Autoencoder:
     """Build an autoencoder whose encoder is VGG-19, as deep as its weights go.
 
     Borders are replicated where the perceptual network reflects them; all else is the same.
+
+    Args:
+        perceptual: Gives its weights.
+        decoder_convolutions: By scale, None for as many as the encoder's.
     """
     blocks: dict[str, list[nn.Conv2d]] = {}
     for name, layer in perceptual.convolutions.items():
@@ -78,7 +96,7 @@ def build_around_vgg19(perceptual: VGG19) -> Autoencoder:
         raise WeightsError("the perceptual network has no convolutions")
     widths = tuple(layers[0].out_channels for layers in blocks.values())
     depths = tuple(len(layers) for layers in blocks.values())
-    network = Autoencoder(Architecture(widths, depths, pooling="max"))
+    network = Autoencoder(shape_network(widths, depths, decoder_convolutions, "max"))
     ours = [layer for layer in network.encoder.modules() if isinstance(layer, nn.Conv2d)]
     for layer, source in zip(ours, (layer for block in blocks.values() for layer in block), strict=True):
         layer.load_state_dict(source.state_dict())

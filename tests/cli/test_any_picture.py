@@ -52,6 +52,7 @@ def write_mode(mode: str, size: tuple[int, int], seed: int, folder: Path) -> Pat
     alpha=st.sampled_from([0.0, 0.3, 1.0]),
     transform=st.sampled_from(["wct", "monge", "adain"]),
     color=st.sampled_from(["none", "luma"]),
+    strokes=st.sampled_from([1, 1, 3]),
     seed=st.integers(0, 9),
 )
 def test_size_and_alpha_are_the_contents(
@@ -64,6 +65,7 @@ def test_size_and_alpha_are_the_contents(
     alpha: float,
     transform: str,
     color: str,
+    strokes: int,
     seed: int,
 ) -> None:
     depth = 16 if deep and extension in {"png", "tiff"} else 8
@@ -73,7 +75,7 @@ def test_size_and_alpha_are_the_contents(
         style, output = folder / "style.png", folder / f"result.{extension}"
         write_picture(make_picture(style_size, seed=seed + 1), style)
         words = ["stylize", content, style, "-o", output, "-m", model, "-a", alpha, "--bit-depth", depth]
-        words += ["--transform", transform, "--preserve-color", color]
+        words += ["--transform", transform, "--preserve-color", color, "--stroke-scale", strokes]
         result = CliRunner(catch_exceptions=False).invoke(program, list(map(str, words)))
         assert result.exit_code == 0, result.stderr
         assert result.stdout == f"{output}\n"

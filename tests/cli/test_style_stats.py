@@ -27,6 +27,17 @@ def test_statistics_stand_for_their_picture(run: Run) -> None:
     assert Path("again.png").read_bytes() == Path("statistics.png").read_bytes()
 
 
+def test_statistics_for_larger_strokes_stand_for_their_picture(run: Run) -> None:
+    run("style-stats", "waves.png", "--stroke-scale", "2")
+    for style, output in (("waves.png", "a.png"), ("waves.safetensors", "b.png")):
+        result = run("stylize", "cat.png", style, "--stroke-scale", "2", "-o", output, "--no-metadata")
+        assert result.exit_code == 0, result.stderr
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+    refused = run("stylize", "cat.png", "waves.safetensors", "-q", "-o", "c.png")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("error: waves.safetensors was measured for --stroke-scale 2, not 1;")
+
+
 def test_statistics_and_pictures_blend(run: Run) -> None:
     run("style-stats", "waves.png")
     write_content(Path("ink.png"), (20, 20), seed=2)

@@ -107,6 +107,7 @@ def test_the_decoder_may_be_deeper_than_the_encoder() -> None:
     [
         "",
         "[]",
+        "{}",
         '{"widths": 3}',
         '{"depth": [1]}',
         '{"widths": [4], "convolutions": [0]}',

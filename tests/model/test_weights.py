@@ -123,6 +123,11 @@ def test_statistics_of_underpaintings_come_with_their_scale(tmp_path: Path) -> N
     write_tensors(path, tensors, {**metadata, "stroke_scale": "2"})
     with pytest.raises(WeightsError, match="stroke scale is '2'"):
         StyleStatistics.load(path)
+    measured(0, stroke_scale=2).save(path)
+    tensors, metadata = read_tensors(path)
+    write_tensors(path, {name: each for name, each in tensors.items() if "ing.1" not in name}, metadata)
+    with pytest.raises(WeightsError, match="do not match"):
+        StyleStatistics.load(path)
 
 
 def measured(seed: int, model: str = "m", stroke_scale: int = 1) -> StyleStatistics:

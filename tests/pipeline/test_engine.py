@@ -94,6 +94,17 @@ def test_what_is_stored_changes_nothing(network: Autoencoder, dtype: torch.dtype
         assert (found - expected).abs().max() < 0.1, sorted(store)
 
 
+@pytest.mark.parametrize("store", [frozenset(), EVERYTHING])
+def test_strips_are_no_taller_than_planned(network: Autoencoder, store: frozenset[Node]) -> None:
+    content = picture(70, 20)
+    engine = Engine(network, torch.float32, CPU)
+    plan = Plan(16, store)
+    fit = engine.fit(content, Coloring(engine.measure(content, plan), "wct"), plan)
+    heights: list[int] = []
+    engine.paint(content, fit, plan, lambda start, rows: heights.append(len(rows)))
+    assert heights == [16, 16, 16, 16, 6]
+
+
 @pytest.mark.parametrize("alpha", [1.0, 0.4])
 @pytest.mark.parametrize("style_seed", [1, 2])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

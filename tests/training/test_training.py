@@ -313,7 +313,19 @@ def test_an_encoder_of_vgg19_computes_what_vgg19_does(
     torch.testing.assert_close(ours[..., 4:-4, 4:-4], theirs[..., 4:-4, 4:-4])
 
 
+@pytest.mark.parametrize(("encoder", "depths"), [(None, (2, 1)), ("vgg19", (1, 1, 2))])
+def test_decoders_are_as_deep_as_asked(
+    start: Start, tmp_path: Path, encoder: str | None, depths: tuple[int, ...]
+) -> None:
+    trainer = start(tmp_path / "run", replace(RECIPE, decoder_convolutions=depths), encoder=encoder)
+    assert trainer.model.architecture.decoder_depths == depths
+    next(trainer.run())
+    assert load_model(tmp_path / "run" / "model.safetensors").architecture == trainer.model.architecture
+
+
 def test_beginnings_that_contradict_are_refused(start: Start, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="2 widths, 2 and 3 convolutions"):
+        start(tmp_path / "run", replace(RECIPE, decoder_convolutions=(1, 1, 1)))
     with pytest.raises(OptionError, match="frozen"):
         start(tmp_path / "run", replace(RECIPE, stage="decoder"))
     with pytest.raises(OptionError, match="--init and --encoder"):

@@ -29,5 +29,19 @@ def test_permuting_channels_permutes_both_sides(features: Tensor) -> None:
     torch.testing.assert_close(gram(features[:, order]), gram(features)[:, order][:, :, order])
 
 
+def test_sums_of_half_precision_are_single(features: Tensor) -> None:
+    low = features.bfloat16().requires_grad_()
+    matrix = gram(low)
+    assert matrix.dtype == torch.float32
+    torch.testing.assert_close(matrix, gram(low.detach().float()))
+    exact = low.detach().float().requires_grad_()
+    weights = torch.randn(matrix.shape, generator=torch.Generator().manual_seed(2))
+    for each in (low, exact):
+        (gram(each) * weights).sum().backward()  # type: ignore[no-untyped-call]
+    assert low.grad is not None
+    assert exact.grad is not None
+    torch.testing.assert_close(low.grad.float(), exact.grad, atol=2e-3, rtol=2e-2)
+
+
 def test_gradient() -> None:
     assert torch.autograd.gradcheck(gram, torch.randn(1, 3, 4, dtype=torch.float64, requires_grad=True))
