@@ -32,6 +32,8 @@ from styletransfer.training import PicturePool, Processes, Trainer, TrainingPair
 from styletransfer.transfer import transfer_features
 
 BASE = TrainOptions(
+    widths=(16, 48, 96, 128, 64),
+    convolutions=(1, 1, 1, 1, 1),
     decoder_convolutions=(2, 1, 1, 1, 1),
     batch=2,
     crop=128,

@@ -206,8 +206,8 @@ class TrainOptions:
         sample_every: Steps between sample pictures.
     """
 
-    widths: tuple[int, ...] = (16, 48, 96, 128, 64)
-    convolutions: tuple[int, ...] = (1, 1, 1, 1, 1)
+    widths: tuple[int, ...] = (16, 32, 64, 128, 64)
+    convolutions: tuple[int, ...] = (2, 2, 2, 1, 1)
     decoder_convolutions: tuple[int, ...] | None = None
     stage: Stage = "all"
     steps: int = 10_000

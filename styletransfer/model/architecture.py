@@ -24,8 +24,8 @@ class Architecture:
             video calm; "max" is for encoders with the weights of VGG-19.
     """
 
-    widths: tuple[int, ...] = (16, 48, 96, 128, 64)
-    convolutions: tuple[int, ...] = (1, 1, 1, 1, 1)
+    widths: tuple[int, ...] = (16, 32, 64, 128, 64)
+    convolutions: tuple[int, ...] = (2, 2, 2, 1, 1)
     pooling: Pooling = "average"
     decoder_convolutions: tuple[int, ...] | None = None
 

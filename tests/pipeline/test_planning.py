@@ -27,7 +27,7 @@ def samples(height: int, width: int) -> torch.Tensor:
 def test_stores_shrink_as_work_grows(engine: Engine) -> None:
     sizes = [stored_bytes(engine, store, 10**6) for store in list_stores(engine.depth)]
     assert sizes == sorted(sizes, reverse=True)
-    assert sizes[0] == 145 * 10**6  # 64 + 48 + 24 + 8 + 1 bytes per pixel
+    assert sizes[0] == 121 * 10**6  # 64 + 32 + 16 + 8 + 1 bytes per pixel
     assert sizes[-1] == 0
 
 
