@@ -13,7 +13,7 @@ from ..errors import OptionError
 
 STDIN = "-"
 STATISTICS = ".safetensors"
-STEMS = 4  # that a source has
+NAMES = 4  # that may stand for a source
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,16 @@ class Source:
     @property
     def stem(self) -> str:
         """What stands for the source in the names of outputs."""
-        return self.stems[0]
+        return self.name(0)
 
-    @property
-    def stems(self) -> list[str]:
-        """What may stand for the source, ever longer: "1", "1_jpg", "a_1", "a_1_jpg" for a/1.jpg."""
+    def name(self, index: int) -> str:
+        """Return one of the names that tell ever more: "1", "1_jpg", "a_1" and "a_1_jpg" for a/1.jpg."""
         if self.path is None:
-            return ["stdin"] * STEMS
-        stem = self.path.stem
-        long_stem = f"{stem}_{self.extension}" if self.extension else stem
-        folder = self.path.parent.resolve().name
-        return [stem, long_stem, f"{folder}_{stem}", f"{folder}_{long_stem}"]
+            return "stdin"
+        name = self.path.stem
+        if index % 2 and self.extension:
+            name = f"{name}_{self.extension}"
+        return f"{self.path.parent.resolve().name}_{name}" if index >= 2 else name
 
     @property
     def extension(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import ImageError, OptionError
 from ..options import OutputOptions, StylizeOptions
-from .inputs import STDIN, STEMS, Source, expand_contents, expand_styles
+from .inputs import NAMES, STDIN, Source, expand_contents, expand_styles
 from .outputs import STDOUT, check_distinct, check_outputs, fill_template, resolve_template, settle_existing
 
 DEFAULT_TEMPLATE = "{content}_{style}.png"
@@ -50,14 +50,14 @@ class Job:
             template: See `fill_template`.
             alpha: For the field {alpha}.
             extensions: That can be written; {ext} is the content's if among them, else png.
-            content_index: Of the content's stem that {content} is.
+            content_index: Of the content's name that {content} is, see `Source.name`.
             style_index: Likewise {style}.
         """
         extension = self.content.extension
         fields = {
             "folder": self.content.folder,
-            "content": self.content.stems[content_index],
-            "style": "+".join(style.stems[style_index] for style in self.styles),
+            "content": self.content.name(content_index),
+            "style": "+".join(style.name(style_index) for style in self.styles),
             "alpha": f"{alpha:g}",
             "ext": extension if f".{extension}" in extensions else "png",
         }
@@ -103,8 +103,8 @@ def name_outputs(jobs: Sequence[Job], template: str, alpha: float, extensions: C
         if len(group) == 1:
             outputs[group[0]] = output
             continue
-        content_index = choose_stem({(job.content,) for job in group})
-        style_index = choose_stem({job.styles for job in group})
+        content_index = choose_name({(job.content,) for job in group})
+        style_index = choose_name({job.styles for job in group})
         longer = [
             job.name_output(template, alpha, extensions, content_index=content_index, style_index=style_index)
             for job in group
@@ -114,10 +114,10 @@ def name_outputs(jobs: Sequence[Job], template: str, alpha: float, extensions: C
     return [replace(job, output=outputs[job]) for job in jobs]
 
 
-def choose_stem(members: Collection[tuple[Source, ...]]) -> int:
-    """Return which of their stems tells sources, or blends of them, apart; the first where none does."""
-    for index in range(STEMS):
-        if len({tuple(source.stems[index] for source in member) for member in members}) == len(members):
+def choose_name(members: Collection[tuple[Source, ...]]) -> int:
+    """Return which of their names tells sources, or blends of them, apart; the first where none does."""
+    for index in range(NAMES):
+        if len({tuple(source.name(index) for source in member) for member in members}) == len(members):
             return index
     return 0
 

@@ -97,7 +97,7 @@ class VGG19(nn.Module):
         for name, convolution in self.convolutions.items():
             if CONVOLUTIONS[name].starts_block:
                 features = nn.functional.max_pool2d(features, 2)
-            # Autocast would have every map padded in float32 and converted back: a sixth of a training step.
+            # Autocast would have every map converted to float32 to be padded, and back.
             with torch.autocast(features.device.type, enabled=False):
                 features = nn.functional.pad(features, (1, 1, 1, 1), mode="reflect")
             features = nn.functional.relu(convolution(features), inplace=True)
