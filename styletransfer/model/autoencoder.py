@@ -2,8 +2,11 @@
 
 The classic WCT chains five autoencoders. Here the content is encoded once. On the way up the decoder
 adds the encoder's features of each scale to its own and gives the sum the style's mean and covariance
-of that scale, before its convolutions paint on. Style therefore enters five times, coarse to fine, and
-detail reaches the output only through the statistics of the style.
+of that scale, before its convolutions paint on. At last the picture itself is given the mean and the
+covariance of the style's colours. Style therefore enters six times, coarse to fine, and detail reaches the
+output only through the statistics of the style.
+
+Levels count what has statistics: level 0 is the picture, level l the features of scale l - 1.
 """
 
 from __future__ import annotations
@@ -60,13 +63,16 @@ class Encoder(nn.Module):
         )
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        """Encode pictures [B, 3, H, W] in 0..1 into [B, C_l, ceil(H / 2^l), ceil(W / 2^l)], finest first."""
-        features: list[Tensor] = []
-        maps = pictures
-        for scale in self.scales:
-            maps = scale(self.pool(maps) if features else maps)
-            features.append(maps)
-        return features
+        """Encode pictures [B, 3, H, W] in 0..1.
+
+        Returns:
+            The pictures themselves, and the features [B, C_l, ceil(H / 2^l), ceil(W / 2^l)] of every scale,
+            finest first.
+        """
+        levels = [pictures]
+        for index, scale in enumerate(self.scales):
+            levels.append(scale(self.pool(levels[-1]) if index else pictures))
+        return levels
 
 
 class Decoder(nn.Module):
@@ -95,22 +101,22 @@ class Decoder(nn.Module):
         """Decode features.
 
         Args:
-            features: Of the content, as the encoder gave them, finest first.
-            targets: The statistics to reach at each level, finest first.
+            features: Of the content at every level, as the encoder gave them.
+            targets: The statistics to reach at every level, the picture's first.
             transform: The map between the statistics, see `transfer.maps`.
 
         Returns:
             [B, 3, H, W]; near 0..1, not clamped.
         """
         maps = features[-1]
-        for level in reversed(range(len(self.scales))):
-            if level < len(self.skips):
+        for level in range(len(self.scales), 0, -1):
+            if level < len(self.scales):
                 height, width = features[level].shape[-2:]
                 # Repeated pixels would stand as blocks in flat sky: whitening makes the coarse scales strong.
                 maps = F.interpolate(maps, scale_factor=2, mode="bilinear")[..., :height, :width]
-                maps = maps + self.skips[level] * features[level]
-            maps = self.scales[level](transfer_features(maps, targets[level], transform))
-        return maps
+                maps = maps + self.skips[level - 1] * features[level]
+            maps = self.scales[level - 1](transfer_features(maps, targets[level], transform))
+        return transfer_features(maps, targets[0], transform)
 
 
 class Autoencoder(nn.Module):
@@ -128,7 +134,7 @@ class Autoencoder(nn.Module):
         self.decoder = Decoder(self.architecture)
 
     def encode(self, pictures: Tensor) -> list[Tensor]:
-        """Encode pictures [B, 3, H, W] in 0..1 into features of every level, finest first."""
+        """Encode pictures [B, 3, H, W] in 0..1 into features of every level, the pictures first."""
         features: list[Tensor] = self.encoder(pictures)
         return features
 

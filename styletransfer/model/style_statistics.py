@@ -14,7 +14,7 @@ from ..options import check_style_weights
 from ..transfer import blend_statistics
 from .files import read_tensors, write_tensors
 
-FORMAT = "styletransfer-statistics-1"
+FORMAT = "styletransfer-statistics-2"
 UNDERPAINTING = "underpainting."  # begins the names of its tensors
 
 
@@ -23,7 +23,7 @@ class StyleStatistics:
     """Statistics of a picture under one model; compute once, save, blend, use for any content.
 
     Attributes:
-        levels: Mean [1, C] and covariance [1, C, C] of every level, finest first, float64.
+        levels: Mean [1, C] and covariance [1, C, C] of every level, the picture's first, float64.
         model: SHA-256 of the weights that measured them; other weights cannot use them.
         stroke_scale: By how much the style was enlarged before it was measured.
         underpainting: The statistics of the style as it is, for the small copy of a content that is painted

@@ -29,10 +29,10 @@ class Canvas:
         self.keep_chroma = keep_chroma
         self.pixels = torch.empty(content.shape, dtype=dtype)
 
-    def paint(self, start: int, rows: Tensor) -> None:
-        """Paint rows [h, W, 3], near 0..255, from a row on."""
-        strip = compress_range(rows.float(), 255).permute(2, 0, 1)
-        stop = start + len(rows)
+    def paint(self, start: int, strip: Tensor) -> None:
+        """Paint a strip [3, h, W], float32, near 0..255, from a row on."""
+        strip = compress_range(strip, 255)
+        stop = start + strip.shape[1]
         if self.keep_chroma:
             strip = self._recolor(strip, self.content[:, start:stop])
         if self.pixels.is_floating_point():

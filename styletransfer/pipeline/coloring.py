@@ -15,7 +15,7 @@ class Coloring:
     """A target of the transfer.
 
     Args:
-        levels: Mean and covariance to reach at every level, batch 1, finest first.
+        levels: Mean and covariance to reach at every level, batch 1, the picture's first.
         transform: The map between the statistics, a key of `transfer.maps.METHODS`.
     """
 

@@ -18,12 +18,14 @@ from ..model import Autoencoder
 from .accumulation import Accumulator
 from .coloring import Coloring
 from .folding import fold_map, place_kernel, read_kernels, scale_inputs, scale_outputs
-from .graph import Graph, Node, pull
+from .graph import PAINTED, Graph, Node, pull
 from .layers import Kernel, PictureMap
 from .memory import keep_resident_below
 from .rows import FeatureMap, Observer, Store
 
+# Of every level: the picture, then the features of every scale, finest first.
 Levels = Sequence[Statistics]
+WHITE = 255
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,13 @@ class Fit:
     """What the measuring passes found out: a feed-forward network that paints one content in one style.
 
     Attributes:
-        decoder: Convolutions by level, the transfer folded in.
+        decoder: Convolutions by scale, the transfer folded in.
+        recolor: Matrix [3, 3] and offset [3] of the map that ends it, from pixel to pixel, in 0..255.
         stores: Maps of the content that the passes have left.
     """
 
     decoder: dict[int, Sequence[Kernel]] = field(default_factory=dict)
+    recolor: tuple[Tensor, Tensor] = field(default_factory=lambda: (torch.eye(3), torch.zeros(3)))
     stores: dict[Node, Store] = field(default_factory=dict)
 
 
@@ -71,19 +75,19 @@ class Engine:
         self.widths = model.architecture.widths
         self.skips = [skip.detach() for skip in model.decoder.skips]
         encoder = [read_kernels(scale) for scale in model.encoder.scales]
-        encoder[0][0] = scale_inputs(encoder[0][0], 255)
+        encoder[0][0] = scale_inputs(encoder[0][0], WHITE)
         self.encoder = [self._place(kernels) for kernels in encoder]
         self._decoder = [read_kernels(scale) for scale in model.decoder.scales]
-        self._decoder[0][-1] = scale_outputs(self._decoder[0][-1], 255)
+        self._decoder[0][-1] = scale_outputs(self._decoder[0][-1], WHITE)
 
     def measure(self, samples: Tensor, plan: Plan) -> tuple[Statistics, ...]:
-        """Measure the encoder's features of a picture at every level, finest first.
+        """Measure a picture and the encoder's features at every scale: of every level, the picture first.
 
         Args:
             samples: [3, H, W], uint8, uint16 or float in 0..1.
             plan: How to go over it; a plan without stores does.
         """
-        return self._encode(samples, Fit(), plan, range(self.depth + 1))
+        return self._encode(samples, Fit(), plan, range(self.depth + 2))
 
     def fit(
         self,
@@ -99,17 +103,20 @@ class Engine:
             plan: How to go over the content.
         """
         fit = Fit()
-        finest = self.depth if isinstance(coloring, Coloring) else 0
-        own = self._encode(samples, fit, plan, range(finest, self.depth + 1))
+        coarsest = self.depth + 1
+        own = self._encode(
+            samples, fit, plan, range(coarsest if isinstance(coloring, Coloring) else 0, coarsest + 1)
+        )
         if not isinstance(coloring, Coloring):
             coloring = coloring(own)
         merged = own[-1]
-        for level in range(self.depth, -1, -1):
-            first, *rest = self._decoder[level]
-            folded = fold_map(first, *coloring.map_from(merged, level))
-            fit.decoder[level] = self._place([folded, *rest])
-            if level:
-                merged = self._decode(samples, level - 1, fit, plan)
+        for scale in range(self.depth, -1, -1):
+            first, *rest = self._decoder[scale]
+            folded = fold_map(first, *coloring.map_from(merged, scale + 1))
+            fit.decoder[scale] = self._place([folded, *rest])
+            merged = self._decode(samples, fit, plan, Node("merged", scale - 1) if scale else PAINTED)
+        matrix, offset = coloring.map_from(in_unit_range(merged), 0)
+        fit.recolor = matrix.float().to(self.device), (WHITE * offset).float().to(self.device)
         return fit
 
     def paint(self, samples: Tensor, fit: Fit, plan: Plan, emit: Observer) -> None:
@@ -119,37 +126,45 @@ class Engine:
             samples: The content, [3, H, W].
             fit: Of the content; stores are used up.
             plan: How to go over the content.
-            emit: Gets the first row and the rows [h, W, 3] of each strip, near 0..255, not clamped.
+            emit: Gets the first row and the strip [3, h, W] from there on, near 0..255, not clamped.
         """
+        matrix, offset = fit.recolor
+
+        def recolor(start: int, rows: Tensor) -> None:
+            colors = rows.permute(2, 0, 1).reshape(3, -1).float()
+            emit(start, torch.addmm(offset.unsqueeze(1), matrix, colors).view(3, *rows.shape[:2]))
+
         graph = self._graph(samples, fit, last=frozenset(fit.stores))
         painted = graph.painted()
-        painted.observers.append(emit)
+        painted.observers.append(recolor)
         self._pull(painted, 0, plan.tile, plan.ceiling)
 
     def _encode(self, samples: Tensor, fit: Fit, plan: Plan, levels: range) -> tuple[Statistics, ...]:
-        """Encode a picture and measure the features of some levels."""
+        """Encode a picture and measure some levels."""
         graph = self._graph(samples, fit, store=plan.store)
-        accumulators = [Accumulator(graph.features(level)) for level in levels]
+        maps = [graph.features(level - 1) if level else graph.picture for level in levels]
+        accumulators = [Accumulator(each) for each in maps]
         self._pull(graph.features(self.depth), self.depth, plan.tile, plan.ceiling)
-        return tuple(accumulator.result() for accumulator in accumulators)
+        found = [accumulator.result() for accumulator in accumulators]
+        return tuple(found if levels.start else [in_unit_range(found[0]), *found[1:]])
 
-    def _decode(self, samples: Tensor, level: int, fit: Fit, plan: Plan) -> Statistics:
-        """Decode up to the merged map of a level and measure it."""
-        last = frozenset(node for node in fit.stores if not is_needed_after(node, level, plan.store))
+    def _decode(self, samples: Tensor, fit: Fit, plan: Plan, node: Node) -> Statistics:
+        """Decode up to a map, and measure it."""
+        last = frozenset(each for each in fit.stores if not is_needed_after(each, node, plan.store))
         graph = self._graph(samples, fit, store=plan.store, last=last)
-        merged = graph.merged(level)
-        accumulator = Accumulator(merged)
-        self._pull(merged, level, plan.tile << graph.finest, plan.ceiling)
-        for node in last:
-            del fit.stores[node]
+        sink = graph.painted() if node == PAINTED else graph.merged(node.scale)
+        accumulator = Accumulator(sink)
+        self._pull(sink, node.scale, plan.tile << graph.finest, plan.ceiling)
+        for each in last:
+            del fit.stores[each]
         return accumulator.result()
 
     @staticmethod
-    def _pull(sink: FeatureMap, level: int, tile: int, ceiling: int | None) -> None:
+    def _pull(sink: FeatureMap, scale: int, tile: int, ceiling: int | None) -> None:
         """Compute a map strip by strip, and look at the memory after each."""
         if ceiling is not None:
             sink.observers.append(lambda start, rows: keep_resident_below(ceiling))
-        pull(sink, level, tile)
+        pull(sink, scale, tile)
 
     def _graph(
         self,
@@ -165,12 +180,19 @@ class Engine:
         return [place_kernel(kernel, self.dtype, self.device) for kernel in kernels]
 
 
-def is_needed_after(node: Node, level: int, store: frozenset[Node]) -> bool:
-    """Tell whether a stored map is read by passes after the one that measures the merged map of a level."""
-    if node.kind == "pooled":  # read where the level below it is computed again
-        node = Node("features", node.level + 1)
-    if Node("merged", level) in store:  # all that later passes read of this level and those below it
-        return node.level < level
-    if Node("upper", level) in store:
-        return node.level < level or node == Node("features", level)
+def is_needed_after(node: Node, done: Node, store: frozenset[Node]) -> bool:
+    """Tell whether a stored map is read by passes after the one that measures a merged or the painted map."""
+    if node.kind == "pooled":  # read where the scale below it is computed again
+        node = Node("features", node.scale + 1)
+    if done == PAINTED:
+        return PAINTED not in store
+    if done in store:  # all that later passes read of this scale and those below it
+        return node.scale < done.scale
+    if Node("upper", done.scale) in store:
+        return node.scale < done.scale or node == Node("features", done.scale)
     return True
+
+
+def in_unit_range(colors: Statistics) -> Statistics:
+    """Turn statistics of a picture in 0..255 into those of the same in 0..1."""
+    return colors._replace(mean=colors.mean / WHITE, covariance=colors.covariance / WHITE**2)

@@ -10,16 +10,20 @@ from torch import Tensor
 from .layers import Kernel, MergedMap, PictureMap, PooledMap, chain_convolutions
 from .rows import FeatureMap, Store, StoredMap
 
-# "features": the encoder's, of a level. "pooled": the same, halved. "upper": the decoder's from the level
+# "features": the encoder's, of a scale. "pooled": the same, halved. "upper": the decoder's from the scale
 # below, before they are doubled. "merged": both together, which the decoder gives the style's statistics.
-Kind = Literal["features", "pooled", "upper", "merged"]
+# "painted": what the decoder makes of the finest of these, of scale 0.
+Kind = Literal["features", "pooled", "upper", "merged", "painted"]
 
 
 class Node(NamedTuple):
     """A map of the network."""
 
     kind: Kind
-    level: int
+    scale: int
+
+
+PAINTED = Node("painted", 0)
 
 
 class Network(Protocol):
@@ -27,7 +31,7 @@ class Network(Protocol):
 
     @property
     def depth(self) -> int:
-        """The deepest level."""
+        """The deepest scale."""
 
     @property
     def pooling(self) -> str:
@@ -35,11 +39,11 @@ class Network(Protocol):
 
     @property
     def encoder(self) -> Sequence[Sequence[Kernel]]:
-        """Convolutions by level."""
+        """Convolutions by scale."""
 
     @property
     def skips(self) -> Sequence[Tensor]:
-        """Weights of the encoder's channels in the merged maps, by level."""
+        """Weights of the encoder's channels in the merged maps, by scale."""
 
 
 class Graph:
@@ -48,7 +52,7 @@ class Graph:
     Args:
         network: The weights.
         picture: The picture.
-        decoder: Convolutions of the decoder by level, with the transfer folded in; as far as known.
+        decoder: Convolutions of the decoder by scale, with the transfer folded in; as far as known.
         stores: Of passes before; this pass adds its own.
         store: What this pass shall store of what it computes.
         last: The stores that no later pass will read.
@@ -65,43 +69,45 @@ class Graph:
     ) -> None:
         self.network, self.picture, self.decoder = network, picture, decoder
         self.stores, self.store, self.last = stores, store, last
-        self.finest = network.depth  # level of the largest map that this pass computes
+        self.finest = network.depth  # scale of the largest map that this pass computes
         self._maps: dict[Node, FeatureMap] = {}
 
-    def features(self, level: int) -> FeatureMap:
-        """Return the encoder's features of a level."""
+    def features(self, scale: int) -> FeatureMap:
+        """Return the encoder's features of a scale."""
 
         def build() -> FeatureMap:
-            source = self.pooled(level - 1) if level else self.picture
-            return chain_convolutions(source, self.network.encoder[level])
+            source = self.pooled(scale - 1) if scale else self.picture
+            return chain_convolutions(source, self.network.encoder[scale])
 
-        return self._find(Node("features", level), build)
+        return self._find(Node("features", scale), build)
 
-    def pooled(self, level: int) -> FeatureMap:
-        """Return the features of a level, halved."""
+    def pooled(self, scale: int) -> FeatureMap:
+        """Return the features of a scale, halved."""
         return self._find(
-            Node("pooled", level), lambda: PooledMap(self.features(level), self.network.pooling)
+            Node("pooled", scale), lambda: PooledMap(self.features(scale), self.network.pooling)
         )
 
-    def upper(self, level: int) -> FeatureMap:
-        """Return the decoder's features from below a level, still to be doubled."""
+    def upper(self, scale: int) -> FeatureMap:
+        """Return the decoder's features from below a scale, still to be doubled."""
         return self._find(
-            Node("upper", level),
-            lambda: chain_convolutions(self.merged(level + 1), self.decoder[level + 1]),
+            Node("upper", scale),
+            lambda: chain_convolutions(self.merged(scale + 1), self.decoder[scale + 1]),
         )
 
-    def merged(self, level: int) -> FeatureMap:
-        """Return what the decoder gives the style's statistics at a level."""
-        if level == self.network.depth:
-            return self.features(level)
+    def merged(self, scale: int) -> FeatureMap:
+        """Return what the decoder gives the style's statistics at a scale."""
+        if scale == self.network.depth:
+            return self.features(scale)
         return self._find(
-            Node("merged", level),
-            lambda: MergedMap(self.upper(level), self.features(level), self.network.skips[level]),
+            Node("merged", scale),
+            lambda: MergedMap(self.upper(scale), self.features(scale), self.network.skips[scale]),
         )
 
     def painted(self) -> FeatureMap:
-        """Return the picture, near 0..255."""
-        return chain_convolutions(self.merged(0), self.decoder[0], last_relu=False)
+        """Return the picture, in colours that still have to become the style's."""
+        return self._find(
+            PAINTED, lambda: chain_convolutions(self.merged(0), self.decoder[0], last_relu=False)
+        )
 
     def _find(self, node: Node, build: Callable[[], FeatureMap]) -> FeatureMap:
         """Return the map of this pass, making it if it is the first time."""
@@ -111,22 +117,22 @@ class Graph:
             found: FeatureMap = StoredMap(self.stores[node], last=node in self.last)
         else:
             found = build()
-            self.finest = min(self.finest, node.level)
+            self.finest = min(self.finest, node.scale)
             if node in self.store:
                 self.stores[node] = Store(found)
         self._maps[node] = found
         return found
 
 
-def pull(sink: FeatureMap, level: int, tile: int) -> None:
+def pull(sink: FeatureMap, scale: int, tile: int) -> None:
     """Compute a map from top to bottom, a strip at a time.
 
     Args:
         sink: The map.
-        level: Of the map: a row of level 2 stands for four rows of the picture.
+        scale: Of the map: a row of scale 2 stands for four rows of the picture.
         tile: Rows of the picture per strip.
     """
     reader = sink.read()
-    rows = max(1, tile >> level)
+    rows = max(1, tile >> scale)
     for start in range(0, sink.shape.height, rows):
         reader.take(start, min(start + rows, sink.shape.height))

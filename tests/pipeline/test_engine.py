@@ -15,19 +15,22 @@ from styletransfer.pipeline.accumulation import Accumulator
 from styletransfer.pipeline.coloring import Coloring
 from styletransfer.pipeline.engine import Engine, Fit, Levels, Plan
 from styletransfer.pipeline.folding import fold_map
-from styletransfer.pipeline.graph import Kind, Node
+from styletransfer.pipeline.graph import PAINTED, Kind, Node
 from styletransfer.pipeline.layers import Kernel, PictureMap, rectify
 from styletransfer.pipeline.planning import list_stores
 from styletransfer.transfer import blend_statistics
 
 CPU = torch.device("cpu")
+WIDTHS = 4, 6, 8, 6
 DEPTH = 3
-EVERYTHING = frozenset(Node(kind, level) for kind in ("features", "merged") for level in range(DEPTH + 1))
+EVERYTHING = frozenset(
+    {PAINTED, *(Node(kind, scale) for kind in ("features", "merged") for scale in range(DEPTH + 1))}
+)
 
 
 def build_network(pooling: str = "average") -> Autoencoder:
     torch.manual_seed(0)
-    shape = Architecture((4, 6, 8, 6), (2, 1, 2, 1), pooling, (1, 2, 1, 1))  # type: ignore[arg-type]
+    shape = Architecture(WIDTHS, (2, 1, 2, 1), pooling, (1, 2, 1, 1))  # type: ignore[arg-type]
     network = Autoencoder(shape)
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
@@ -57,8 +60,8 @@ def run(
 ) -> Tensor:
     fit = engine.fit(samples, coloring, plan)
     strips: list[Tensor] = []
-    engine.paint(samples, fit, plan, lambda start, rows: strips.append(rows.clone()))
-    return torch.cat(strips).permute(2, 0, 1).float()  # [3, H, W], near 0..255
+    engine.paint(samples, fit, plan, lambda start, strip: strips.append(strip.clone()))
+    return torch.cat(strips, 1)  # [3, H, W], near 0..255
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (23, 2), (31, 40), (64, 57)])
@@ -76,11 +79,11 @@ def test_engine_is_the_network(network: Autoencoder, size: tuple[int, int], tran
 
 
 def every_plan() -> list[frozenset[Node]]:
-    """List all ways to store what one level can leave, the same at every level."""
+    """List all ways to store what one scale can leave, the same at every scale; painted maps or not."""
     kinds: tuple[Kind, ...] = ("features", "pooled", "upper", "merged")
     choices = [set(chosen) for count in range(5) for chosen in itertools.combinations(kinds, count)]
-    plans = [{Node(kind, level) for kind in chosen for level in range(DEPTH + 1)} for chosen in choices]
-    return [frozenset(plan) for plan in plans]
+    plans = [{Node(kind, scale) for kind in chosen for scale in range(DEPTH + 1)} for chosen in choices]
+    return [frozenset(plan | painted) for plan in plans for painted in (set(), {PAINTED})]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -89,7 +92,7 @@ def test_what_is_stored_changes_nothing(network: Autoencoder, dtype: torch.dtype
     engine = Engine(network, dtype, CPU)
     levels = engine.measure(style, Plan(64))
     expected = run(engine, content, Coloring(levels, "wct"), Plan(64, EVERYTHING))
-    for store in [*every_plan(), *list_stores(DEPTH)]:
+    for store in [*every_plan(), *(store for _, store in list_stores(WIDTHS))]:
         found = run(engine, content, Coloring(levels, "wct"), Plan(16, store))
         assert (found - expected).abs().max() < 0.1, sorted(store)
 
@@ -101,7 +104,7 @@ def test_strips_are_no_taller_than_planned(network: Autoencoder, store: frozense
     plan = Plan(16, store)
     fit = engine.fit(content, Coloring(engine.measure(content, plan), "wct"), plan)
     heights: list[int] = []
-    engine.paint(content, fit, plan, lambda start, rows: heights.append(len(rows)))
+    engine.paint(content, fit, plan, lambda start, strip: heights.append(strip.shape[1]))
     assert heights == [16, 16, 16, 16, 6]
 
 

@@ -12,7 +12,7 @@ from styletransfer.model import Architecture, Autoencoder
 from styletransfer.options import RuntimeOptions, parse_bytes
 from styletransfer.pipeline import StylizationPipeline, memory
 from styletransfer.pipeline.engine import Engine
-from styletransfer.pipeline.planning import list_stores, plan_passes, stored_bytes
+from styletransfer.pipeline.planning import list_stores, plan_passes, stored_values
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +25,9 @@ def samples(height: int, width: int) -> torch.Tensor:
 
 
 def test_stores_shrink_as_work_grows(engine: Engine) -> None:
-    sizes = [stored_bytes(engine, store, 10**6) for store in list_stores(engine.depth)]
+    sizes = [values for values, _ in list_stores(engine.widths)]
     assert sizes == sorted(sizes, reverse=True)
-    assert sizes[0] == 121 * 10**6  # 64 + 32 + 16 + 8 + 1 bytes per pixel
+    assert sizes[0] == 30.25  # 16 + 8 + 4 + 2 + 0.25 numbers per pixel
     assert sizes[-1] == 0
 
 
@@ -35,13 +35,13 @@ def test_stores_shrink_as_work_grows(engine: Engine) -> None:
 @pytest.mark.parametrize("limit", [2**28, 2**30, 2**33])
 def test_plans_fit_or_are_the_smallest(engine: Engine, size: tuple[int, int], limit: int) -> None:
     plan = plan_passes(engine, samples(*size), limit=limit)
-    stored = stored_bytes(engine, plan.store, size[0] * size[1])
+    stored = stored_values(engine.widths, plan.store) * 4 * size[0] * size[1]
     assert stored <= limit
     assert plan.tile % 16 == 0
 
 
 def test_small_pictures_store_everything(engine: Engine) -> None:
-    assert plan_passes(engine, samples(512, 512)).store == next(list_stores(engine.depth))
+    assert plan_passes(engine, samples(512, 512)).store == list_stores(engine.widths)[0][1]
 
 
 @pytest.mark.parametrize(("asked", "given"), [(64, 64), (511, 496), (1, 16), (0, 304)])
