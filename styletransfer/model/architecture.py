@@ -22,12 +22,15 @@ class Architecture:
         decoder_convolutions: Those of the decoder; None for as many as the encoder's.
         pooling: How the encoder halves its features. Averages shift smoothly with the picture, which keeps
             video calm; "max" is for encoders with the weights of VGG-19.
+        negative_slope: Of the activations below zero. With 0, a ReLU, most coarse channels die in training:
+            whitening takes their scale away, and with it the gradient that would hold them where they act.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 64)
     convolutions: tuple[int, ...] = (2, 2, 2, 1, 1)
     pooling: Pooling = "average"
     decoder_convolutions: tuple[int, ...] | None = None
+    negative_slope: float = 0.1
 
     def __post_init__(self) -> None:
         depths = (self.convolutions, self.decoder_depths)
@@ -38,6 +41,8 @@ class Architecture:
             raise WeightsError(f"architecture {self} has an empty scale")
         if self.pooling not in {"average", "max"}:
             raise WeightsError(f"architecture with unknown pooling {self.pooling!r}")
+        if not 0 <= self.negative_slope <= 1:
+            raise WeightsError(f"architecture with activations of slope {self.negative_slope}")
 
     @property
     def decoder_depths(self) -> tuple[int, ...]:
@@ -65,6 +70,7 @@ class Architecture:
             widths, convolutions = (tuple(map(int, fields.pop(name))) for name in ("widths", "convolutions"))
             decoder = fields.pop("decoder_convolutions", None)
             decoder = None if decoder is None else tuple(map(int, decoder))
-            return cls(widths, convolutions, decoder_convolutions=decoder, **fields)
+            slope = float(fields.pop("negative_slope", 0))
+            return cls(widths, convolutions, decoder_convolutions=decoder, negative_slope=slope, **fields)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"unknown architecture {text!r}", hint="update styletransfer") from error

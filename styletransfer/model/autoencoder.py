@@ -35,11 +35,11 @@ def convolution(inputs: int, outputs: int) -> nn.Conv2d:
     return layer
 
 
-def convolutions(widths: Sequence[int]) -> nn.Sequential:
-    """Chain convolutions from width to width, each followed by a ReLU."""
+def convolutions(widths: Sequence[int], negative_slope: float) -> nn.Sequential:
+    """Chain convolutions from width to width, each followed by a leaky ReLU."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
-        layers += [convolution(inputs, outputs), nn.ReLU(inplace=True)]
+        layers += [convolution(inputs, outputs), nn.LeakyReLU(negative_slope, inplace=True)]
     return nn.Sequential(*layers)
 
 
@@ -56,7 +56,7 @@ class Encoder(nn.Module):
             self.pool = nn.MaxPool2d(2, ceil_mode=True)
         inputs = (3, *architecture.widths)
         self.scales = nn.ModuleList(
-            convolutions([before, *[width] * depth])
+            convolutions([before, *[width] * depth], architecture.negative_slope)
             for before, width, depth in zip(
                 inputs, architecture.widths, architecture.convolutions, strict=False
             )
@@ -82,12 +82,12 @@ class Decoder(nn.Module):
         super().__init__()
         outputs = (3, *architecture.widths[:-1])
         scales = [
-            convolutions([*[width] * depth, after])
+            convolutions([*[width] * depth, after], architecture.negative_slope)
             for width, after, depth in zip(
                 architecture.widths, outputs, architecture.decoder_depths, strict=True
             )
         ]
-        scales[0] = scales[0][:-1]  # no ReLU on the picture itself, which begins as grey
+        scales[0] = scales[0][:-1]  # no activation on the picture itself, which begins as grey
         nn.init.constant_(scales[0][-1].get_parameter("bias"), 0.5)
         self.scales = nn.ModuleList(scales)
         # How much of each encoder channel joins the decoder's own; the deepest has nothing to join.

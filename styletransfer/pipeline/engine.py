@@ -73,6 +73,7 @@ class Engine:
         self.depth = len(model.architecture.widths) - 1
         self.pooling = model.architecture.pooling
         self.widths = model.architecture.widths
+        self.slope = model.architecture.negative_slope
         self.skips = [skip.detach() for skip in model.decoder.skips]
         encoder = [read_kernels(scale) for scale in model.encoder.scales]
         encoder[0][0] = scale_inputs(encoder[0][0], WHITE)

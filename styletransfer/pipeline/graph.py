@@ -38,6 +38,10 @@ class Network(Protocol):
         """How features are halved, "average" or "max"."""
 
     @property
+    def slope(self) -> float:
+        """Of the activations, below zero."""
+
+    @property
     def encoder(self) -> Sequence[Sequence[Kernel]]:
         """Convolutions by scale."""
 
@@ -77,7 +81,7 @@ class Graph:
 
         def build() -> FeatureMap:
             source = self.pooled(scale - 1) if scale else self.picture
-            return chain_convolutions(source, self.network.encoder[scale])
+            return chain_convolutions(source, self.network.encoder[scale], self.network.slope)
 
         return self._find(Node("features", scale), build)
 
@@ -91,7 +95,7 @@ class Graph:
         """Return the decoder's features from below a scale, still to be doubled."""
         return self._find(
             Node("upper", scale),
-            lambda: chain_convolutions(self.merged(scale + 1), self.decoder[scale + 1]),
+            lambda: chain_convolutions(self.merged(scale + 1), self.decoder[scale + 1], self.network.slope),
         )
 
     def merged(self, scale: int) -> FeatureMap:
@@ -105,9 +109,12 @@ class Graph:
 
     def painted(self) -> FeatureMap:
         """Return the picture, in colours that still have to become the style's."""
-        return self._find(
-            PAINTED, lambda: chain_convolutions(self.merged(0), self.decoder[0], last_relu=False)
-        )
+
+        def build() -> FeatureMap:
+            kernels, slope = self.decoder[0], self.network.slope
+            return chain_convolutions(self.merged(0), kernels, slope, activate_last=False)
+
+        return self._find(PAINTED, build)
 
     def _find(self, node: Node, build: Callable[[], FeatureMap]) -> FeatureMap:
         """Return the map of this pass, making it if it is the first time."""

@@ -43,23 +43,30 @@ class PictureMap(FeatureMap):
 
 
 class ConvolvedMap(FeatureMap):
-    """A 3x3 convolution with replicated borders and, if wanted, a ReLU.
+    """A 3x3 convolution with replicated borders and an activation.
 
-    Padding, bias and ReLU take no pass of their own: the source holds its margin, and the ReLU is what
-    moves the result to its place.
+    Padding, bias and activation take no pass of their own: the source holds its margin, and the activation
+    is what moves the result to its place.
+
+    Args:
+        source: What is convolved.
+        kernel: By what.
+        slope: Of the activation below zero: 0 for a ReLU, 1 for none.
     """
 
-    def __init__(self, source: FeatureMap, kernel: Kernel, *, relu: bool = True) -> None:
+    def __init__(self, source: FeatureMap, kernel: Kernel, slope: float) -> None:
         super().__init__(source.shape._replace(channels=len(kernel.weight)), [source.read(margin=1)])
         self.kernel = kernel
-        self.relu = relu
+        self.slope = slope
 
     def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         """Convolve rows."""
         result = from_batch(F.conv2d(to_batch(self.sources[0].take(start, stop)), *self.kernel))
-        if self.relu:
-            return rectify(result, result if out is None else out)
-        return result if out is None else out.copy_(result)
+        if self.slope == 1:
+            return result if out is None else out.copy_(result)
+        # PyTorch's functions of this name write to new memory or to their input only.
+        torch.ops.aten.leaky_relu.out(result, self.slope, out=result if out is None else out)
+        return result if out is None else out
 
 
 class PooledMap(FeatureMap):
@@ -126,19 +133,11 @@ def from_batch(features: Tensor) -> Tensor:
     return features.permute(0, 2, 3, 1)[0].contiguous()
 
 
-def rectify(values: Tensor, out: Tensor) -> Tensor:
-    """Write max(values, 0) to `out`, which may be `values`."""
-    if values.dtype in {torch.bfloat16, torch.float16}:
-        # Negative floats are negative integers, too, and integers are compared without a detour over float32.
-        torch.clamp_min(values.view(torch.int16), 0, out=out.view(torch.int16))
-        return out
-    return torch.clamp_min(values, 0, out=out)
-
-
 def chain_convolutions(
-    source: FeatureMap, kernels: Sequence[Kernel], *, last_relu: bool = True
+    source: FeatureMap, kernels: Sequence[Kernel], slope: float, *, activate_last: bool = True
 ) -> FeatureMap:
-    """Put convolutions in a row, with a ReLU after each, or after each but the last."""
+    """Put convolutions in a row, with an activation after each, or after each but the last."""
     for index, kernel in enumerate(kernels):
-        source = ConvolvedMap(source, kernel, relu=last_relu or index < len(kernels) - 1)
+        linear = index == len(kernels) - 1 and not activate_last
+        source = ConvolvedMap(source, kernel, 1 if linear else slope)
     return source

@@ -43,9 +43,7 @@ def plan_passes(
     if tile == 0:
         tile = -(-height // stride) * stride
     elif tile is None:
-        quick = (
-            each for each in TILES if each <= STRIP_ROWS or min(each, height) * width <= STRIP_PIXELS
-        )
+        quick = (each for each in TILES if each <= STRIP_ROWS or min(each, height) * width <= STRIP_PIXELS)
         tile = next((each for each in quick if row * min(each, height) <= limit // 3), stride)
     tile = max(stride, tile // stride * stride)
     room = limit - row * min(tile, height)

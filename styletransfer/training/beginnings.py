@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,7 +10,6 @@ from torch import nn
 
 from ..errors import OptionError, WeightsError
 from ..model import Architecture, Autoencoder, load_model
-from ..model.architecture import Pooling
 from ..model.vgg import VGG19
 from ..options import TrainOptions
 from .caps import cap_decoder
@@ -48,24 +48,23 @@ def build_network(
         trained = load_model(encoder)
         shape = trained.architecture
         depths = options.decoder_convolutions or shape.decoder_convolutions
-        network = Autoencoder(shape_network(shape.widths, shape.convolutions, depths, shape.pooling))
+        check_depths(shape.widths, shape.convolutions, depths)
+        network = Autoencoder(replace(shape, decoder_convolutions=depths))
         network.encoder.load_state_dict(trained.encoder.state_dict())
     else:
         depths = options.decoder_convolutions
-        network = Autoencoder(shape_network(options.widths, options.convolutions, depths))
+        check_depths(options.widths, options.convolutions, depths)
+        network = Autoencoder(Architecture(options.widths, options.convolutions, decoder_convolutions=depths))
     network.encoder.requires_grad_(options.stage == "all")
     if options.spectral_cap is not None:
         cap_decoder(network, options.spectral_cap)
     return network
 
 
-def shape_network(
-    widths: tuple[int, ...],
-    convolutions: tuple[int, ...],
-    decoder_convolutions: tuple[int, ...] | None,
-    pooling: Pooling = "average",
-) -> Architecture:
-    """Put the shape of a network together.
+def check_depths(
+    widths: tuple[int, ...], convolutions: tuple[int, ...], decoder_convolutions: tuple[int, ...] | None
+) -> None:
+    """Check the options that give the shape of a network.
 
     Raises:
         OptionError: There is not one number of convolutions per scale.
@@ -76,7 +75,6 @@ def shape_network(
             f"{len(widths)} widths, {' and '.join(str(len(depth)) for depth in depths)} convolutions",
             hint="give a number for each scale",
         )
-    return Architecture(widths, convolutions, pooling, decoder_convolutions)
 
 
 def build_around_vgg19(perceptual: VGG19, decoder_convolutions: tuple[int, ...] | None = None) -> Autoencoder:
@@ -96,7 +94,8 @@ def build_around_vgg19(perceptual: VGG19, decoder_convolutions: tuple[int, ...] 
         raise WeightsError("the perceptual network has no convolutions")
     widths = tuple(layers[0].out_channels for layers in blocks.values())
     depths = tuple(len(layers) for layers in blocks.values())
-    network = Autoencoder(shape_network(widths, depths, decoder_convolutions, "max"))
+    check_depths(widths, depths, decoder_convolutions)
+    network = Autoencoder(Architecture(widths, depths, "max", decoder_convolutions, negative_slope=0))
     ours = [layer for layer in network.encoder.modules() if isinstance(layer, nn.Conv2d)]
     for layer, source in zip(ours, (layer for block in blocks.values() for layer in block), strict=True):
         layer.load_state_dict(source.state_dict())

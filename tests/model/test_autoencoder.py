@@ -93,6 +93,7 @@ def test_default_is_small() -> None:
 def test_architecture_round_trip(decoder: tuple[int, ...] | None) -> None:
     architecture = Architecture((4, 8), (1, 2), decoder_convolutions=decoder)
     assert Architecture.from_json(architecture.to_json()) == architecture
+    assert Architecture.from_json('{"widths": [4], "convolutions": [1]}').negative_slope == 0  # as they were
     assert architecture.stride == 2
     assert architecture.decoder_depths == (decoder or (1, 2))
 
@@ -114,6 +115,7 @@ def test_the_decoder_may_be_deeper_than_the_encoder() -> None:
         '{"depth": [1]}',
         '{"widths": [4], "convolutions": [0]}',
         '{"widths": [4], "convolutions": [1], "decoder_convolutions": [1, 1]}',
+        '{"widths": [4], "convolutions": [1], "negative_slope": 1.5}',
     ],
 )
 def test_unknown_architecture_is_refused(text: str) -> None:
