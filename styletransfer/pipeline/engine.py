@@ -8,7 +8,7 @@ computed again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -36,11 +36,13 @@ class Plan:
         tile: Rows of the picture per strip.
         store: The maps that are stored by the pass that computes them first; the others are computed again
             whenever they are needed.
+        halve: Whether those of the finest scales are stored in half precision.
         ceiling: Bytes that the process should occupy at most, freed memory included; None for any.
     """
 
     tile: int
     store: frozenset[Node] = frozenset()
+    halve: bool = False
     ceiling: int | None = None
 
 
@@ -135,14 +137,15 @@ class Engine:
             colors = rows.permute(2, 0, 1).reshape(3, -1).float()
             emit(start, torch.addmm(offset.unsqueeze(1), matrix, colors).view(3, *rows.shape[:2]))
 
-        graph = self._graph(samples, fit, last=frozenset(fit.stores))
+        # What this pass could store would be read by nobody.
+        graph = self._graph(samples, fit, replace(plan, store=frozenset()), frozenset(fit.stores))
         painted = graph.painted()
         painted.observers.append(recolor)
         self._pull(painted, 0, plan.tile, plan.ceiling)
 
     def _encode(self, samples: Tensor, fit: Fit, plan: Plan, levels: range) -> tuple[Statistics, ...]:
         """Encode a picture and measure some levels."""
-        graph = self._graph(samples, fit, store=plan.store)
+        graph = self._graph(samples, fit, plan)
         maps = [graph.features(level - 1) if level else graph.picture for level in levels]
         accumulators = [Accumulator(each) for each in maps]
         self._pull(graph.features(self.depth), self.depth, plan.tile, plan.ceiling)
@@ -152,7 +155,7 @@ class Engine:
     def _decode(self, samples: Tensor, fit: Fit, plan: Plan, node: Node) -> Statistics:
         """Decode up to a map, and measure it."""
         last = frozenset(each for each in fit.stores if not is_needed_after(each, node, plan.store))
-        graph = self._graph(samples, fit, store=plan.store, last=last)
+        graph = self._graph(samples, fit, plan, last)
         sink = graph.painted() if node == PAINTED else graph.merged(node.scale)
         accumulator = Accumulator(sink)
         self._pull(sink, node.scale, plan.tile << graph.finest, plan.ceiling)
@@ -167,15 +170,9 @@ class Engine:
             sink.observers.append(lambda start, rows: keep_resident_below(ceiling))
         pull(sink, scale, tile)
 
-    def _graph(
-        self,
-        samples: Tensor,
-        fit: Fit,
-        store: frozenset[Node] = frozenset(),
-        last: frozenset[Node] = frozenset(),
-    ) -> Graph:
+    def _graph(self, samples: Tensor, fit: Fit, plan: Plan, last: frozenset[Node] = frozenset()) -> Graph:
         picture = PictureMap(samples, self.dtype, self.device)
-        return Graph(self, picture, fit.decoder, fit.stores, store, last)
+        return Graph(self, picture, fit.decoder, fit.stores, plan.store, last, halve=plan.halve)
 
     def _place(self, kernels: Sequence[Kernel]) -> list[Kernel]:
         return [place_kernel(kernel, self.dtype, self.device) for kernel in kernels]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
-from operator import itemgetter
+from operator import attrgetter
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from .engine import Engine, Plan, is_needed_after
-from .graph import PAINTED, Node
+from .graph import HALVED, PAINTED, Node
 
 MIB = 2**20
 # Without a limit of the user's: bytes, and bytes per pixel, that allow for plans of little work up to about
@@ -47,9 +49,15 @@ def plan_passes(
         tile = next((each for each in quick if row * min(each, height) <= limit // 3), stride)
     tile = max(stride, tile // stride * stride)
     room = limit - row * min(tile, height)
-    plans = list_stores(engine.widths)
-    fitting = (store for values, store in plans if values * pixels * engine.dtype.itemsize <= room)
-    return Plan(tile, next(fitting, frozenset()))
+    # Where room is short, maps are kept in half precision before work is done twice.
+    ways = (False, True) if engine.dtype == torch.float32 else (False,)
+    fitting = (
+        Plan(tile, store, halve)
+        for store, full, halved in list_stores(engine.widths)
+        for halve in ways
+        if (halved if halve else full) * engine.dtype.itemsize * pixels <= room
+    )
+    return next(fitting, Plan(tile))
 
 
 def modest_bytes(pixels: int) -> int:
@@ -67,8 +75,22 @@ def strip_bytes(engine: Engine, width: int, height: int) -> int:
     return row_bytes(engine, width) * min(1 << engine.depth, height)
 
 
+class Storage(NamedTuple):
+    """Maps that may be stored together, and how many numbers that is when they are most, per pixel.
+
+    Attributes:
+        nodes: The maps.
+        full: Numbers per pixel of the picture.
+        halved: The same with the maps of the finest scales in half precision, which count half.
+    """
+
+    nodes: frozenset[Node]
+    full: float
+    halved: float
+
+
 @cache
-def list_stores(widths: tuple[int, ...]) -> list[tuple[float, frozenset[Node]]]:
+def list_stores(widths: tuple[int, ...]) -> list[Storage]:
     """List what may be stored, the least work, which needs most room, first.
 
     From a scale on, encoder features are stored, and later merged maps; and one more merged map, whose room
@@ -78,9 +100,6 @@ def list_stores(widths: tuple[int, ...]) -> list[tuple[float, frozenset[Node]]]:
 
     Args:
         widths: Channels at every scale.
-
-    Returns:
-        Pairs of how many numbers are stored at most, per pixel of the picture, and of what is stored.
     """
     depth = len(widths) - 1
     stores: list[set[Node]] = []
@@ -93,27 +112,32 @@ def list_stores(widths: tuple[int, ...]) -> list[tuple[float, frozenset[Node]]]:
     uppers = [{Node("upper", scale) for scale in range(finest, depth)} for finest in range(depth)]
     stores += [{Node("features", depth)} | upper for upper in uppers]
     stores.append(set())
-    plans = [frozenset(store | painted) for store in stores for painted in ({PAINTED}, set())]
-    return sorted(((stored_values(widths, plan), plan) for plan in plans), key=itemgetter(0), reverse=True)
+    every = [frozenset(store | painted) for store in stores for painted in ({PAINTED}, set())]
+    ways = [
+        Storage(nodes, *(stored_numbers(widths, nodes, halve=halve) for halve in (False, True)))
+        for nodes in every
+    ]
+    return sorted(ways, key=attrgetter("full"), reverse=True)
 
 
-def stored_values(widths: tuple[int, ...], store: frozenset[Node]) -> float:
-    """Return how many numbers are stored when they are most, per pixel of the picture."""
+def stored_numbers(widths: tuple[int, ...], store: frozenset[Node], *, halve: bool) -> float:
+    """Return how many numbers are stored when they are most, as `Storage` counts them."""
+
+    def count(nodes: set[Node]) -> float:
+        total = 0.0
+        for node in nodes:
+            halvings = node.scale + (node.kind in {"upper", "pooled"})
+            channels = 3 if node == PAINTED else widths[node.scale]
+            total += channels / 4**halvings / (2 if halve and node.scale < HALVED else 1)
+        return total
+
     present = {node for node in store if node.kind in {"features", "pooled"}}
-    peak = total = _count_values(widths, present)
+    peak = total = count(present)
     for done in (*(Node("merged", scale) for scale in range(len(widths) - 2, -1, -1)), PAINTED):
         kinds = {"painted"} if done == PAINTED else {"upper", "merged"}
         made = {node for node in store if node.scale == done.scale and node.kind in kinds}
         # Stores that are read for the last time shrink as those that are made grow.
         present = {node for node in present if is_needed_after(node, done, store)} | made
-        total, before = _count_values(widths, present), total
+        total, before = count(present), total
         peak = max(peak, before, total)
     return peak
-
-
-def _count_values(widths: tuple[int, ...], nodes: set[Node]) -> float:
-    values = 0.0
-    for node in nodes:
-        halvings = node.scale + (node.kind in {"upper", "pooled"})
-        values += (3 if node == PAINTED else widths[node.scale]) / 4**halvings
-    return values

@@ -155,16 +155,23 @@ class Store:
 
     Args:
         source: The map, none of whose rows exists yet.
+        halve: Keep the deviations from the mean of the first row, in float16.
     """
 
-    def __init__(self, source: FeatureMap) -> None:
+    def __init__(self, source: FeatureMap, *, halve: bool = False) -> None:
         self.shape = source.shape
+        self._halve = halve
+        self._shift: Tensor | None = None  # [C]
         self._large = source.shape.bytes >= LARGE
         self._strips: list[Tensor] = []
         self._bottoms: list[int] = []  # the row after each strip
         source.observers.append(self._append)
 
     def _append(self, start: int, rows: Tensor) -> None:
+        if self._halve:
+            # A large common offset would leave few of the eleven bits to what varies.
+            self._shift = rows[0].mean(0) if self._shift is None else self._shift
+            rows = torch.sub(rows, self._shift).half()
         # Rows without a margin have a buffer of their own, which their map lets go of: no copy of small ones.
         self._strips.append(keep_apart(rows) if self._large else rows.contiguous())
         self._bottoms.append(start + len(rows))
@@ -173,14 +180,16 @@ class Store:
         """Return rows start..stop, in `out` if it is given, else without a copy where that is possible."""
         index = bisect_right(self._bottoms, start)
         top = self._bottoms[index - 1] if index else 0
-        if out is None and stop <= self._bottoms[index]:
+        if out is None and stop <= self._bottoms[index] and self._shift is None:
             return self._strips[index][start - top : stop - top]
         if out is None:
             out = self.shape.allocate(stop - start)
         row = start
         while row < stop:
             bottom = min(stop, self._bottoms[index])
-            out[row - start : bottom - start] = self._strips[index][row - top : bottom - top]
+            kept = out[row - start : bottom - start].copy_(self._strips[index][row - top : bottom - top])
+            if self._shift is not None:
+                kept += self._shift
             row = top = bottom
             index += 1
         return out

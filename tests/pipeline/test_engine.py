@@ -94,9 +94,17 @@ def test_what_is_stored_changes_nothing(network: Autoencoder, dtype: torch.dtype
     engine = Engine(network, dtype, CPU)
     levels = engine.measure(style, Plan(64))
     expected = run(engine, content, Coloring(levels, "wct"), Plan(64, EVERYTHING))
-    for store in [*every_plan(), *(store for _, store in list_stores(WIDTHS))]:
+    for store in [*every_plan(), *(way.nodes for way in list_stores(WIDTHS))]:
         found = run(engine, content, Coloring(levels, "wct"), Plan(16, store))
         assert (found - expected).abs().max() < 0.1, sorted(store)
+
+
+def test_half_precision_moves_no_pixel_by_a_level(network: Autoencoder) -> None:
+    content, style = picture(45, 38), picture(40, 50, seed=1)
+    engine = Engine(network, torch.float32, CPU)
+    targets = Coloring(engine.measure(style, Plan(64)), "wct")
+    exact, halved = (run(engine, content, targets, Plan(16, EVERYTHING, way)) for way in (False, True))
+    assert 0 < (halved - exact).abs().max() < 1
 
 
 @pytest.mark.parametrize("store", [frozenset(), EVERYTHING])
@@ -139,7 +147,7 @@ def test_a_strip_reads_no_more_of_the_picture_than_it_sees(network: Autoencoder)
     fit = engine.fit(content, Coloring(levels, "wct"), Plan(64))
 
     def first_rows(samples: Tensor) -> tuple[Tensor, int]:
-        graph = engine._graph(samples, Fit(fit.decoder))
+        graph = engine._graph(samples, Fit(fit.decoder), Plan(64))
         rows = graph.painted().read().take(0, 8).clone()
         return rows, graph.picture._done
 

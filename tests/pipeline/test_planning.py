@@ -12,7 +12,7 @@ from styletransfer.model import Architecture, Autoencoder
 from styletransfer.options import RuntimeOptions, parse_bytes
 from styletransfer.pipeline import StylizationPipeline, memory
 from styletransfer.pipeline.engine import Engine
-from styletransfer.pipeline.planning import list_stores, plan_passes, stored_values
+from styletransfer.pipeline.planning import list_stores, plan_passes, stored_numbers
 
 
 @pytest.fixture(scope="module")
@@ -25,23 +25,34 @@ def samples(height: int, width: int) -> torch.Tensor:
 
 
 def test_stores_shrink_as_work_grows(engine: Engine) -> None:
-    sizes = [values for values, _ in list_stores(engine.widths)]
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[0] == 30.25  # 16 + 8 + 4 + 2 + 0.25 numbers per pixel
-    assert sizes[-1] == 0
+    ways = list_stores(engine.widths)
+    assert ways == sorted(ways, key=lambda way: way.full, reverse=True)
+    assert ways[0].full == 30.25  # 16 + 8 + 4 + 2 + 0.25 numbers per pixel
+    assert ways[0].halved == 18.25  # 8 + 4 + 4 + 2 + 0.25
+    assert all(way.full / 2 <= way.halved <= way.full for way in ways)
+    assert ways[-1].full == 0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (512, 512), (2048, 2048), (4096, 10240), (10000, 10000)])
 @pytest.mark.parametrize("limit", [2**28, 2**30, 2**33])
 def test_plans_fit_or_are_the_smallest(engine: Engine, size: tuple[int, int], limit: int) -> None:
     plan = plan_passes(engine, samples(*size), limit=limit)
-    stored = stored_values(engine.widths, plan.store) * 4 * size[0] * size[1]
+    stored = stored_numbers(engine.widths, plan.store, halve=plan.halve) * 4 * size[0] * size[1]
     assert stored <= limit
     assert plan.tile % 16 == 0
 
 
 def test_small_pictures_store_everything(engine: Engine) -> None:
-    assert plan_passes(engine, samples(512, 512)).store == list_stores(engine.widths)[0][1]
+    assert plan_passes(engine, samples(512, 512)).store == list_stores(engine.widths)[0].nodes
+
+
+def test_maps_are_halved_before_work_is_done_twice(engine: Engine) -> None:
+    plans = [plan_passes(engine, samples(512, 512), limit=mib * 2**20) for mib in (60, 30, 15)]
+    best = list_stores(engine.widths)[0].nodes
+    assert [plan.store == best for plan in plans] == [True, True, False]
+    assert [plan.halve for plan in plans] == [False, True, True]
+    low = Engine(Autoencoder(Architecture()), torch.bfloat16, torch.device("cpu"))
+    assert not any(plan_passes(low, samples(512, 512), limit=mib * 2**20).halve for mib in (60, 30, 10))
 
 
 @pytest.mark.parametrize(("asked", "given"), [(64, 64), (511, 496), (1, 16), (0, 304)])

@@ -97,6 +97,25 @@ def test_stores_return_what_went_in(written: int, read: int, margin: int) -> Non
     assert sum(strip.numel() for strip in store._strips) == 0
 
 
+class Offset(Numbers):
+    """Small numbers on a large one."""
+
+    def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
+        rows = 1000 + super().produce(start, stop, None) / 1000
+        return rows if out is None else out.copy_(rows)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 11])
+def test_halved_stores_keep_what_varies(rows: int) -> None:
+    numbers = Offset(11, 4)
+    store = Store(numbers, halve=True)
+    drain(numbers.read(), 11, 4)
+    found = drain(StoredMap(store, last=False).read(), 11, rows)
+    assert found.dtype == torch.float32
+    assert all(strip.dtype == torch.float16 for strip in store._strips)
+    torch.testing.assert_close(found, 1000 + whole(11, 4) / 1000, atol=1e-3, rtol=0)
+
+
 def test_a_store_that_is_read_for_the_last_time_shrinks() -> None:
     numbers = Numbers(64, 4)
     store = Store(numbers)
