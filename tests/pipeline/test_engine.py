@@ -17,7 +17,7 @@ from styletransfer.pipeline.coloring import Coloring
 from styletransfer.pipeline.engine import Engine, Fit, Levels, Plan
 from styletransfer.pipeline.folding import fold_map
 from styletransfer.pipeline.graph import PAINTED, Kind, Node
-from styletransfer.pipeline.layers import Kernel, PictureMap
+from styletransfer.pipeline.layers import ConvolvedMap, Kernel, PictureMap
 from styletransfer.pipeline.planning import list_stores
 from styletransfer.transfer import blend_statistics
 
@@ -210,7 +210,8 @@ class Strips(PictureMap):
         self.shape = self.shape._replace(channels=features.shape[2])
 
     def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
-        return self.samples.permute(1, 2, 0)[start:stop]
+        rows = self.samples.permute(1, 2, 0)[start:stop]
+        return rows if out is None else out.copy_(rows)
 
 
 def test_wrong_numbers_are_noticed(network: Autoencoder) -> None:
@@ -235,3 +236,20 @@ def test_a_folded_map_is_the_map_before_the_convolution() -> None:
         for values, kernel in ((mapped, Kernel(weight, bias)), (features, folded))
     )
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("width", "channels", "count"), [(8, 3, 4), (9, 3, 3), (10, 3, 2), (11, 3, 1), (8, 16, 1)]
+)
+def test_pixels_computed_together_are_those_computed_apart(width: int, channels: int, count: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    source = Strips(torch.rand(5, width, 6, generator=generator))
+    weight, bias = (
+        torch.randn(channels, 6, 3, 3, generator=generator),
+        torch.rand(channels, generator=generator),
+    )
+    convolved = ConvolvedMap(source, Kernel(weight, bias), slope=1)
+    padded = torch.nn.functional.pad(source.samples[None], (1, 1, 1, 1), mode="replicate")
+    expected = torch.nn.functional.conv2d(padded, weight, bias)[0].permute(1, 2, 0)
+    assert convolved.together == count
+    torch.testing.assert_close(convolved.read().take(0, 5), expected)
