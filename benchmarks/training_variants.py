@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.linalg.tables import Table
 from styletransfer.evaluation import Pair, PairScorer, psnr, read_pairs
@@ -46,11 +46,19 @@ BASE = TrainOptions(
 
 
 class Variant(NamedTuple):
-    """What is changed: options, the encoder, or scales, named by their widths, that keep their statistics."""
+    """What is changed.
+
+    Attributes:
+        options: Of the training.
+        encoder: See `build_network`.
+        untouched: Levels, named by their channels, that keep their statistics.
+        slope: Of the activations below zero.
+    """
 
     options: Mapping[str, Any] = MappingProxyType({})
     encoder: str | None = None
     untouched: frozenset[int] = frozenset()
+    slope: float = 0.1
 
 
 VARIANTS = {
@@ -65,6 +73,8 @@ VARIANTS = {
     "four octaves": Variant({"octaves": 4}),
     "crops of 192": Variant({"crop": 192}),
     "crops of 64": Variant({"crop": 64}),
+    "ReLUs": Variant(slope=0),
+    "the picture's colours not transferred": Variant(untouched=frozenset({3})),
     "transfer at the three coarse scales only": Variant(untouched=frozenset({16, 48})),
     "transfer at the two fine scales only": Variant(untouched=frozenset({96, 128, 64})),
     "content weight 0.3": Variant({"content_weight": 0.3}),
@@ -94,6 +104,9 @@ def train(variant: Variant, steps: int, arguments: argparse.Namespace, perceptua
     pools = [PicturePool(path) for path in arguments.content], [PicturePool(path) for path in arguments.style]
     data = TrainingPairs(*pools, options.crop, options.seed, options.steps * options.batch)
     model = build_network(options, encoder=variant.encoder, perceptual=perceptual)
+    for layer in model.modules():
+        if isinstance(layer, nn.LeakyReLU):
+            layer.negative_slope = variant.slope
     with TemporaryDirectory() as folder:
         trainer = Trainer(
             Path(folder), model, data, perceptual, options, Processes(0, 1, torch.device("cpu"))

@@ -2,6 +2,7 @@
 
 The runs are the parts of one training, each started from the weights of the one before. Writes
 training.jsonl, means over `STEPS` steps, and draws training.png from it (needs matplotlib), beside this file.
+Hours are those of all processes together.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ def condense(runs: list[Path]) -> Iterator[dict[str, Any]]:
     before, seconds = 0, 0.0
     for part, run in enumerate(runs, 1):
         rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        batch = read_batch(run / "model.safetensors")
+        batch, processes = read_shape(run / "model.safetensors")
         for start in range(0, len(rows), STEPS):
             some = rows[start : start + STEPS]
-            seconds += sum(batch / row["pairs_per_second"] for row in some)
+            seconds += processes * sum(batch / row["pairs_per_second"] for row in some)
             terms = {name: fmean(row["terms"][name] for row in some) for name in some[0]["terms"]}
             yield {
                 "part": part,
@@ -45,11 +46,11 @@ def condense(runs: list[Path]) -> Iterator[dict[str, Any]]:
         before += rows[-1]["step"]
 
 
-def read_batch(weights: Path) -> int:
-    """Return the pairs that a step of a run took, from the provenance in its weights."""
+def read_shape(weights: Path) -> tuple[int, int]:
+    """Return the pairs that a step of a run took, and by how many processes, as its weights tell."""
     with safe_open(weights, framework="pt") as file:  # type: ignore[no-untyped-call]
         provenance = json.loads(file.metadata()["provenance"])
-    return int(provenance["pairs"] // provenance["step"])
+    return int(provenance["pairs"] // provenance["step"]), int(provenance.get("processes", 1))
 
 
 def draw(rows: list[dict[str, Any]], target: Path) -> None:
