@@ -1,0 +1,48 @@
+"""How many channels of an encoder are in use: `python -m benchmarks.living_channels FOLDER MODEL ...`.
+
+A channel lives if its variance over the pictures of a folder is at least a thousandth of the mean of its
+scale: less is lost below the `eps` of the transfer. Printed are the living ones of every scale.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from benchmarks.linalg.tables import Table
+from styletransfer.media import read_picture, readable_extensions
+from styletransfer.model import load_model, measure_levels
+from styletransfer.transfer.maps import EPS
+
+
+@torch.no_grad()
+def count_living(model: str, pictures: list[Path]) -> list[str]:
+    """Return how many channels live, of how many, at every scale."""
+    network = load_model(model)
+    measured = [measure_levels(network.encode(read_picture(path).to_float())[1:]) for path in pictures]
+    cells = []
+    for scale in zip(*measured, strict=True):
+        variances = torch.stack([statistics.covariance[0].diagonal() for statistics in scale]).mean(0)
+        cells.append(f"{int((variances >= EPS * variances.mean()).sum())} of {len(variances)}")
+    return cells
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("models", nargs="+")
+    given = parser.parse_args()
+    pictures = sorted(path for path in given.folder.iterdir() if path.suffix.lower() in readable_extensions())
+    rows = {model: count_living(model, pictures) for model in given.models}
+    scales = max(map(len, rows.values()))
+    table = Table(f"{len(pictures)} pictures", ["model", *(f"1/{2**scale}" for scale in range(scales))])
+    for model, cells in rows.items():
+        table.add(model, *cells)
+    print(table.to_markdown())
+
+
+if __name__ == "__main__":
+    main()
