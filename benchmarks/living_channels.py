@@ -1,7 +1,8 @@
 """How many channels of an encoder are in use: `python -m benchmarks.living_channels FOLDER MODEL ...`.
 
-A channel lives if its variance over the pictures of a folder is at least a thousandth of the mean of its
-scale: less is lost below the `eps` of the transfer. Printed are the living ones of every scale.
+A channel lives if its variance within the pictures of a folder is at least a thousandth of the mean of its
+scale: less is lost below the `eps` of the transfer. Printed are the living ones of every scale; with leaky
+activations channels that are below zero everywhere are among them, which are linear, not lost.
 """
 
 from __future__ import annotations

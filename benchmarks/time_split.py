@@ -79,7 +79,10 @@ class Stopwatch:
 
 
 def watch_pipeline(stopwatch: Stopwatch) -> None:
-    """Watch the parts of a stylization. The rest of a pass: halving, doubling, adding, ReLU, rows moved."""
+    """Watch the parts of a stylization.
+
+    The rest of a pass: halving, doubling, adding, activations, rows moved; and the map of the colours.
+    """
     stopwatch.watch(Engine, "_encode", "rest of encoding")
     stopwatch.watch(Engine, "_decode", "rest of decoding")
     stopwatch.watch(Engine, "paint", "rest of decoding")

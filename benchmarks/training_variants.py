@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.linalg.tables import Table
 from styletransfer.evaluation import Pair, PairScorer, psnr, read_pairs
@@ -52,13 +52,13 @@ class Variant(NamedTuple):
         options: Of the training.
         encoder: See `build_network`.
         untouched: Levels, named by their channels, that keep their statistics.
-        slope: Of the activations below zero.
+        slope: Of the activations below zero; None for the network's own.
     """
 
     options: Mapping[str, Any] = MappingProxyType({})
     encoder: str | None = None
     untouched: frozenset[int] = frozenset()
-    slope: float = 0.1
+    slope: float | None = None
 
 
 VARIANTS = {
@@ -104,9 +104,10 @@ def train(variant: Variant, steps: int, arguments: argparse.Namespace, perceptua
     pools = [PicturePool(path) for path in arguments.content], [PicturePool(path) for path in arguments.style]
     data = TrainingPairs(*pools, options.crop, options.seed, options.steps * options.batch)
     model = build_network(options, encoder=variant.encoder, perceptual=perceptual)
-    for layer in model.modules():
-        if isinstance(layer, nn.LeakyReLU):
-            layer.negative_slope = variant.slope
+    if variant.slope is not None:
+        weights = model.state_dict()
+        model = Autoencoder(replace(model.architecture, negative_slope=variant.slope))
+        model.load_state_dict(weights)
     with TemporaryDirectory() as folder:
         trainer = Trainer(
             Path(folder), model, data, perceptual, options, Processes(0, 1, torch.device("cpu"))

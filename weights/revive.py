@@ -4,8 +4,9 @@
 
 PHOTOS and ARTWORKS are folders or tar archives, as for training. Layer by layer, in the order of
 computation, a channel that is above zero at less than one pixel in a hundred gets random weights, scaled and
-shifted so that it varies as much as the living ones of its layer, about zero; whatever reads it forgets it.
-Counts of such channels are printed, before and after. What is written is to be trained on.
+shifted so that it varies as much as the living ones of its layer, about zero; where the next layers read it,
+they begin with zeros. Whitening mixes it into its neighbours all the same: what is written is to be trained
+on. Counts of such channels are printed, before and after.
 
 Source: Sokar et al. 2023 (arXiv 2302.12902), recycling dormant neurons. Differs: once, between two runs.
 """
@@ -56,7 +57,7 @@ class Layers:
                     yield f"decoder {scale}.{index}", layer
 
     def readers(self, wanted: nn.Conv2d) -> list[nn.Conv2d]:
-        """List the convolutions that read the channels of one, and of no other beside it."""
+        """List the convolutions that read the channels of one, in the decoder merged with its own."""
         for layers in (*self.encoder, *self.decoder):
             for layer, following in pairwise(layers):
                 if layer is wanted:
@@ -105,7 +106,8 @@ def revive(layers: Layers) -> None:
         layer.bias[channels] = 0
         spread = layers.look()[layer].std(1)
         readers = layers.readers(layer)
-        factor = spread[~dead[layer]].median() / spread[channels] * (1 if readers else SMALL)
+        living = spread if dead[layer].all() else spread[~dead[layer]]
+        factor = living.median() / spread[channels].clamp_min(1e-12) * (1 if readers else SMALL)
         layer.weight[channels] *= factor.view(-1, 1, 1, 1)
         layer.bias[channels] -= layers.look()[layer].mean(1)[channels]
         for reader in readers:

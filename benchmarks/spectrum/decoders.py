@@ -24,8 +24,9 @@ CONTENT, STYLE = EXAMPLES / "content" / "china.jpg", EXAMPLES / "style" / "water
 def compare_decoders(files: Sequence[Path], size: int) -> Table:
     """Bound what stands between the transfers of every model's decoder; measure the network at a picture.
 
-    The product is that of the certified constants of all scales: convolutions, ReLU and upsampling. Left out
-    are the transfers, which divide by the deviation of whatever features they are given, encoder and skips.
+    The product is that of the certified constants of all scales: convolutions, activations and upsampling.
+    Left out are the transfers, which divide by the deviation of whatever features they are given, encoder and
+    skips.
     """
     table = Table(
         f"Decoders on {size} x {size} pixels",
@@ -46,10 +47,10 @@ def compare_decoders(files: Sequence[Path], size: int) -> Table:
 def bound_decoder(model: Autoencoder, size: int) -> tuple[float, float]:
     """Return the product of the certified constants of the scales, and the largest norm of a convolution."""
     product, largest = 1.0, 0.0
-    for level, scale in enumerate(model.decoder.scales):
+    for index, scale in enumerate(model.decoder.scales):
         assert isinstance(scale, nn.Sequential)
-        up = [nn.Upsample(scale_factor=2, mode="bilinear")] if level else []
-        report = lipschitz(nn.Sequential(*scale, *up), (size >> level, size >> level))
+        up = [nn.Upsample(scale_factor=2, mode="bilinear")] if index else []
+        report = lipschitz(nn.Sequential(*scale, *up), (size >> index, size >> index))
         product *= report.upper
         largest = max(largest, *(layer.upper for layer in report.layers if layer.kind == "Conv2d"))
     return product, largest

@@ -87,7 +87,8 @@ class Decoder(nn.Module):
                 architecture.widths, outputs, architecture.decoder_depths, strict=True
             )
         ]
-        scales[0] = scales[0][:-1]  # no activation on the picture itself, which begins as grey
+        scales[0] = scales[0][:-1]  # no activation on the picture itself
+        # Its mean will be the style's whatever it is before: grey keeps numbers near those of a picture.
         nn.init.constant_(scales[0][-1].get_parameter("bias"), 0.5)
         self.scales = nn.ModuleList(scales)
         # How much of each encoder channel joins the decoder's own; the deepest has nothing to join.

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from .rows import FeatureMap, Shape
 
-LANES = 16  # numbers that a processor works on at once
+# Numbers that this processor's convolutions work on at once.
+LANES = {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability(), 4)
 
 
 class Kernel(NamedTuple):
-    """A convolution: weight [out, in, 3, 3] and bias [out], as it computes: of that type, on that device."""
+    """A convolution: weight [out, in, 3, 3 or more] and bias [out], as it computes: of that type and device."""
 
     weight: Tensor
     bias: Tensor
@@ -77,8 +78,8 @@ class ConvolvedMap(FeatureMap):
 def count_together(shape: Shape) -> int:
     """Return how many pixels beside each other a convolution to a map should compute as if they were one.
 
-    Processors compute 16 channels at a time, also where only three are wanted: the colours of four pixels
-    take half as long together.
+    Processors with AVX-512 compute 16 channels at a time, also where only three are wanted: the colours of
+    four pixels take half as long together.
     """
     most = LANES // shape.channels if shape.device.type == "cpu" else 1
     return next((count for count in range(min(most, 4), 1, -1) if shape.width % count == 0), 1)

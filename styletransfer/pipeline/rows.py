@@ -19,6 +19,7 @@ from .memory import keep_apart
 
 # Bytes of a map whose stored strips are kept out of the heap: smaller ones leave small holes.
 LARGE = 2**25
+HALF_MAX = torch.finfo(torch.float16).max
 # Called with the first new row and the new rows [n, W, C] as they come into being.
 Observer = Callable[[int, Tensor], None]
 
@@ -171,7 +172,7 @@ class Store:
         if self._halve:
             # A large common offset would leave few of the eleven bits to what varies.
             self._shift = rows[0].mean(0) if self._shift is None else self._shift
-            rows = torch.sub(rows, self._shift).half()
+            rows = torch.sub(rows, self._shift).clamp_(-HALF_MAX, HALF_MAX).half()
         # Rows without a margin have a buffer of their own, which their map lets go of: no copy of small ones.
         self._strips.append(keep_apart(rows) if self._large else rows.contiguous())
         self._bottoms.append(start + len(rows))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..errors import StyleTransferError
 from ..model.files import read_tensors, write_tensors
 
-FORMAT = "styletransfer-checkpoint-1"
+FORMAT = "styletransfer-checkpoint-2"
 CHECKPOINT = "checkpoint.safetensors"
 
 

@@ -17,11 +17,11 @@ def blend_statistics(
     a member itself where that has all the weight.
 
     Args:
-        levels: For each picture, its statistics at every level, finest first; equal numbers of levels.
+        levels: For each picture, its statistics at every level; equal numbers of levels.
         weights: One non-negative number per picture, not all zero; their scale does not matter.
 
     Returns:
-        One statistics per level, finest first.
+        One statistics per level, in their order.
     """
     total = sum(weights)
     kept = [(picture, weight / total) for picture, weight in zip(levels, weights, strict=True) if weight > 0]

@@ -12,6 +12,7 @@ from torch import Tensor
 from styletransfer.linalg import NumericalError, compute_statistics
 from styletransfer.model import Architecture, Autoencoder, measure_levels
 from styletransfer.model.architecture import Pooling
+from styletransfer.pipeline import layers
 from styletransfer.pipeline.accumulation import Accumulator
 from styletransfer.pipeline.coloring import Coloring
 from styletransfer.pipeline.engine import Engine, Fit, Levels, Plan
@@ -241,7 +242,10 @@ def test_a_folded_map_is_the_map_before_the_convolution() -> None:
 @pytest.mark.parametrize(
     ("width", "channels", "count"), [(8, 3, 4), (9, 3, 3), (10, 3, 2), (11, 3, 1), (8, 16, 1)]
 )
-def test_pixels_computed_together_are_those_computed_apart(width: int, channels: int, count: int) -> None:
+def test_pixels_computed_together_are_those_computed_apart(
+    monkeypatch: pytest.MonkeyPatch, width: int, channels: int, count: int
+) -> None:
+    monkeypatch.setattr(layers, "LANES", 16)
     generator = torch.Generator().manual_seed(0)
     source = Strips(torch.rand(5, width, 6, generator=generator))
     weight, bias = (
