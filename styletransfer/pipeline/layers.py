@@ -16,7 +16,7 @@ LANES = {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability(), 4
 
 
 class Kernel(NamedTuple):
-    """A convolution: weight [out, in, 3, 3 or more] and bias [out], as it computes: of that type and device."""
+    """A convolution: weight [out, in, 3, 3 or more] and bias [out], of the type and device it computes in."""
 
     weight: Tensor
     bias: Tensor
