@@ -57,7 +57,7 @@ class Fit:
     """
 
     decoder: dict[int, Sequence[Kernel]] = field(default_factory=dict)
-    recolor: tuple[Tensor, Tensor] = field(default_factory=lambda: (torch.eye(3), torch.zeros(3)))
+    recolor: tuple[Tensor, Tensor] | None = None
     stores: dict[Node, Store] = field(default_factory=dict)
 
 
@@ -131,6 +131,7 @@ class Engine:
             plan: How to go over the content.
             emit: Gets the first row and the strip [3, h, W] from there on, near 0..255, not clamped.
         """
+        assert fit.recolor is not None
         matrix, offset = fit.recolor
 
         def recolor(start: int, rows: Tensor) -> None:

@@ -25,7 +25,7 @@ class Node(NamedTuple):
 
 PAINTED = Node("painted", 0)
 # The finest scales take most of the memory and bear half precision: it moves a pixel by a level here and
-# there. The gains of the coarser transfers would make up to five of it.
+# there (benchmarks/half_precision.py). The gains of the coarser transfers would make up to five of it.
 HALVED = 2
 
 
