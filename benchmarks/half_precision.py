@@ -27,7 +27,7 @@ from styletransfer.pipeline.planning import list_stores
 @torch.no_grad()
 def paint(engine: Engine, content: Tensor, coloring: Coloring, *, halve: bool) -> Tensor:
     """Paint a content, every map stored."""
-    plan = Plan(64, list_stores(engine.widths)[0].nodes, halve)
+    plan = Plan(64, list_stores(engine.architecture)[0].nodes, halve)
     canvas = Canvas(content, torch.uint8, keep_chroma=False)
     engine.paint(content, engine.fit(content, coloring, plan), plan, canvas.paint)
     return canvas.pixels.int()

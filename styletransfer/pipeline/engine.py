@@ -8,19 +8,21 @@ computed again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..linalg import Statistics
 from ..model import Autoencoder
+from ..model.autoencoder import Refinement
 from .accumulation import Accumulator
 from .coloring import Coloring
 from .folding import fold_map, place_kernel, read_kernels, scale_inputs, scale_outputs
-from .graph import PAINTED, Graph, Node, pull
+from .graph import Graph, Node, pull
 from .layers import Kernel, PictureMap
 from .memory import keep_resident_below
+from .passes import Pass, list_passes
 from .rows import FeatureMap, Observer, Store
 
 # Of every level: the picture, then the features of every scale, finest first.
@@ -51,12 +53,12 @@ class Fit:
     """What the measuring passes found out: a feed-forward network that paints one content in one style.
 
     Attributes:
-        decoder: Convolutions by scale, the transfer folded in.
+        kernels: Convolutions by the map they lead to, with transfers folded in.
         recolor: Matrix [3, 3] and offset [3] of the map that ends it, from pixel to pixel, in 0..255.
         stores: Maps of the content that the passes have left.
     """
 
-    decoder: dict[int, Sequence[Kernel]] = field(default_factory=dict)
+    kernels: dict[Node, Sequence[Kernel]] = field(default_factory=dict)
     recolor: tuple[Tensor, Tensor] | None = None
     stores: dict[Node, Store] = field(default_factory=dict)
 
@@ -74,14 +76,27 @@ class Engine:
         self.dtype, self.device = dtype, device
         self.depth = len(model.architecture.widths) - 1
         self.pooling = model.architecture.pooling
-        self.widths = model.architecture.widths
         self.slope = model.architecture.negative_slope
-        self.skips = [skip.detach() for skip in model.decoder.skips]
+        self.architecture = model.architecture
         encoder = [read_kernels(scale) for scale in model.encoder.scales]
         encoder[0][0] = scale_inputs(encoder[0][0], WHITE)
         self.encoder = [self._place(kernels) for kernels in encoder]
-        self._decoder = [read_kernels(scale) for scale in model.decoder.scales]
-        self._decoder[0][-1] = scale_outputs(self._decoder[0][-1], WHITE)
+        # What maps are merged with, and the convolutions that transfers are to be folded into.
+        self.skips: dict[Node, Tensor] = {}
+        self._kernels: dict[Node, list[Kernel]] = {}
+        for scale, skip in enumerate(model.decoder.skips):
+            self.skips[Node("merged", scale)] = skip.detach().flatten()
+            self._kernels[Node("upper", scale)] = read_kernels(model.decoder.scales[scale + 1])
+        painters: list[nn.Module] = [model.decoder.scales[0]]
+        for number, refinement in enumerate(model.decoder.refinements, 1):
+            assert isinstance(refinement, Refinement)
+            self.skips[Node("merged", 0, number)] = refinement.skip.detach().flatten()
+            self._kernels[Node("features", 0, number)] = encoder[0]
+            painters.append(refinement.convolutions)
+        for number, painter in enumerate(painters):
+            *others, final = read_kernels(painter)
+            self._kernels[Node("painted", 0, number)] = [*others, scale_outputs(final, WHITE)]
+        self._painted = Node("painted", 0, len(painters) - 1)
 
     def measure(self, samples: Tensor, plan: Plan) -> tuple[Statistics, ...]:
         """Measure a picture and the encoder's features at every scale: of every level, the picture first.
@@ -112,14 +127,15 @@ class Engine:
         )
         if not isinstance(coloring, Coloring):
             coloring = coloring(own)
-        merged = own[-1]
-        for scale in range(self.depth, -1, -1):
-            first, *rest = self._decoder[scale]
-            folded = fold_map(first, *coloring.map_from(merged, scale + 1))
-            fit.decoder[scale] = self._place([folded, *rest])
-            merged = self._decode(samples, fit, plan, Node("merged", scale - 1) if scale else PAINTED)
-        matrix, offset = coloring.map_from(in_unit_range(merged), 0)
-        fit.recolor = matrix.float().to(self.device), (WHITE * offset).float().to(self.device)
+        found = own[-1]
+        for step in self._list_passes(plan)[1:-1]:
+            node, level = find_way(step.target)
+            first, *rest = self._kernels[node]
+            folded = fold_map(first, *find_map(coloring, found, level))
+            fit.kernels[node] = self._place([folded, *rest])
+            found = self._measure(samples, fit, plan, step)
+        matrix, offset = find_map(coloring, found, 0)
+        fit.recolor = matrix.float().to(self.device), offset.float().to(self.device)
         return fit
 
     def paint(self, samples: Tensor, fit: Fit, plan: Plan, emit: Observer) -> None:
@@ -139,30 +155,32 @@ class Engine:
             emit(start, torch.addmm(offset.unsqueeze(1), matrix, colors).view(3, *rows.shape[:2]))
 
         # What this pass could store would be read by nobody.
-        graph = self._graph(samples, fit, replace(plan, store=frozenset()), frozenset(fit.stores))
-        painted = graph.painted()
+        painted = self._graph(samples, fit, plan, last=frozenset(fit.stores)).find(self._painted)
         painted.observers.append(recolor)
         self._pull(painted, 0, plan.tile, plan.ceiling)
 
     def _encode(self, samples: Tensor, fit: Fit, plan: Plan, levels: range) -> tuple[Statistics, ...]:
         """Encode a picture and measure some levels."""
-        graph = self._graph(samples, fit, plan)
-        maps = [graph.features(level - 1) if level else graph.picture for level in levels]
+        graph = self._graph(samples, fit, plan, self._list_passes(plan)[0].made)
+        maps = [graph.find(Node("features", level - 1)) if level else graph.picture for level in levels]
         accumulators = [Accumulator(each) for each in maps]
-        self._pull(graph.features(self.depth), self.depth, plan.tile, plan.ceiling)
+        self._pull(graph.find(Node("features", self.depth)), self.depth, plan.tile, plan.ceiling)
         found = [accumulator.result() for accumulator in accumulators]
         return tuple(found if levels.start else [in_unit_range(found[0]), *found[1:]])
 
-    def _decode(self, samples: Tensor, fit: Fit, plan: Plan, node: Node) -> Statistics:
-        """Decode up to a map, and measure it."""
-        last = frozenset(each for each in fit.stores if not is_needed_after(each, node, plan.store))
-        graph = self._graph(samples, fit, plan, last)
-        sink = graph.painted() if node == PAINTED else graph.merged(node.scale)
+    def _measure(self, samples: Tensor, fit: Fit, plan: Plan, step: Pass) -> Statistics:
+        """Measure a map of the decoder; a picture's colours in 0..1."""
+        graph = self._graph(samples, fit, plan, step.made - step.last, step.last)
+        sink = graph.find(step.target)
         accumulator = Accumulator(sink)
-        self._pull(sink, node.scale, plan.tile << graph.finest, plan.ceiling)
-        for each in last:
+        self._pull(sink, step.target.scale, plan.tile << graph.finest, plan.ceiling)
+        for each in step.last - step.made:
             del fit.stores[each]
-        return accumulator.result()
+        found = accumulator.result()
+        return in_unit_range(found) if step.target.kind == "painted" else found
+
+    def _list_passes(self, plan: Plan) -> tuple[Pass, ...]:
+        return list_passes(self.depth, self.architecture.refinements, plan.store)
 
     @staticmethod
     def _pull(sink: FeatureMap, scale: int, tile: int, ceiling: int | None) -> None:
@@ -171,25 +189,34 @@ class Engine:
             sink.observers.append(lambda start, rows: keep_resident_below(ceiling))
         pull(sink, scale, tile)
 
-    def _graph(self, samples: Tensor, fit: Fit, plan: Plan, last: frozenset[Node] = frozenset()) -> Graph:
+    def _graph(
+        self,
+        samples: Tensor,
+        fit: Fit,
+        plan: Plan,
+        store: frozenset[Node] = frozenset(),
+        last: frozenset[Node] = frozenset(),
+    ) -> Graph:
         picture = PictureMap(samples, self.dtype, self.device)
-        return Graph(self, picture, fit.decoder, fit.stores, plan.store, last, halve=plan.halve)
+        return Graph(self, picture, fit.kernels, fit.stores, store, last, halve=plan.halve)
 
     def _place(self, kernels: Sequence[Kernel]) -> list[Kernel]:
         return [place_kernel(kernel, self.dtype, self.device) for kernel in kernels]
 
 
-def is_needed_after(node: Node, done: Node, store: frozenset[Node]) -> bool:
-    """Tell whether a stored map is read by passes after the one that measures a merged or the painted map."""
-    if node.kind == "pooled":  # read where the scale below it is computed again
-        node = Node("features", node.scale + 1)
-    if done == PAINTED:
-        return PAINTED not in store
-    if done in store:  # all that later passes read of this scale and those below it
-        return node.scale < done.scale
-    if Node("upper", done.scale) in store:
-        return node.scale < done.scale or node == Node("features", done.scale)
-    return True
+def find_way(target: Node) -> tuple[Node, int]:
+    """Return the map whose convolutions lead to a measured one, and the level of what they read."""
+    if target.kind == "painted":
+        return target, 1
+    if target.round:
+        return Node("features", 0, target.round), 0
+    return Node("upper", target.scale), target.scale + 2
+
+
+def find_map(coloring: Coloring, found: Statistics, level: int) -> tuple[Tensor, Tensor]:
+    """Return the map to the statistics of a level; that of colours is between pictures of 0..255."""
+    matrix, offset = coloring.map_from(found, level)
+    return matrix, offset if level else WHITE * offset
 
 
 def in_unit_range(colors: Statistics) -> Statistics:

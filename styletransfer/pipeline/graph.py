@@ -2,31 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
-from .layers import Kernel, MergedMap, PictureMap, PooledMap, chain_convolutions
+from .layers import JoinedMap, Kernel, MergedMap, PictureMap, PooledMap, chain_convolutions
 from .rows import FeatureMap, Store, StoredMap
 
 # "features": the encoder's, of a scale. "pooled": the same, halved. "upper": the decoder's from the scale
-# below, before they are doubled. "merged": both together, which the decoder gives the style's statistics.
-# "painted": what the decoder makes of the finest of these, of scale 0.
+# below, before they are doubled. "merged": both together, which the decoder gives the style's statistics; in
+# a refinement features and what was merged before. "painted": what the decoder makes of the finest of these.
 Kind = Literal["features", "pooled", "upper", "merged", "painted"]
 
 
 class Node(NamedTuple):
-    """A map of the network."""
+    """A map of the network.
+
+    Attributes:
+        kind: What it is.
+        scale: Its height and width are those of the picture, halved so many times.
+        round: 0, or of the maps of a refinement its number, from 1 on: its features are those of the picture
+            painted in the round before.
+    """
 
     kind: Kind
     scale: int
+    round: int = 0
 
 
-PAINTED = Node("painted", 0)
 # The finest scales take most of the memory and bear half precision: it moves a pixel by a level here and
 # there (benchmarks/half_precision.py). The gains of the coarser transfers would make up to five of it.
 HALVED = 2
+
+
+def list_sources(node: Node, depth: int) -> tuple[Node, ...]:
+    """Return the maps that one is computed of; none for what is computed of the picture."""
+    kind, scale, number = node
+    match kind:
+        case "features":
+            if number:
+                return (Node("painted", 0, number - 1),)
+            return (Node("pooled", scale - 1),) if scale else ()
+        case "pooled":
+            return (Node("features", scale),)
+        case "upper":
+            return (find_merged(scale + 1, depth),)
+        case "painted":
+            return (find_merged(0, depth, number),)
+        case "merged":
+            before = find_merged(0, depth, number - 1) if number else Node("upper", scale)
+            return before, Node("features", scale, number)
+
+
+def find_merged(scale: int, depth: int, number: int = 0) -> Node:
+    """Return what the decoder reads at a scale: at the deepest, where nothing is merged, the features."""
+    return Node("features" if scale == depth and not number else "merged", scale, number)
 
 
 class Network(Protocol):
@@ -49,8 +80,8 @@ class Network(Protocol):
         """Convolutions by scale."""
 
     @property
-    def skips(self) -> Sequence[Tensor]:
-        """Weights of the encoder's channels in the merged maps, by scale."""
+    def skips(self) -> Mapping[Node, Tensor]:
+        """Weights of the features' channels in the merged maps."""
 
 
 class Graph:
@@ -59,7 +90,7 @@ class Graph:
     Args:
         network: The weights.
         picture: The picture.
-        decoder: Convolutions of the decoder by scale, with the transfer folded in; as far as known.
+        kernels: Convolutions by the map they lead to, with transfers folded in; as far as known.
         stores: Of passes before; this pass adds its own.
         store: What this pass shall store of what it computes.
         last: The stores that no later pass will read.
@@ -70,71 +101,45 @@ class Graph:
         self,
         network: Network,
         picture: PictureMap,
-        decoder: dict[int, Sequence[Kernel]],
+        kernels: Mapping[Node, Sequence[Kernel]],
         stores: dict[Node, Store],
         store: frozenset[Node] = frozenset(),
         last: frozenset[Node] = frozenset(),
         *,
         halve: bool = False,
     ) -> None:
-        self.network, self.picture, self.decoder = network, picture, decoder
+        self.network, self.picture, self.kernels = network, picture, kernels
         self.stores, self.store, self.last, self.halve = stores, store, last, halve
         self.finest = network.depth  # scale of the largest map that this pass computes
         self._maps: dict[Node, FeatureMap] = {}
 
-    def features(self, scale: int) -> FeatureMap:
-        """Return the encoder's features of a scale."""
-
-        def build() -> FeatureMap:
-            source = self.pooled(scale - 1) if scale else self.picture
-            return chain_convolutions(source, self.network.encoder[scale], self.network.slope)
-
-        return self._find(Node("features", scale), build)
-
-    def pooled(self, scale: int) -> FeatureMap:
-        """Return the features of a scale, halved."""
-        return self._find(
-            Node("pooled", scale), lambda: PooledMap(self.features(scale), self.network.pooling)
-        )
-
-    def upper(self, scale: int) -> FeatureMap:
-        """Return the decoder's features from below a scale, still to be doubled."""
-        return self._find(
-            Node("upper", scale),
-            lambda: chain_convolutions(self.merged(scale + 1), self.decoder[scale + 1], self.network.slope),
-        )
-
-    def merged(self, scale: int) -> FeatureMap:
-        """Return what the decoder gives the style's statistics at a scale."""
-        if scale == self.network.depth:
-            return self.features(scale)
-        return self._find(
-            Node("merged", scale),
-            lambda: MergedMap(self.upper(scale), self.features(scale), self.network.skips[scale]),
-        )
-
-    def painted(self) -> FeatureMap:
-        """Return the picture, in colours that still have to become the style's."""
-
-        def build() -> FeatureMap:
-            kernels, slope = self.decoder[0], self.network.slope
-            return chain_convolutions(self.merged(0), kernels, slope, activate_last=False)
-
-        return self._find(PAINTED, build)
-
-    def _find(self, node: Node, build: Callable[[], FeatureMap]) -> FeatureMap:
-        """Return the map of this pass, making it if it is the first time."""
+    def find(self, node: Node) -> FeatureMap:
+        """Return a map of this pass, making it if it is the first time."""
         if node in self._maps:
             return self._maps[node]
         if node in self.stores:
             found: FeatureMap = StoredMap(self.stores[node], last=node in self.last)
         else:
-            found = build()
+            found = self._build(node)
             self.finest = min(self.finest, node.scale)
             if node in self.store:
                 self.stores[node] = Store(found, halve=self.halve and node.scale < HALVED)
         self._maps[node] = found
         return found
+
+    def _build(self, node: Node) -> FeatureMap:
+        """Make a map of those it is computed of."""
+        sources: list[FeatureMap] = [self.find(each) for each in list_sources(node, self.network.depth)]
+        source = sources[0] if sources else self.picture
+        if node.kind == "pooled":
+            return PooledMap(source, self.network.pooling)
+        if node.kind == "merged":
+            before, features = sources
+            join = JoinedMap if node.round else MergedMap
+            return join(before, features, self.network.skips[node])
+        first = node.kind == "features" and not node.round
+        kernels = self.network.encoder[node.scale] if first else self.kernels[node]
+        return chain_convolutions(source, kernels, self.network.slope, activate_last=node.kind != "painted")
 
 
 def pull(sink: FeatureMap, scale: int, tile: int) -> None:

@@ -137,8 +137,7 @@ class MergedMap(FeatureMap):
 
     def __init__(self, upper: FeatureMap, features: FeatureMap, skip: Tensor) -> None:
         super().__init__(features.shape, [upper.read(margin=1), features.read()])
-        # For a row of pixels at once: long runs are added several times faster than many of C numbers.
-        self.skips = skip.to(self.shape.device, self.shape.dtype).flatten().repeat(self.shape.width)
+        self.weights = weigh_row(skip, self.shape)
 
     def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         """Double rows and add to them."""
@@ -150,8 +149,35 @@ class MergedMap(FeatureMap):
         features = self.sources[1].take(start, stop)
         if out is None:
             out = self.shape.allocate(stop - start)
-        torch.addcmul(doubled, features.flatten(1), self.skips, out=out.flatten(1))
+        torch.addcmul(doubled, features.flatten(1), self.weights, out=out.flatten(1))
         return out
+
+
+class JoinedMap(FeatureMap):
+    """Features, plus others of the same shape, weighted per channel.
+
+    Args:
+        merged: Features [H, W, C].
+        features: Others [H, W, C].
+        skip: Weights of their channels, C numbers.
+    """
+
+    def __init__(self, merged: FeatureMap, features: FeatureMap, skip: Tensor) -> None:
+        super().__init__(features.shape, [merged.read(), features.read()])
+        self.weights = weigh_row(skip, self.shape)
+
+    def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
+        """Add rows."""
+        merged, features = (source.take(start, stop).flatten(1) for source in self.sources)
+        if out is None:
+            out = self.shape.allocate(stop - start)
+        torch.addcmul(merged, features, self.weights, out=out.flatten(1))
+        return out
+
+
+def weigh_row(weights: Tensor, shape: Shape) -> Tensor:
+    """Repeat the weights of channels for a row of pixels: long runs are added several times faster."""
+    return weights.to(shape.device, shape.dtype).repeat(shape.width)
 
 
 def to_batch(rows: Tensor) -> Tensor:

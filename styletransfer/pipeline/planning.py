@@ -9,8 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .engine import Engine, Plan, is_needed_after
-from .graph import HALVED, PAINTED, Node
+from ..model import Architecture
+from .engine import Engine, Plan
+from .graph import HALVED, Node
+from .passes import list_passes
 
 MIB = 2**20
 # Without a limit of the user's: bytes, and bytes per pixel, that allow for plans of little work up to about
@@ -19,6 +21,8 @@ SMALL_BYTES, SMALL_BYTES_PER_PIXEL = 184 * MIB, 32
 LARGE_BYTES, LARGE_BYTES_PER_PIXEL = 624 * MIB, 1
 # Numbers that the maps of a strip hold per pixel of the picture, all scales together, as measured.
 STRIP_VALUES = 110
+# Products of a convolution that take as long as a number of a map that is put together.
+MERGING = 72
 TILES = (512, 256, 128, 64, 32)
 # Larger strips leave the processor's cache, lower ones pay for more calls and more rows beside them.
 STRIP_PIXELS, STRIP_ROWS = 2**17, 64
@@ -53,7 +57,7 @@ def plan_passes(
     ways = (False, True) if engine.dtype == torch.float32 else (False,)
     fitting = (
         Plan(tile, store, halve)
-        for store, full, halved in list_stores(engine.widths)
+        for store, _, full, halved in list_stores(engine.architecture)
         for halve in ways
         if (halved if halve else full) * engine.dtype.itemsize * pixels <= room
     )
@@ -76,32 +80,31 @@ def strip_bytes(engine: Engine, width: int, height: int) -> int:
 
 
 class Storage(NamedTuple):
-    """Maps that may be stored together, and how many numbers that is when they are most, per pixel.
+    """Maps that may be stored together.
 
     Attributes:
         nodes: The maps.
-        full: Numbers per pixel of the picture.
+        work: Products per pixel of the picture, over all passes.
+        full: Numbers stored per pixel of the picture when they are most.
         halved: The same with the maps of the finest scales in half precision, which count half.
     """
 
     nodes: frozenset[Node]
+    work: float
     full: float
     halved: float
 
 
 @cache
-def list_stores(widths: tuple[int, ...]) -> list[Storage]:
-    """List what may be stored, the least work, which needs most room, first.
+def list_stores(architecture: Architecture) -> list[Storage]:
+    """List what may be stored, the least work first.
 
     From a scale on, encoder features are stored, and later merged maps; and one more merged map, whose room
     is that of what is no longer needed when it is made, with what the encoder begins that scale from. Of the
     scales above, which are computed again in each pass, the decoder's small maps from below are stored, or
-    from some scale on only. The painted map is stored at last, or computed again.
-
-    Args:
-        widths: Channels at every scale.
+    from some scale on only. What refinements merge, and what is painted, is stored or computed again.
     """
-    depth = len(widths) - 1
+    depth = len(architecture.widths) - 1
     stores: list[set[Node]] = []
     for finest in range(depth):
         features = {Node("features", scale) for scale in range(finest, depth + 1)}
@@ -112,32 +115,52 @@ def list_stores(widths: tuple[int, ...]) -> list[Storage]:
     uppers = [{Node("upper", scale) for scale in range(finest, depth)} for finest in range(depth)]
     stores += [{Node("features", depth)} | upper for upper in uppers]
     stores.append(set())
-    every = [frozenset(store | painted) for store in stores for painted in ({PAINTED}, set())]
-    ways = [
-        Storage(nodes, *(stored_numbers(widths, nodes, halve=halve) for halve in (False, True)))
-        for nodes in every
-    ]
-    return sorted(ways, key=attrgetter("full"), reverse=True)
+    rounds = range(architecture.refinements + 1)
+    again = {Node("merged", 0, number) for number in rounds[1:]}
+    painted = {Node("painted", 0, number) for number in rounds}
+    every = {
+        frozenset(store | more | last)
+        for store in stores
+        for more in (set(), again)
+        for last in (set(), painted)
+    }
+    return sorted((measure_storage(architecture, nodes) for nodes in every), key=attrgetter("work", "full"))
 
 
-def stored_numbers(widths: tuple[int, ...], store: frozenset[Node], *, halve: bool) -> float:
-    """Return how many numbers are stored when they are most, as `Storage` counts them."""
-
-    def count(nodes: set[Node]) -> float:
-        total = 0.0
-        for node in nodes:
-            halvings = node.scale + (node.kind in {"upper", "pooled"})
-            channels = 3 if node == PAINTED else widths[node.scale]
-            total += channels / 4**halvings / (2 if halve and node.scale < HALVED else 1)
-        return total
-
-    present = {node for node in store if node.kind in {"features", "pooled"}}
-    peak = total = count(present)
-    for done in (*(Node("merged", scale) for scale in range(len(widths) - 2, -1, -1)), PAINTED):
-        kinds = {"painted"} if done == PAINTED else {"upper", "merged"}
-        made = {node for node in store if node.scale == done.scale and node.kind in kinds}
+def measure_storage(architecture: Architecture, store: frozenset[Node]) -> Storage:
+    """Return what storing some maps costs and saves."""
+    widths = architecture.widths
+    present: set[Node] = set()
+    work = full = halved = 0.0
+    for step in list_passes(len(widths) - 1, architecture.refinements, store):
+        work += sum(count_products(architecture, node) for node in step.computed)
         # Stores that are read for the last time shrink as those that are made grow.
-        present = {node for node in present if is_needed_after(node, done, store)} | made
-        total, before = count(present), total
-        peak = max(peak, before, total)
-    return peak
+        present = (present | step.made) - step.last
+        full = max(full, sum(count_numbers(widths, node) for node in present))
+        shares = (0.5 if node.scale < HALVED else 1 for node in present)
+        halves = sum(count_numbers(widths, node) * share for node, share in zip(present, shares, strict=True))
+        halved = max(halved, halves)
+    return Storage(store, work, full, halved)
+
+
+def count_numbers(widths: tuple[int, ...], node: Node) -> float:
+    """Return the numbers of a map per pixel of the picture."""
+    halvings = node.scale + (node.kind in {"upper", "pooled"})
+    return (3 if node.kind == "painted" else widths[node.scale]) / 4.0**halvings
+
+
+def count_products(architecture: Architecture, node: Node) -> float:
+    """Return the products that a map takes per pixel of the picture, made of those it is computed of."""
+    widths, scale = architecture.widths, node.scale
+    width = widths[scale]
+    if node.kind in {"merged", "pooled"}:  # no products: their time, by memory, in those it would be worth
+        return MERGING * width / 4.0**scale
+    if node.kind == "features":
+        pairs = (widths[scale - 1] if scale else 3) * width
+        return 9 * (pairs + (architecture.convolutions[scale] - 1) * width**2) / 4.0**scale
+    if node.kind == "upper":
+        scale, after = scale + 1, width
+        width = widths[scale]
+    else:
+        after = 3
+    return 9 * ((architecture.decoder_depths[scale] - 1) * width**2 + width * after) / 4.0**scale

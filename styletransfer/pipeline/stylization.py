@@ -115,7 +115,7 @@ class StylizationPipeline:
             else:
                 thumbnail = make_thumbnail(samples)
                 small = self.engine.fit(thumbnail, coloring, self._plan(thumbnail))
-                fit = Fit(small.decoder, small.recolor)  # what is stored is of another size
+                fit = Fit(small.kernels, small.recolor)  # what is stored is of another size
             canvas = Canvas(original, dtype, keep_chroma=options.preserve_color == "luma")
             self.engine.paint(samples, fit, plan, canvas.paint)
         return canvas.pixels.view(content.shape)

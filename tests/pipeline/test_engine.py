@@ -17,7 +17,7 @@ from styletransfer.pipeline.accumulation import Accumulator
 from styletransfer.pipeline.coloring import Coloring
 from styletransfer.pipeline.engine import Engine, Fit, Levels, Plan
 from styletransfer.pipeline.folding import fold_map
-from styletransfer.pipeline.graph import PAINTED, Kind, Node
+from styletransfer.pipeline.graph import Kind, Node
 from styletransfer.pipeline.layers import ConvolvedMap, Kernel, PictureMap
 from styletransfer.pipeline.planning import list_stores
 from styletransfer.transfer import blend_statistics
@@ -25,15 +25,18 @@ from styletransfer.transfer import blend_statistics
 CPU = torch.device("cpu")
 WIDTHS = 4, 6, 8, 6
 DEPTH = 3
-EVERYTHING = frozenset(
-    {PAINTED, *(Node(kind, scale) for kind in ("features", "merged") for scale in range(DEPTH + 1))}
+REFINEMENTS = 2
+FINEST = frozenset(
+    Node(kind, 0, number) for kind in ("merged", "painted") for number in range(REFINEMENTS + 1)
 )
+EVERYTHING = FINEST | {Node("features", scale) for scale in range(DEPTH + 1)}
+EVERYTHING |= {Node("merged", scale) for scale in range(DEPTH)}
 
 
 def build_network(pooling: Pooling = "average") -> Autoencoder:
     torch.manual_seed(0)
     slope = 0.1 if pooling == "average" else 0  # networks around VGG-19 have maxima and plain ReLUs
-    shape = Architecture(WIDTHS, (2, 1, 2, 1), pooling, (1, 2, 1, 1), slope)
+    shape = Architecture(WIDTHS, (2, 1, 2, 1), pooling, (1, 2, 1, 1), slope, REFINEMENTS)
     network = Autoencoder(shape)
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
@@ -86,7 +89,7 @@ def every_plan() -> list[frozenset[Node]]:
     kinds: tuple[Kind, ...] = ("features", "pooled", "upper", "merged")
     choices = [set(chosen) for count in range(5) for chosen in itertools.combinations(kinds, count)]
     plans = [{Node(kind, scale) for kind in chosen for scale in range(DEPTH + 1)} for chosen in choices]
-    return [frozenset(plan | painted) for plan in plans for painted in (set(), {PAINTED})]
+    return [frozenset(plan | finest) for plan in plans for finest in (frozenset[Node](), FINEST)]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -95,7 +98,7 @@ def test_what_is_stored_changes_nothing(network: Autoencoder, dtype: torch.dtype
     engine = Engine(network, dtype, CPU)
     levels = engine.measure(style, Plan(64))
     expected = run(engine, content, Coloring(levels, "wct"), Plan(64, EVERYTHING))
-    for store in [*every_plan(), *(way.nodes for way in list_stores(WIDTHS))]:
+    for store in [*every_plan(), *(way.nodes for way in list_stores(network.architecture))]:
         found = run(engine, content, Coloring(levels, "wct"), Plan(16, store))
         assert (found - expected).abs().max() < 0.1, sorted(store)
 
@@ -148,8 +151,8 @@ def test_a_strip_reads_no_more_of_the_picture_than_it_sees(network: Autoencoder)
     fit = engine.fit(content, Coloring(levels, "wct"), Plan(64))
 
     def first_rows(samples: Tensor) -> tuple[Tensor, int]:
-        graph = engine._graph(samples, Fit(fit.decoder), Plan(64))
-        rows = graph.painted().read().take(0, 8).clone()
+        graph = engine._graph(samples, Fit(fit.kernels), Plan(64))
+        rows = graph.find(Node("painted", 0, REFINEMENTS)).read().take(0, 8).clone()
         return rows, graph.picture._done
 
     expected, read = first_rows(content)

@@ -13,13 +13,13 @@ from styletransfer.model import Architecture, Autoencoder
 from styletransfer.options import RuntimeOptions, parse_bytes
 from styletransfer.pipeline import StylizationPipeline, memory
 from styletransfer.pipeline.engine import Engine
-from styletransfer.pipeline.graph import PAINTED, Node
-from styletransfer.pipeline.planning import list_stores, plan_passes, stored_numbers
+from styletransfer.pipeline.graph import Node
+from styletransfer.pipeline.planning import list_stores, measure_storage, plan_passes
 
 EVERYTHING = {
-    PAINTED,
     *(Node("features", scale) for scale in range(5)),
     *(Node("merged", scale) for scale in range(4)),
+    *(Node(kind, 0, number) for kind in ("merged", "painted") for number in range(2)),
 }
 
 
@@ -33,20 +33,21 @@ def samples(height: int, width: int) -> torch.Tensor:
 
 
 def test_stores_shrink_as_work_grows(engine: Engine) -> None:
-    ways = list_stores(engine.widths)
+    ways = list_stores(engine.architecture)
     assert ways[0].full == 30.25  # 16 + 8 + 4 + 2 + 0.25 numbers per pixel
     assert ways[0].halved == 18.25  # 8 + 4 + 4 + 2 + 0.25
-    assert all(more.full >= less.full for more, less in pairwise(ways))
+    assert all(less.work <= more.work for less, more in pairwise(ways))
     assert all(way.full / 2 <= way.halved <= way.full for way in ways)
-    assert ways[-1].full == 0
+    assert min(way.full for way in ways) == 0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (512, 512), (2048, 2048), (4096, 10240), (10000, 10000)])
 @pytest.mark.parametrize("limit", [2**28, 2**30, 2**33])
 def test_plans_fit_or_are_the_smallest(engine: Engine, size: tuple[int, int], limit: int) -> None:
     plan = plan_passes(engine, samples(*size), limit=limit)
-    stored = stored_numbers(engine.widths, plan.store, halve=plan.halve) * 4 * size[0] * size[1]
-    assert stored <= limit
+    stored = measure_storage(engine.architecture, plan.store)
+    numbers = stored.halved if plan.halve else stored.full
+    assert numbers * 4 * size[0] * size[1] <= limit
     assert plan.tile % 16 == 0
 
 
@@ -56,7 +57,7 @@ def test_small_pictures_store_everything(engine: Engine) -> None:
 
 def test_maps_are_halved_before_work_is_done_twice(engine: Engine) -> None:
     plans = [plan_passes(engine, samples(512, 512), limit=mib * 2**20) for mib in (60, 30, 15)]
-    best = list_stores(engine.widths)[0].nodes
+    best = list_stores(engine.architecture)[0].nodes
     assert [plan.store == best for plan in plans] == [True, True, False]
     assert [plan.halve for plan in plans] == [False, True, True]
     low = Engine(Autoencoder(Architecture()), torch.bfloat16, torch.device("cpu"))
