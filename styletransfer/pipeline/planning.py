@@ -18,7 +18,7 @@ MIB = 2**20
 # Without a limit of the user's: bytes, and bytes per pixel, that allow for plans of little work up to about
 # 16 megapixels, and from there on for what leaves a laptop usable.
 SMALL_BYTES, SMALL_BYTES_PER_PIXEL = 184 * MIB, 32
-LARGE_BYTES, LARGE_BYTES_PER_PIXEL = 624 * MIB, 1
+LARGE_BYTES, LARGE_BYTES_PER_PIXEL = 560 * MIB, 4
 # Numbers that the maps of a strip hold per pixel of the picture, all scales together, as measured.
 STRIP_VALUES = 110
 # Products of a convolution that take as long as a number of a map that is put together.
