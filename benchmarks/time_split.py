@@ -84,7 +84,7 @@ def watch_pipeline(stopwatch: Stopwatch) -> None:
     The rest of a pass: halving, doubling, adding, activations, rows moved; and the map of the colours.
     """
     stopwatch.watch(Engine, "_encode", "rest of encoding")
-    stopwatch.watch(Engine, "_decode", "rest of decoding")
+    stopwatch.watch(Engine, "_measure", "rest of decoding")
     stopwatch.watch(Engine, "paint", "rest of decoding")
     stopwatch.watch(Accumulator, "_add", "statistics")
     stopwatch.watch(Accumulator, "result", "statistics")

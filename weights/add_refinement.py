@@ -2,8 +2,8 @@
 
     python weights/add_refinement.py MODEL NEW.safetensors
 
-The features of what has been painted join with the weights that the content's have. What is written paints
-better at once, and is to be trained on.
+The features of what has been painted are added with the weights (skips) that the content's have. What is
+written paints better at once, and is to be trained on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ def add_refinement(model: Autoencoder) -> Autoencoder:
     """Return a network with the same weights and one refinement more."""
     shape = model.architecture
     refined = Autoencoder(replace(shape, refinements=shape.refinements + 1))
-    refined.load_state_dict(model.state_dict(), strict=False)
+    missing, unexpected = refined.load_state_dict(model.state_dict(), strict=False)
+    assert not unexpected
+    assert all(name.startswith("decoder.refinements.") for name in missing)
     added = refined.decoder.refinements[-1]
     assert isinstance(added, Refinement)
     added.convolutions.load_state_dict(model.decoder.scales[0].state_dict())

@@ -1,4 +1,4 @@
-"""Draw textures and line drawings to train on: `python weights/textures.py textures.tar --count 600`.
+"""Draw textures and line drawings to train on: `python -m weights.textures textures.tar --count 600`.
 
 Scans of paintings hold few punched dots, threads, veins and thin lines on plain ground; a network that has
 seen none of them renders them as a knitted grain.
@@ -142,7 +142,7 @@ def stretch(field: Array) -> Array:
 
 
 def colour(field: Array, rng: Rng) -> Image.Image:
-    """Paint a field [SIDE, SIDE] of 0..1 between two or four colours, as ink on paper or as a lit relief."""
+    """Paint a field [SIDE, SIDE] of 0..1 from two colours or four, as ink on paper or as a lit relief."""
     plain = rng.random() < 0.5
     dark, light = (rng.dirichlet((2, 2, 2), 2) * rng.uniform(0.1, 2.4, (2, 1))).clip(0, 1)
     if rng.random() < 0.4:  # ink and paper, or the negative of it

@@ -26,7 +26,7 @@ def compare_decoders(files: Sequence[Path], size: int) -> Table:
 
     The product is that of the certified constants of all scales and refinements: convolutions, activations
     and upsampling. Left out are the transfers, which divide by the deviation of whatever features they are
-    given, encoder and skips.
+    given, the skips, and the encoder, also where it reads what was painted.
     """
     table = Table(
         f"Decoders on {size} x {size} pixels",

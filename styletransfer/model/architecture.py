@@ -74,8 +74,17 @@ class Architecture:
             widths, convolutions = (tuple(map(int, fields.pop(name))) for name in ("widths", "convolutions"))
             decoder = fields.pop("decoder_convolutions", None)
             decoder = None if decoder is None else tuple(map(int, decoder))
-            # Files of versions before have neither.
-            added = {"negative_slope": 0.0, "refinements": 0, **fields}
-            return cls(widths, convolutions, decoder_convolutions=decoder, **added)
+            # Older files lack one or both.
+            slope, refinements = fields.pop("negative_slope", 0), fields.pop("refinements", 0)
+            if not isinstance(refinements, int):
+                raise TypeError("no number of refinements")
+            return cls(
+                widths,
+                convolutions,
+                decoder_convolutions=decoder,
+                negative_slope=float(slope),
+                refinements=refinements,
+                **fields,
+            )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"unknown architecture {text!r}", hint="update styletransfer") from error

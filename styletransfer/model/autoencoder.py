@@ -1,11 +1,11 @@
-"""The network: one encoder pass, one decoder pass, a transfer of statistics at every scale.
+"""The network: an encoder, a decoder, a transfer of statistics at every scale, and one scale painted twice.
 
 The classic WCT chains five autoencoders. Here the content is encoded once. On the way up the decoder
 adds the encoder's features of each scale to its own and gives the sum the style's mean and covariance
 of that scale, before its convolutions paint on. The picture itself is given the mean and the covariance
 of the style's colours. Then it is encoded once more at the finest scale and painted over: the style's texture
-shows by now, and is made clearer. Style therefore enters eight times, coarse to fine, and detail reaches
-the output only through the statistics of the style.
+shows by now, and is made clearer. Style therefore enters at every scale, coarse to fine, and in the colours,
+and in the last two once more; detail reaches the output only through the statistics of the style.
 
 Levels count what has statistics: level 0 is the picture, level l the features of scale l - 1.
 """
@@ -86,7 +86,7 @@ class Refinement(nn.Module):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.convolutions = paint_finest(architecture)
+        self.convolutions = build_painter(architecture)
         # How much of the features of what has been painted joins what it was painted from.
         self.skip = nn.Parameter(torch.full((architecture.widths[0], 1, 1), 0.5))
 
@@ -108,7 +108,7 @@ class Refinement(nn.Module):
         return merged, self.convolutions(transfer_features(merged, target, transform))
 
 
-def paint_finest(architecture: Architecture) -> nn.Sequential:
+def build_painter(architecture: Architecture) -> nn.Sequential:
     """Build the convolutions from the features of the finest scale to a picture."""
     depth, width = architecture.decoder_depths[0], architecture.widths[0]
     layers = convolutions([*[width] * depth, 3], architecture.negative_slope)
@@ -128,7 +128,7 @@ class Decoder(nn.Module):
         )
         self.scales = nn.ModuleList(
             [
-                paint_finest(architecture),
+                build_painter(architecture),
                 *(
                     convolutions([*[width] * depth, after], architecture.negative_slope)
                     for after, width, depth in coarser

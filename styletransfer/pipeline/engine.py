@@ -103,9 +103,9 @@ class Engine:
 
         Args:
             samples: [3, H, W], uint8, uint16 or float in 0..1.
-            plan: How to go over it; a plan without stores does.
+            plan: How to go over it; nothing is stored, as one pass is all there is.
         """
-        return self._encode(samples, Fit(), plan, range(self.depth + 2))
+        return self._encode(samples, Fit(), Plan(plan.tile), range(self.depth + 2))
 
     def fit(
         self,
@@ -129,7 +129,7 @@ class Engine:
             coloring = coloring(own)
         found = own[-1]
         for step in self._list_passes(plan)[1:-1]:
-            node, level = find_way(step.target)
+            node, level = find_folding(step.target)
             first, *rest = self._kernels[node]
             folded = fold_map(first, *find_map(coloring, found, level))
             fit.kernels[node] = self._place([folded, *rest])
@@ -161,7 +161,8 @@ class Engine:
 
     def _encode(self, samples: Tensor, fit: Fit, plan: Plan, levels: range) -> tuple[Statistics, ...]:
         """Encode a picture and measure some levels."""
-        graph = self._graph(samples, fit, plan, self._list_passes(plan)[0].made)
+        step = self._list_passes(plan)[0]
+        graph = self._graph(samples, fit, plan, step.made - step.last)
         maps = [graph.find(Node("features", level - 1)) if level else graph.picture for level in levels]
         accumulators = [Accumulator(each) for each in maps]
         self._pull(graph.find(Node("features", self.depth)), self.depth, plan.tile, plan.ceiling)
@@ -204,7 +205,7 @@ class Engine:
         return [place_kernel(kernel, self.dtype, self.device) for kernel in kernels]
 
 
-def find_way(target: Node) -> tuple[Node, int]:
+def find_folding(target: Node) -> tuple[Node, int]:
     """Return the map whose convolutions lead to a measured one, and the level of what they read."""
     if target.kind == "painted":
         return target, 1

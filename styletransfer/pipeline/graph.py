@@ -137,8 +137,8 @@ class Graph:
             before, features = sources
             join = JoinedMap if node.round else MergedMap
             return join(before, features, self.network.skips[node])
-        first = node.kind == "features" and not node.round
-        kernels = self.network.encoder[node.scale] if first else self.kernels[node]
+        of_content = node.kind == "features" and not node.round
+        kernels = self.network.encoder[node.scale] if of_content else self.kernels[node]
         return chain_convolutions(source, kernels, self.network.slope, activate_last=node.kind != "painted")
 
 

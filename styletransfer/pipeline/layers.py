@@ -168,7 +168,9 @@ class JoinedMap(FeatureMap):
 
     def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         """Add rows."""
-        merged, features = (source.take(start, stop).flatten(1) for source in self.sources)
+        # In this order: the features are those of what is painted from the same merged rows and a few more.
+        features = self.sources[1].take(start, stop).flatten(1)
+        merged = self.sources[0].take(start, stop).flatten(1)
         if out is None:
             out = self.shape.allocate(stop - start)
         torch.addcmul(merged, features, self.weights, out=out.flatten(1))

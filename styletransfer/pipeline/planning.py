@@ -16,7 +16,7 @@ from .passes import list_passes
 
 MIB = 2**20
 # Without a limit of the user's: bytes, and bytes per pixel, that allow for plans of little work up to about
-# 16 megapixels, and from there on for what leaves a laptop usable.
+# 14 megapixels, and from there on for what leaves a laptop usable.
 SMALL_BYTES, SMALL_BYTES_PER_PIXEL = 184 * MIB, 32
 LARGE_BYTES, LARGE_BYTES_PER_PIXEL = 560 * MIB, 4
 # Numbers that the maps of a strip hold per pixel of the picture, all scales together, as measured.
@@ -46,22 +46,31 @@ def plan_passes(
         limit = modest_bytes(pixels)
     stride = 2**engine.depth
     row = row_bytes(engine, width)
-    if tile == 0:
-        tile = -(-height // stride) * stride
-    elif tile is None:
+    if tile is None:
         quick = (each for each in TILES if each <= STRIP_ROWS or min(each, height) * width <= STRIP_PIXELS)
-        tile = next((each for each in quick if row * min(each, height) <= limit // 3), stride)
-    tile = max(stride, tile // stride * stride)
-    room = limit - row * min(tile, height)
+        tiles = [each for each in quick if row * min(each, height) <= limit // 3] or [stride]
+    else:
+        tiles = [tile or -(-height // stride) * stride]
+    ways = [
+        plan_stores(engine, max(stride, each // stride * stride), pixels, limit - row * min(each, height))
+        for each in tiles
+    ]
+    # Higher strips are quicker, but leave less room: lower ones may save work.
+    return min(ways, key=lambda way: way[0])[1]
+
+
+def plan_stores(engine: Engine, tile: int, pixels: int, room: int) -> tuple[float, Plan]:
+    """Return the plan of least work with strips of some rows that fits into a room of bytes, and its work."""
     # Where room is short, maps are kept in half precision before work is done twice.
-    ways = (False, True) if engine.dtype == torch.float32 else (False,)
+    choices = (False, True) if engine.dtype == torch.float32 else (False,)
+    stores = list_stores(engine.architecture)
     fitting = (
-        Plan(tile, store, halve)
-        for store, _, full, halved in list_stores(engine.architecture)
-        for halve in ways
-        if (halved if halve else full) * engine.dtype.itemsize * pixels <= room
+        (way.work, Plan(tile, way.nodes, halve))
+        for way in stores
+        for halve in choices
+        if (way.halved if halve else way.full) * engine.dtype.itemsize * pixels <= room
     )
-    return next(fitting, Plan(tile))
+    return next(fitting, (stores[-1].work, Plan(tile)))
 
 
 def modest_bytes(pixels: int) -> int:
@@ -106,25 +115,31 @@ def list_stores(architecture: Architecture) -> list[Storage]:
     """
     depth = len(architecture.widths) - 1
     stores: list[set[Node]] = []
-    for finest in range(depth):
+    for finest in range(depth + 1):
         features = {Node("features", scale) for scale in range(finest, depth + 1)}
-        for merged in range(max(0, finest - 1), finest + 1):
+        for merged in range(max(0, finest - 1), min(finest, depth - 1) + 1):
             begun = {Node("pooled", merged - 1)} if 0 < merged < finest else set()
             later = {Node("merged", scale) for scale in range(merged, depth)}
             stores.append(features | begun | later | {Node("upper", scale) for scale in range(merged)})
     uppers = [{Node("upper", scale) for scale in range(finest, depth)} for finest in range(depth)]
     stores += [{Node("features", depth)} | upper for upper in uppers]
-    stores.append(set())
+    stores += [{Node("features", depth)}, set()]
     rounds = range(architecture.refinements + 1)
     again = {Node("merged", 0, number) for number in rounds[1:]}
-    painted = {Node("painted", 0, number) for number in rounds}
+    painted = [Node("painted", 0, number) for number in rounds]
     every = {
-        frozenset(store | more | last)
+        frozenset(store | merged | set(shown))
         for store in stores
-        for more in (set(), again)
-        for last in (set(), painted)
+        for merged in (set(), again)
+        for shown in (painted, painted[:-1], painted[-1:], [])
     }
-    return sorted((measure_storage(architecture, nodes) for nodes in every), key=attrgetter("work", "full"))
+    ways = sorted((measure_storage(architecture, nodes) for nodes in every), key=attrgetter("work", "full"))
+    # Of those with more work, only what needs less room.
+    useful: list[Storage] = []
+    for way in ways:
+        if all(way.full < less.full or way.halved < less.halved for less in useful):
+            useful.append(way)
+    return useful
 
 
 def measure_storage(architecture: Architecture, store: frozenset[Node]) -> Storage:

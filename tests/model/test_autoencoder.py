@@ -132,6 +132,8 @@ def test_the_decoder_may_be_deeper_than_the_encoder() -> None:
         "{}",
         '{"widths": 3}',
         '{"depth": [1]}',
+        '{"widths": [4], "convolutions": [1], "refinements": -1}',
+        '{"widths": [4], "convolutions": [1], "refinements": 1.5}',
         '{"widths": [4], "convolutions": [0]}',
         '{"widths": [4], "convolutions": [1], "decoder_convolutions": [1, 1]}',
         '{"widths": [4], "convolutions": [1], "negative_slope": 1.5}',

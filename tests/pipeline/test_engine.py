@@ -84,6 +84,21 @@ def test_engine_is_the_network(network: Autoencoder, size: tuple[int, int], tran
     assert (result - expected).abs().max() < 0.2
 
 
+@pytest.mark.parametrize("refinements", [0, 1])
+@pytest.mark.parametrize("widths", [(4,), (4, 6)])
+def test_engine_is_any_network(widths: tuple[int, ...], refinements: int) -> None:
+    torch.manual_seed(1)
+    shape = Architecture(widths, (1,) * len(widths), refinements=refinements)
+    network = Autoencoder(shape).eval().requires_grad_(False)
+    content, style = picture(21, 30), picture(24, 20, seed=1)
+    levels = measure_levels(network.encode(floats(style)))
+    expected = network.decode(network.encode(floats(content)), levels)[0] * 255
+    engine = Engine(network, torch.float32, CPU)
+    for way in list_stores(shape):
+        found = run(engine, content, Coloring(levels, "wct"), Plan(16, way.nodes))
+        assert (found - expected).abs().max() < 0.2
+
+
 def every_plan() -> list[frozenset[Node]]:
     """List all ways to store what one scale can leave, the same at every scale; painted maps or not."""
     kinds: tuple[Kind, ...] = ("features", "pooled", "upper", "merged")

@@ -32,10 +32,13 @@ def test_all_that_can_be_stored_is_computed_once() -> None:
     assert set(counts.values()) == {1}
 
 
+@pytest.mark.parametrize("refinements", [0, 1, 2])
 @pytest.mark.parametrize("store", STORES)
-def test_stores_are_read_after_they_are_made_and_kept_until_then(store: frozenset[Node]) -> None:
+def test_stores_are_read_after_they_are_made_and_kept_until_then(
+    store: frozenset[Node], refinements: int
+) -> None:
     present: set[Node] = set()
-    for step in list_passes(4, 1, store):
+    for step in list_passes(4, refinements, store):
         for node in step.computed:
             assert all(source in step.computed | present for source in list_sources(node, 4)), node
         assert not step.made & present

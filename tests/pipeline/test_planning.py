@@ -14,6 +14,7 @@ from styletransfer.options import RuntimeOptions, parse_bytes
 from styletransfer.pipeline import StylizationPipeline, memory
 from styletransfer.pipeline.engine import Engine
 from styletransfer.pipeline.graph import Node
+from styletransfer.pipeline.passes import list_passes
 from styletransfer.pipeline.planning import list_stores, measure_storage, plan_passes
 
 EVERYTHING = {
@@ -37,8 +38,26 @@ def test_stores_shrink_as_work_grows(engine: Engine) -> None:
     assert ways[0].full == 30.25  # 16 + 8 + 4 + 2 + 0.25 numbers per pixel
     assert ways[0].halved == 18.25  # 8 + 4 + 4 + 2 + 0.25
     assert all(less.work <= more.work for less, more in pairwise(ways))
+    assert all(more.full < less.full or more.halved < less.halved for less, more in pairwise(ways))
     assert all(way.full / 2 <= way.halved <= way.full for way in ways)
-    assert min(way.full for way in ways) == 0
+    assert ways[-1].full == 0
+
+
+def test_lower_strips_make_room_for_stores(engine: Engine) -> None:
+    plan = plan_passes(engine, samples(10000, 10000))
+    assert plan.tile == 32
+    # Strips of 64 rows would leave room for half of that.
+    assert measure_storage(engine.architecture, plan.store).work < 100_000
+
+
+@pytest.mark.parametrize("refinements", [0, 1, 2])
+@pytest.mark.parametrize("widths", [(4,), (4, 6), (4, 6, 8)])
+def test_small_pictures_of_any_network_are_computed_once(widths: tuple[int, ...], refinements: int) -> None:
+    shape = Architecture(widths, (1,) * len(widths), refinements=refinements)
+    store = plan_passes(Engine(Autoencoder(shape), torch.float32, torch.device("cpu")), samples(64, 64)).store
+    passes = list_passes(len(widths) - 1, refinements, store)
+    computed = [node for step in passes for node in step.computed]
+    assert len(computed) == len(set(computed))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (512, 512), (2048, 2048), (4096, 10240), (10000, 10000)])

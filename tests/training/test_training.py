@@ -124,7 +124,7 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
 
 
 def test_training_lowers_the_loss(start: Start, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, steps=60, learning_rate=3e-3)
+    recipe = replace(RECIPE, steps=60, learning_rate=3e-3)  # two random painters, one over the other
     losses = [report.terms["total"] for report in start(tmp_path / "run", recipe).run()]
     assert sum(losses[-8:]) < 0.7 * sum(losses[:8])
 
