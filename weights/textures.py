@@ -43,6 +43,8 @@ def coordinates(rng: Rng, warp: float) -> tuple[Array, Array]:
 
 def dots(rng: Rng) -> Array:
     """Dots punched or painted in rows, or around a centre."""
+    u: Array
+    v: Array
     spacing, radius = rng.uniform(4, 16), rng.uniform(0.2, 0.5)
     x, y = coordinates(rng, rng.uniform(0, 12))
     if rng.random() < 0.5:
@@ -58,7 +60,9 @@ def dots(rng: Rng) -> Array:
     seed = (np.floor(u) * 157 + np.floor(v) * 311).astype(np.intp) % 8192
     shifts = rng.uniform(-0.2, 0.2, (3, 8192)).astype(np.float32)
     distance = np.hypot(u % 1 - 0.5 + shifts[0][seed], v % 1 - 0.5 + shifts[1][seed])
-    return np.clip((radius * (1 + shifts[2][seed]) - distance) * spacing * rng.uniform(0.4, 1) + 0.5, 0, 1)
+    inside = (radius * (1 + shifts[2][seed]) - distance) * spacing
+    drawn: Array = np.clip(inside * rng.uniform(0.4, 1) + 0.5, 0, 1)
+    return drawn
 
 
 def drawing(rng: Rng) -> Array:
@@ -138,7 +142,8 @@ def reduce(canvas: Image.Image) -> Array:
 def stretch(field: Array) -> Array:
     """Bring a field into 0..1, one value in a hundred beyond."""
     low, high = np.quantile(field, (0.005, 0.995))
-    return np.clip((field - low) / (high - low), 0, 1)
+    stretched: Array = np.clip((field - low) / (high - low), 0, 1)
+    return stretched
 
 
 def colour(field: Array, rng: Rng) -> Image.Image:
@@ -158,9 +163,9 @@ def colour(field: Array, rng: Rng) -> Image.Image:
         low, high = dark + (others[0] - dark) * place, light + (others[1] - light) * place
         painted = low + (high - low) * weight
     if rng.random() < 0.4:
-        down, right = np.gradient(field)
+        slopes: list[Array] = list(np.gradient(field))
         angle = rng.uniform(0, 2 * math.pi)
-        lit = math.cos(angle) * right + math.sin(angle) * down
+        lit = math.cos(angle) * slopes[1] + math.sin(angle) * slopes[0]
         painted = painted + rng.uniform(0.2, 0.8) * lit[..., None]
     painted = painted + rng.uniform(0, 0.04) * fractal(rng, SIDE, SIDE / 2, 1)[..., None]
     return Image.fromarray((painted.clip(0, 1) * 255 + 0.5).astype(np.uint8))
