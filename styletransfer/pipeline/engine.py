@@ -8,7 +8,7 @@ computed again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +105,7 @@ class Engine:
             samples: [3, H, W], uint8, uint16 or float in 0..1.
             plan: How to go over it; nothing is stored, as one pass is all there is.
         """
-        return self._encode(samples, Fit(), Plan(plan.tile), range(self.depth + 2))
+        return self._encode(samples, Fit(), replace(plan, store=frozenset()), range(self.depth + 2))
 
     def fit(
         self,
