@@ -28,11 +28,13 @@ from .losses import LossTerms, TransferLoss
 from .processes import Processes, any_process
 from .records import SAMPLES, MetricsLog, paint_samples
 from .schedule import compute_learning_rate, make_average
+from .soap import SOAP
 
 WEIGHTS = "model.safetensors"
 # Options that may change from one part of a run to the next without changing its results.
 HARMLESS = frozenset({"workers", "checkpoint_every", "sample_every"})
 SAMPLE_PAIRS = 4
+OPTIMIZERS = {"soap": SOAP, "adam": torch.optim.Adam}
 
 
 class TrainingReport(NamedTuple):
@@ -96,7 +98,7 @@ class Trainer:
         self.penalty = loss.penalty
         self.loss = DistributedDataParallel(loss) if processes.total > 1 else loss
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(learning, lr=options.learning_rate)
+        self.optimizer = OPTIMIZERS[options.optimizer](learning, lr=options.learning_rate)
         self.step, self.skipped_steps, self.skipped_files, self.seconds = 0, 0, 0, 0.0
         self._changing = False
         self._open_folder(resume)
