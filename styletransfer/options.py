@@ -200,6 +200,7 @@ class TrainOptions:
         spectral_penalty: Weight of the squared norms of the decoder's convolutions.
         spectral_cap: Largest norm of a convolution of the decoder, None for any.
         octaves: Levels of the Gaussian pyramid on which style is compared.
+        octave_decay: Weight of each of them relative to the finer one before it.
         clip: Largest norm of the gradient; longer ones are scaled down to it.
         ema: Decay per step of the averaged weights that become the model.
         seed: Of the initial weights and of every crop.
@@ -229,6 +230,7 @@ class TrainOptions:
     spectral_penalty: float = 0.0
     spectral_cap: float | None = None
     octaves: int = 3
+    octave_decay: float = 0.3
     clip: float = 5.0
     ema: float = 0.999
     seed: int = 0
@@ -252,6 +254,7 @@ class TrainOptions:
             check_range("spectral_cap", self.spectral_cap, 0, 1e9, open_low=True)
         check_range("crop", self.crop, 32, 4096)
         check_range("learning_rate", self.learning_rate, 0, 1, open_low=True)
+        check_range("octave_decay", self.octave_decay, 0, 1)
         check_range("clip", self.clip, 0, open_low=True)
         check_range("ema", self.ema, 0, 0.999999)
         check_choice("stage", self.stage, Stage)

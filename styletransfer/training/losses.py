@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -90,9 +91,10 @@ class TransferLoss(nn.Module):
         # The networks may run in bfloat16; distances, small differences of large sums, do not.
         with torch.autocast(content.device.type, enabled=False):
             content_term = content_distance(found[0][CONTENT_LAYER].float(), wanted.float())
-            style_term = torch.stack(
-                [style_distance(a, b) for a, b in zip(found, targets, strict=True)]
-            ).mean()
+            style_term = average_octaves(
+                [style_distance(a, b) for a, b in zip(found, targets, strict=True)],
+                self.options.octave_decay,
+            )
             color_term = color_distance(stylized, style)
             identity_term = F.mse_loss(itself, content) + 0.1 * F.l1_loss(itself, content)
             stability_term = F.mse_loss(next_frame, stylized[..., SHIFT_Y:, SHIFT_X:])
@@ -129,6 +131,17 @@ def build_pyramid(pictures: Tensor, octaves: int) -> list[Tensor]:
     for _ in range(octaves - 1):
         pyramid.append(F.avg_pool2d(pyramid[-1], 2))
     return pyramid
+
+
+def average_octaves(distances: Sequence[Tensor], decay: float) -> Tensor:
+    """Average the distances of the octaves, finest first, each weighing `decay` times the one before.
+
+    The transfers reach the coarse ones almost by themselves; the finest has to be learnt.
+    """
+    weights = [decay**octave for octave in range(len(distances))]
+    return torch.stack(
+        [weight * distance for weight, distance in zip(weights, distances, strict=True)]
+    ).sum() / sum(weights)
 
 
 def move(pictures: Tensor) -> Tensor:

@@ -63,8 +63,8 @@ class SOAP(torch.optim.Optimizer):
             state["step"] = torch.zeros(())
             state["mean"], state["second"] = torch.zeros_like(gradient), torch.zeros_like(gradient)
             for mode in modes:
-                state[f"moments{mode}"] = _correlate(gradient, mode)
-                state[f"axes{mode}"] = torch.linalg.eigh(state[f"moments{mode}"])[1].contiguous()
+                state[f"moments{mode}"] = moments = _correlate(gradient, mode)
+                state[f"axes{mode}"] = _settle(torch.linalg.eigh(moments.cpu()).eigenvectors, moments)
         state["step"] += 1
         (first_decay, second_decay), step = group["betas"], int(state["step"])
 
@@ -103,4 +103,12 @@ def _refresh(state: dict[str, Any], mode: int) -> None:
     # Orthogonal iteration sorts by size; what is known along an axis has to follow it.
     order = (axes * product).sum(0).argsort(descending=True)
     state["second"] = state["second"].index_select(mode, order)
-    state[f"axes{mode}"] = torch.linalg.qr(product[:, order])[0].contiguous()
+    state[f"axes{mode}"] = _settle(torch.linalg.qr(product[:, order].cpu()).Q, product)
+
+
+def _settle(axes: Tensor, like: Tensor) -> Tensor:
+    """Move axes, found on the CPU, to where a tensor is.
+
+    MPS decomposes nothing, a GPU is no faster at these sizes, and processes must not differ.
+    """
+    return axes.contiguous().to(like.device)

@@ -24,7 +24,13 @@ from styletransfer.options import TrainOptions
 from styletransfer.spectrum import norm_bounds
 from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, build_network
 from styletransfer.training.data import crop_randomly
-from styletransfer.training.losses import color_distance, content_distance, move, style_distance
+from styletransfer.training.losses import (
+    average_octaves,
+    color_distance,
+    content_distance,
+    move,
+    style_distance,
+)
 from styletransfer.training.schedule import compute_learning_rate
 
 RECIPE = TrainOptions(
@@ -216,6 +222,12 @@ def test_the_terms_of_the_loss_ask_for_what_they_say(perceptual: VGG19) -> None:
     wanted = features["relu3_1"]
     assert content_distance(3 * wanted + 1, wanted) < 0.01  # the eps of the normalisation
     assert content_distance(wanted.flip(-1), wanted) > 0.1
+
+
+@pytest.mark.parametrize(("decay", "expected"), [(0.0, 4.0), (0.5, 3.0), (1.0, 7 / 3)])
+def test_fine_octaves_weigh_more_by_the_decay(decay: float, expected: float) -> None:
+    distances = [torch.tensor(value) for value in (4.0, 2.0, 1.0)]
+    assert average_octaves(distances, decay) == pytest.approx(expected)
 
 
 def test_colors_are_compared_wherever_they_are() -> None:
