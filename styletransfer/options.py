@@ -188,7 +188,7 @@ class TrainOptions:
         steps: Optimiser steps of the whole run.
         batch: Pairs of content and style per step and process.
         crop: Height and width of the training crops in pixels.
-        optimizer: "soap" learns most from every pair, "adam" keeps a third of its state.
+        optimizer: "soap" learns more from every pair, "adam" needs less memory beside the weights.
         learning_rate: At its highest; rises over `warmup` steps, then falls by a cosine to zero.
         warmup: Steps until the learning rate is at its highest.
         content_weight: Of the distance of instance-normalised relu3_1 to the content's.
@@ -219,7 +219,7 @@ class TrainOptions:
     batch: int = 4
     crop: int = 128
     optimizer: Optimizer = "soap"
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     warmup: int = 200
     content_weight: float = 1.0
     style_weight: float = 40.0
