@@ -188,7 +188,7 @@ class TrainOptions:
         steps: Optimiser steps of the whole run.
         batch: Pairs of content and style per step and process.
         crop: Height and width of the training crops in pixels.
-        optimizer: "soap" learns more from every pair, "adam" needs less memory beside the weights.
+        optimizer: "soap" learns more from every pair, "adam" serves for comparison.
         learning_rate: At its highest; rises over `warmup` steps, then falls by a cosine to zero.
         warmup: Steps until the learning rate is at its highest.
         content_weight: Of the distance of instance-normalised relu3_1 to the content's.
@@ -200,7 +200,7 @@ class TrainOptions:
         spectral_penalty: Weight of the squared norms of the decoder's convolutions.
         spectral_cap: Largest norm of a convolution of the decoder, None for any.
         octaves: Levels of the Gaussian pyramid on which style is compared.
-        octave_decay: Weight of each of them relative to the finer one before it.
+        octave_decay: Weight of an octave of the style's term relative to the next finer one; 1 for all alike.
         clip: Largest norm of the gradient; longer ones are scaled down to it.
         ema: Decay per step of the averaged weights that become the model.
         seed: Of the initial weights and of every crop.

@@ -15,6 +15,8 @@ from ..model.files import read_tensors, write_tensors
 
 FORMAT = "styletransfer-checkpoint-2"
 CHECKPOINT = "checkpoint.safetensors"
+# What stood in place of options that are younger than a checkpoint; all others of them were off.
+BEFORE = {"refinements": 0, "optimizer": "adam", "octave_decay": 1.0}
 
 
 def save_checkpoint(
@@ -66,8 +68,8 @@ def load_checkpoint(
     if metadata.get("format") != FORMAT:
         raise StyleTransferError(f"{path}: no checkpoint of this program")
     saved = json.loads(metadata["run"])
+    saved = BEFORE | saved
     for name, value in json.loads(json.dumps(run)).items():  # tuples as the lists that JSON makes of them
-        # An option younger than the checkpoint was off.
         if saved.get(name) != value and (name in saved or value):
             raise StyleTransferError(
                 f"{path}: the run was started with {name} {saved.get(name)}, not {value}",

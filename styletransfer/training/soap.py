@@ -18,7 +18,8 @@ from torch import Tensor, nn
 class SOAP(torch.optim.Optimizer):
     """Shampoo with Adam in the preconditioner's eigenbasis.
 
-    What is no convolution's kernel (biases, skips) has no axes but its own: there it is Adam.
+    What is no convolution's kernel (biases, skips) has no axes but its own: there it is Adam. Directions in
+    which a kernel has no gradient at all, such as those of a dead channel, drift a little, by rounding.
 
     Args:
         parameters: To be trained; those without a gradient stay as they are.
@@ -28,8 +29,8 @@ class SOAP(torch.optim.Optimizer):
         interval: Steps from one refreshing of the axes, a QR decomposition each, to the next.
 
     Source: Vyas et al. 2024 (arXiv 2409.11321), algorithm 3.
-    Differs: the first gradient is used for a step too; the places of a 3x3 kernel are one mode of nine, since
-    not every pattern is a product of a row and a column.
+    Differs: second moments decay by .99, not .95, since batches are small; the places of a 3x3 kernel are one
+    mode of nine, since not every pattern is a product of a row and a column.
     """
 
     def __init__(
@@ -56,17 +57,20 @@ class SOAP(torch.optim.Optimizer):
         """Take a gradient into the moments, and return the direction of the step."""
         modes = range(3 if gradient.ndim == 4 else 0)
         if modes:
-            gradient = gradient.flatten(2)  # [outputs, inputs, places]
-        # A resumed run has read its state from a file, row by row: the last bits of products depend on it.
-        gradient = gradient.contiguous()
+            gradient = gradient.flatten(2).contiguous()  # [outputs, inputs, places]
+        first_decay, second_decay = group["betas"]
         if not state:
             state["step"] = torch.zeros(())
             state["mean"], state["second"] = torch.zeros_like(gradient), torch.zeros_like(gradient)
             for mode in modes:
-                state[f"moments{mode}"] = moments = _correlate(gradient, mode)
-                state[f"axes{mode}"] = _settle(torch.linalg.eigh(moments.cpu()).eigenvectors, moments)
+                products = _correlate(gradient, mode)
+                state[f"moments{mode}"] = (1 - second_decay) * products
+                state[f"axes{mode}"] = _settle(torch.linalg.eigh(products.cpu()).eigenvectors, products)
+            if modes:
+                # Along its own axes a gradient is mostly zero: what rounding leaves there is no direction.
+                return torch.zeros_like(gradient)
         state["step"] += 1
-        (first_decay, second_decay), step = group["betas"], int(state["step"])
+        step = int(state["step"])
 
         axes = [state[f"axes{mode}"] for mode in modes]
         state["mean"].lerp_(gradient, 1 - first_decay)
@@ -107,8 +111,9 @@ def _refresh(state: dict[str, Any], mode: int) -> None:
 
 
 def _settle(axes: Tensor, like: Tensor) -> Tensor:
-    """Move axes, found on the CPU, to where a tensor is.
+    """Move axes, found on the CPU, to where a tensor is, row by row.
 
-    MPS decomposes nothing, a GPU is no faster at these sizes, and processes must not differ.
+    MPS decomposes nothing, and a GPU is no faster at these sizes. The last bits of products depend on the
+    order in memory, and a run that is resumed reads rows.
     """
     return axes.contiguous().to(like.device)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from styletransfer.training.checkpoint import load_checkpoint, save_checkpoint
 from styletransfer.training.soap import SOAP
 
 
@@ -57,32 +59,90 @@ def test_it_goes_down_a_valley_across_the_axes_that_adam_cannot() -> None:
     for optimizer in (SOAP, torch.optim.Adam):
         parameter = nn.Parameter(random(6, 6, 3, 3))
         for rate in (0.1, 0.03, 0.01, 0.003, 0.001):
-            follow(optimizer([parameter], lr=rate), parameter, loss, 60)
+            follow(optimizer([parameter], lr=rate, betas=(0.95, 0.99)), parameter, loss, 60)
         ends.append(float(loss(parameter.detach())))
     assert ends[0] < 0.01 * ends[1]
 
 
-def test_mixing_the_channels_mixes_the_steps_and_changes_nothing_else() -> None:
-    outputs, inputs = orthogonal(6, seed=2), orthogonal(5, seed=3)
+def mix(kernel: Tensor, *mixtures: Tensor) -> Tensor:
+    """Mix the outputs, the inputs and the nine places of a kernel."""
+    return torch.einsum("ao,bi,cp,oip->abc", *mixtures, kernel.flatten(2)).view(kernel.shape)
+
+
+def test_mixing_channels_and_places_mixes_the_steps_and_changes_nothing_else() -> None:
+    mixtures = [orthogonal(size, seed=size) for size in (6, 5, 9)]
+    back = [mixture.mT for mixture in mixtures]
     start, goal = random(6, 5, 3, 3, seed=4), random(6, 5, 3, 3, seed=5)
-
-    def mix(kernel: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        return torch.einsum("ab,bcij,cd->adij", left, kernel, right)
-
-    plain, mixed = nn.Parameter(start.clone()), nn.Parameter(mix(start, outputs, inputs))
+    plain, mixed = nn.Parameter(start.clone()), nn.Parameter(mix(start, *mixtures))
     end = follow(SOAP([plain], lr=0.05), plain, lambda x: (x - goal).pow(4).sum(), 25)
-    other = follow(
-        SOAP([mixed], lr=0.05), mixed, lambda x: (mix(x, outputs.mT, inputs.mT) - goal).pow(4).sum(), 25
-    )
+    other = follow(SOAP([mixed], lr=0.05), mixed, lambda x: (mix(x, *back) - goal).pow(4).sum(), 25)
     assert (end - start).norm() > 1
-    assert torch.allclose(mix(end, outputs, inputs), other, atol=1e-6)
+    assert torch.allclose(mix(end, *mixtures), other, atol=1e-6)
 
 
-def test_axes_stay_orthogonal_where_a_kernel_gets_no_gradient() -> None:
+def test_axes_turn_to_those_of_noisy_gradients_in_every_mode() -> None:
+    """The first gradient has other axes than all that follow."""
+    sizes = 6, 5, 9
+    mixtures = [orthogonal(size, seed=size) for size in sizes]
+    strengths = [torch.logspace(0, 1.2, size, dtype=torch.float64) for size in sizes]
+    parameter = nn.Parameter(torch.zeros(6, 5, 3, 3, dtype=torch.float64))
+    optimizer = SOAP([parameter], lr=0.0)
+    for step in range(300):
+        noise = random(*sizes, seed=step)
+        scaled = torch.einsum("o,i,p,oip->oip", *strengths, noise).view(parameter.shape)
+        parameter.grad = 1000 * random(6, 5, 3, 3, seed=1000) if step == 0 else mix(scaled, *mixtures)
+        optimizer.step()
+    for mode, mixture in enumerate(mixtures):
+        overlap = (mixture.mT @ optimizer.state[parameter][f"axes{mode}"]).abs()
+        assert overlap.flip(1).diagonal().min() > 0.9, mode  # strongest first
+
+
+def test_a_kernels_first_gradient_finds_axes_only() -> None:
+    """Along its own axes most of its coordinates are rounding, which Adam would take for steps."""
+    kernel, bias = nn.Parameter(random(6, 5, 3, 3)), nn.Parameter(random(6))
+    optimizer = SOAP([kernel, bias], lr=0.1)
+    moved = []
+    for _ in range(2):
+        before = [kernel.detach().clone(), bias.detach().clone()]
+        optimizer.zero_grad()
+        (kernel.square().sum() + bias.square().sum()).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        moved.append([not torch.equal(*pair) for pair in zip(before, (kernel, bias), strict=True)])
+    assert moved == [[False, True], [True, True]]
+
+
+def test_axes_stay_orthogonal_where_a_kernel_or_a_part_of_it_gets_no_gradient() -> None:
     parameter = nn.Parameter(random(4, 3, 3, 3))
     optimizer = SOAP([parameter], lr=0.1)
     end = follow(optimizer, parameter, lambda x: 0 * x.sum(), 25)
     assert torch.equal(end, random(4, 3, 3, 3))
+    end = follow(optimizer, parameter, lambda x: (x[1:] ** 2).sum(), 25)
+    assert end.isfinite().all()
     for mode, size in enumerate((4, 3, 9)):
         axes = optimizer.state[parameter][f"axes{mode}"]
         assert torch.allclose(axes.mT @ axes, torch.eye(size, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("cut", [1, 9, 10, 11])
+def test_it_goes_on_from_a_checkpoint_to_the_bit(tmp_path: Path, cut: int) -> None:
+    def begin() -> tuple[nn.Module, SOAP]:
+        torch.manual_seed(0)
+        module = nn.Sequential(nn.Conv2d(3, 6, 3), nn.Conv2d(6, 4, 3)).to(memory_format=torch.channels_last)
+        return module, SOAP(module.parameters(), lr=0.01)
+
+    def train(module: nn.Module, optimizer: SOAP, steps: range) -> None:
+        for step in steps:
+            pictures = torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(step))
+            optimizer.zero_grad()
+            module(pictures).square().mean().backward()
+            optimizer.step()
+
+    whole, first, second = begin(), begin(), begin()
+    train(*whole, range(25))
+    train(*first, range(cut))
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, modules={"model": first[0]}, optimizer=first[1], run={}, progress={})
+    load_checkpoint(path, modules={"model": second[0]}, optimizer=second[1], run={})
+    train(*second, range(cut, 25))
+    for one, two in zip(whole[0].parameters(), second[0].parameters(), strict=True):
+        assert torch.equal(one, two)

@@ -136,7 +136,13 @@ def test_training_lowers_the_loss(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "recipe", [RECIPE, replace(RECIPE, spectral_cap=0.8, spectral_penalty=0.1)], ids=["plain", "spectral"]
+    "recipe",
+    [
+        RECIPE,
+        replace(RECIPE, spectral_cap=0.8, spectral_penalty=0.1),
+        replace(RECIPE, optimizer="adam"),
+    ],
+    ids=["plain", "spectral", "adam"],
 )
 def test_resumed_run_is_the_same_to_the_bit(start: Start, tmp_path: Path, recipe: TrainOptions) -> None:
     list(start(tmp_path / "whole", recipe).run())
@@ -188,17 +194,28 @@ def test_the_penalty_lowers_norms(start: Start, tmp_path: Path) -> None:
     assert rows[0].terms["total"] > 1e3 * norms[0]
 
 
-def test_options_younger_than_a_checkpoint_may_be_off_but_not_on(start: Start, tmp_path: Path) -> None:
-    next(reports := start(tmp_path / "run").run())
+@pytest.mark.parametrize(
+    ("name", "before", "other", "message"),
+    [
+        ("spectral_penalty", 0.0, 1.0, "spectral_penalty None, not 1"),
+        ("optimizer", "adam", "soap", "optimizer adam, not soap"),
+        ("octave_decay", 1.0, 0.0, "octave_decay 1.0, not 0"),
+    ],
+)
+def test_options_younger_than_a_checkpoint_are_what_was_there_before(
+    start: Start, tmp_path: Path, name: str, before: Any, other: Any, message: str
+) -> None:
+    old, changed = (replace(RECIPE, **{name: value}) for value in (before, other))
+    next(reports := start(tmp_path / "run", old).run())
     reports.close()
     path = tmp_path / "run" / "checkpoint.safetensors"
     tensors, metadata = read_tensors(path)
     recipe = json.loads(metadata["run"])
-    del recipe["spectral_penalty"]
+    del recipe[name]
     write_tensors(path, tensors, {**metadata, "run": json.dumps(recipe)})
-    start(tmp_path / "run", resume=True)
-    with pytest.raises(StyleTransferError, match="started with spectral_penalty None, not 1"):
-        start(tmp_path / "run", replace(RECIPE, spectral_penalty=1.0), resume=True)
+    start(tmp_path / "run", old, resume=True)
+    with pytest.raises(StyleTransferError, match=f"started with {message}"):
+        start(tmp_path / "run", changed, resume=True)
 
 
 def test_steps_without_finite_gradients_are_skipped_and_counted(start: Start, tmp_path: Path) -> None:
