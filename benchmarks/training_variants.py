@@ -31,7 +31,7 @@ from styletransfer.options import TrainOptions
 from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, build_network
 from styletransfer.transfer import transfer_features
 
-BASE = TrainOptions(batch=2, crop=128, learning_rate=0.002, warmup=30, ema=0.98, precision="bf16", seed=11)
+BASE = TrainOptions(batch=2, crop=128, warmup=30, ema=0.98, precision="bf16", seed=11)
 
 
 class Variant(NamedTuple):
@@ -53,8 +53,6 @@ class Variant(NamedTuple):
 VARIANTS = {
     "base": Variant(),
     "Adam": Variant({"optimizer": "adam"}),
-    "Adam, half the rate": Variant({"optimizer": "adam", "learning_rate": 0.001}),
-    "twice the rate": Variant({"learning_rate": 0.004}),
     "one convolution at the decoder's finest scale": Variant({"decoder_convolutions": (1, 2, 2, 1, 1)}),
     "wider, one convolution a scale, 16/48/96/128/64": Variant(
         {
