@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import parametrize
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
@@ -25,7 +24,7 @@ from .caps import without_caps
 from .checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from .data import TrainingPairs
 from .losses import LossTerms, TransferLoss
-from .processes import Processes, any_process
+from .processes import Processes, any_process, share_gradients
 from .records import SAMPLES, MetricsLog, paint_samples
 from .schedule import compute_learning_rate, make_average
 from .soap import SOAP
@@ -96,7 +95,7 @@ class Trainer:
         perceptual = perceptual.to(processes.device).to(memory_format=torch.channels_last)
         loss = TransferLoss(self.model, perceptual, options)
         self.penalty = loss.penalty
-        self.loss = DistributedDataParallel(loss) if processes.total > 1 else loss
+        self.loss = share_gradients(loss) if processes.total > 1 else loss
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = OPTIMIZERS[options.optimizer](learning, lr=options.learning_rate)
         self.step, self.skipped_steps, self.skipped_files, self.seconds = 0, 0, 0, 0.0

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 
 class Processes(NamedTuple):
@@ -35,6 +37,15 @@ def join_processes(device: torch.device) -> Processes:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return Processes(dist.get_rank(), dist.get_world_size(), device)
+
+
+def share_gradients(module: nn.Module) -> nn.Module:
+    """Have a module's gradients averaged over all processes.
+
+    Its group is its own, as it is never let go of, and threads that still hold a tensor of Python when the
+    program ends would abort it: those of the default group, which `any_process` uses, end with it.
+    """
+    return DistributedDataParallel(module, process_group=dist.new_group())
 
 
 def any_process(flag: bool, processes: Processes) -> bool:
