@@ -13,6 +13,7 @@ from torch import Tensor
 
 # Options of glibc's mallopt.
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
+HUGE_PAGE = 2**21
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -52,18 +53,42 @@ def hold_freed_memory() -> None:
         library.mallopt(ARENA_MAX, 1)
 
 
-def keep_apart(values: Tensor) -> Tensor:
-    """Copy values that will stay for long to where they are in nobody's way, if the system has such a place.
+class Pages:
+    """Memory beside the heap for values that stay long, filled from its beginning and given back from there.
 
-    Between short-lived ones, long-lived blocks leave holes in the heap when they go, as large as themselves.
-    Pages of their own go back to the system at once, and huge ones come from it almost for nothing.
+    Between short-lived blocks, long-lived ones leave holes in the heap when they go, as large as themselves.
+    Pages of their own go back to the system at once, and huge ones come from it almost for nothing: hence one
+    piece for all, as every piece would begin and end with small ones.
+
+    Args:
+        size: Bytes of the values.
     """
-    if values.device.type != "cpu" or not hasattr(mmap, "MADV_HUGEPAGE"):
-        return values.contiguous()
-    pages = mmap.mmap(-1, values.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with contextlib.suppress(OSError):  # a kernel without them
-        pages.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(pages, dtype=values.dtype).view(values.shape).copy_(values)
+
+    def __init__(self, size: int) -> None:
+        self._map = mmap.mmap(-1, size + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with contextlib.suppress(OSError):  # a kernel without them
+            self._map.madvise(mmap.MADV_HUGEPAGE)
+        # What lies before the first huge page is never touched and takes no memory.
+        self._start = -torch.frombuffer(self._map, dtype=torch.uint8).data_ptr() % HUGE_PAGE
+        self._end, self._released = self._start, self._start
+
+    @staticmethod
+    def exist(device: torch.device) -> bool:
+        """Tell whether the system has such memory for values of a device."""
+        return device.type == "cpu" and hasattr(mmap, "MADV_HUGEPAGE")
+
+    def put(self, values: Tensor) -> Tensor:
+        """Copy values behind those that are there, and return the copy."""
+        kept = torch.frombuffer(self._map, dtype=values.dtype, count=values.numel(), offset=self._end)
+        self._end += values.nbytes
+        return kept.view(values.shape).copy_(values)
+
+    def release(self, size: int) -> None:
+        """Give the first bytes back to the system, by whole huge pages: nobody reads them again."""
+        end = self._start + size // HUGE_PAGE * HUGE_PAGE
+        if end > self._released:
+            self._map.madvise(mmap.MADV_DONTNEED, self._released, end - self._released)
+            self._released = end
 
 
 def keep_resident_below(ceiling: int) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .memory import keep_apart
+from .memory import Pages
 
 # Bytes of a map whose stored strips are kept out of the heap: smaller ones leave small holes.
 LARGE = 2**25
@@ -163,9 +163,11 @@ class Store:
         self.shape = source.shape
         self._halve = halve
         self._shift: Tensor | None = None  # [C]
-        self._large = source.shape.bytes >= LARGE
+        large = source.shape.bytes >= LARGE and Pages.exist(source.shape.device)
+        self._pages = Pages(source.shape.bytes // (2 if halve else 1)) if large else None
         self._strips: list[Tensor] = []
         self._bottoms: list[int] = []  # the row after each strip
+        self._released = 0  # bytes
         source.observers.append(self._append)
 
     def _append(self, start: int, rows: Tensor) -> None:
@@ -174,7 +176,7 @@ class Store:
             self._shift = rows[0].mean(0) if self._shift is None else self._shift
             rows = torch.sub(rows, self._shift).clamp_(-HALF_MAX, HALF_MAX).half()
         # Rows without a margin have a buffer of their own, which their map lets go of: no copy of small ones.
-        self._strips.append(keep_apart(rows) if self._large else rows.contiguous())
+        self._strips.append(self._pages.put(rows) if self._pages else rows.contiguous())
         self._bottoms.append(start + len(rows))
 
     def read(self, start: int, stop: int, out: Tensor | None) -> Tensor:
@@ -198,7 +200,10 @@ class Store:
     def release(self, stop: int) -> None:
         """Let go of the strips that lie wholly before a row."""
         for index in range(bisect_right(self._bottoms, stop)):
+            self._released += self._strips[index].nbytes
             self._strips[index] = self._strips[index][:0].clone()
+        if self._pages:
+            self._pages.release(self._released)
 
 
 class StoredMap(FeatureMap):

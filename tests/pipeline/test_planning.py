@@ -125,25 +125,35 @@ def test_a_limit_that_nothing_fits_into_is_an_error_that_says_how_much_it_takes(
         pipeline.measure(samples(64, 20000))
 
 
+PAGES = pytest.mark.skipif(not memory.Pages.exist(torch.device("cpu")), reason="the system has none")
+
+
+@PAGES
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_what_is_kept_apart_is_a_copy(dtype: torch.dtype) -> None:
-    values = torch.rand(300, 70, 5).to(dtype)[:, 1:-1]
-    kept = memory.keep_apart(values)
-    assert kept.equal(values)
-    assert kept.is_contiguous()
+def test_pages_hold_copies_one_behind_the_other(dtype: torch.dtype) -> None:
+    values = torch.rand(300, 70, 5).to(dtype)
+    first, second = values[:, 1:-1], values[:7]
+    pages = memory.Pages(first.nbytes + second.nbytes)
+    kept = pages.put(first), pages.put(second)
+    assert kept[0].equal(first)
+    assert kept[1].equal(second)
+    assert kept[0].is_contiguous()
+    assert kept[0].data_ptr() % memory.HUGE_PAGE == 0
+    assert kept[0].data_ptr() + kept[0].nbytes == kept[1].data_ptr()
     values.zero_()
-    assert kept.any()
+    assert kept[0].any()
 
 
-@pytest.mark.skipif(memory.resident_memory() == 0, reason="the system does not tell")
-def test_what_was_kept_apart_goes_back_whatever_came_after() -> None:
-    held = [(memory.keep_apart(torch.ones(2**20)), torch.ones(2**10)) for _ in range(64)]  # 256 MiB, and pins
-    pieces, pins = ([pair[index] for pair in held] for index in range(2))
-    del held
+@PAGES
+def test_pages_go_back_from_the_beginning_and_spare_what_is_read_still() -> None:
+    strips = [torch.full((2**19,), float(number)) for number in range(128)]  # 256 MiB
+    pages = memory.Pages(sum(strip.nbytes for strip in strips))
+    kept = [pages.put(strip) for strip in strips]
     before = memory.resident_memory()
-    del pieces
-    assert memory.resident_memory() < before - 2**27
-    assert len(pins) == 64
+    released = 100 * strips[0].nbytes + 1000
+    pages.release(released)
+    assert memory.resident_memory() < before - 0.9 * released
+    assert all(kept[number].equal(strips[number]) for number in range(100, 128))
 
 
 @pytest.mark.skipif(memory.resident_memory() == 0, reason="the system does not tell")
