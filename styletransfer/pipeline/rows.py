@@ -220,7 +220,6 @@ class StoredMap(FeatureMap):
 
     def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         """Fetch rows."""
-        rows = self.store.read(start, stop, out)
         if self.last:
-            self.store.release(stop)
-        return rows
+            self.store.release(start)  # not further: what is read may be a view
+        return self.store.read(start, stop, out)

@@ -11,9 +11,10 @@ import torch
 from styletransfer.errors import MemoryLimitError, OptionError
 from styletransfer.model import Architecture, Autoencoder
 from styletransfer.options import RuntimeOptions, parse_bytes
-from styletransfer.pipeline import StylizationPipeline, memory
+from styletransfer.pipeline import StylizationPipeline, memory, rows
 from styletransfer.pipeline.engine import Engine
-from styletransfer.pipeline.graph import Node
+from styletransfer.pipeline.graph import Node, pull
+from styletransfer.pipeline.layers import PictureMap
 from styletransfer.pipeline.passes import list_passes
 from styletransfer.pipeline.planning import list_stores, measure_storage, plan_passes
 
@@ -123,6 +124,21 @@ def test_a_limit_that_nothing_fits_into_is_an_error_that_says_how_much_it_takes(
     pipeline = StylizationPipeline(Autoencoder(Architecture()), "x", RuntimeOptions(max_memory="20M"))
     with pytest.raises(MemoryLimitError, match=r"^20000x64 pixels need \d+M, 20M is the limit; allow more"):
         pipeline.measure(samples(64, 20000))
+
+
+def test_large_maps_are_read_as_they_were_stored_while_their_pages_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rows, "LARGE", 0)
+    picture = torch.randint(1, 255, (3, 1536, 1024), dtype=torch.uint8)
+    source = PictureMap(picture, torch.float32, torch.device("cpu"))
+    store = rows.Store(source)  # of 18 MiB
+    pull(source, 0, 256)
+    stored = rows.StoredMap(store, last=True)
+    reader = stored.read()
+    for start in range(0, 1536, 256):
+        expected = picture[:, start : start + 256].permute(1, 2, 0).float()
+        assert reader.take(start, start + 256).equal(expected)
 
 
 PAGES = pytest.mark.skipif(not memory.Pages.exist(torch.device("cpu")), reason="the system has none")
