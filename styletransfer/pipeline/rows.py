@@ -199,11 +199,12 @@ class Store:
 
     def release(self, stop: int) -> None:
         """Let go of the strips that lie wholly before a row."""
+        if self._pages:
+            # One call late: what was read just now is a view of pages, which nothing else keeps.
+            self._pages.release(self._released)
         for index in range(bisect_right(self._bottoms, stop)):
             self._released += self._strips[index].nbytes
             self._strips[index] = self._strips[index][:0].clone()
-        if self._pages:
-            self._pages.release(self._released)
 
 
 class StoredMap(FeatureMap):
@@ -220,6 +221,7 @@ class StoredMap(FeatureMap):
 
     def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         """Fetch rows."""
+        rows = self.store.read(start, stop, out)
         if self.last:
-            self.store.release(start)  # not further: what is read may be a view
-        return self.store.read(start, stop, out)
+            self.store.release(stop)
+        return rows
