@@ -68,7 +68,6 @@ VARIANTS = {
     "all octaves alike": Variant({"octave_decay": 1.0}),
     "crops of 192": Variant({"crop": 192}),
     "crops of 64": Variant({"crop": 64}),
-    "nothing painted over": Variant({"refinements": 0}),
     "ReLUs": Variant(slope=0),
     "the picture's colours not transferred": Variant(untouched=frozenset({3})),
     "transfer at the three coarse scales only": Variant(untouched=frozenset({16, 32})),

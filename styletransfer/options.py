@@ -183,7 +183,6 @@ class TrainOptions:
         widths: Channels at every scale of the encoder, finest first.
         convolutions: 3x3 convolutions at every scale.
         decoder_convolutions: Those of the decoder, None for as many as the encoder's.
-        refinements: How often the decoder paints over the finest scale.
         stage: "all" trains encoder and decoder together, "decoder" leaves the encoder as it is.
         steps: Optimiser steps of the whole run.
         batch: Pairs of content and style per step and process.
@@ -213,7 +212,6 @@ class TrainOptions:
     widths: tuple[int, ...] = (16, 32, 64, 128, 64)
     convolutions: tuple[int, ...] = (2, 2, 2, 1, 1)
     decoder_convolutions: tuple[int, ...] | None = None
-    refinements: int = 1
     stage: Stage = "all"
     steps: int = 10_000
     batch: int = 4
@@ -242,7 +240,7 @@ class TrainOptions:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "octaves", "checkpoint_every", "sample_every"):
             check_range(name, getattr(self, name), 1)
-        for name in ("refinements", "warmup", "workers", "seed"):
+        for name in ("warmup", "workers", "seed"):
             check_range(name, getattr(self, name), 0)
         for name in [field.name for field in fields(self) if field.name.endswith("_weight")]:
             check_range(name, getattr(self, name), 0, 1e9)

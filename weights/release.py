@@ -36,7 +36,7 @@ def release(source: Path, name: str) -> ModelEntry:
         licence=texts.get("licence", "MIT"),
         architecture=f"encoder and decoder, widths {'/'.join(map(str, shape.widths))}, "
         f"{sum(shape.convolutions)} + {sum(shape.decoder_depths)} convolutions, a transfer at each of "
-        f"{len(shape.widths)} scales and of the picture's colours, refinements: {shape.refinements}",
+        f"{len(shape.widths)} scales and of the picture's colours",
         trained_on=texts.get("trained_on", ""),
         description=texts.get("description", ""),
     )

@@ -6,7 +6,7 @@ PHOTOS and ARTWORKS are folders or tar archives, as for training. Layer by layer
 computation, a channel that is above zero at less than one pixel in a hundred gets random weights, scaled and
 shifted so that it varies as much as the living ones of its layer, about zero; where the next layers read it,
 they begin with zeros. Whitening mixes it into its neighbours all the same: what is written is to be trained
-on. Counts of such channels are printed, before and after. Refinements are to be added later.
+on. Counts of such channels are printed, before and after.
 
 Source: Sokar et al. 2023 (arXiv 2302.12902), recycling dormant neurons. Differs: once, between two runs.
 """
@@ -137,8 +137,6 @@ def main() -> None:
         for pool in (PicturePool(given.content), PicturePool(given.style))
     )
     model = load_model(given.model)
-    if model.architecture.refinements:
-        parser.error(f"{given.model} has refinements, which read the channels too")
     layers = Layers(model, content, style)
     print("before:", layers.count_dead())
     revive(layers)

@@ -24,9 +24,9 @@ CONTENT, STYLE = EXAMPLES / "content" / "china.jpg", EXAMPLES / "style" / "water
 def compare_decoders(files: Sequence[Path], size: int) -> Table:
     """Bound what stands between the transfers of every model's decoder; measure the network at a picture.
 
-    The product is that of the certified constants of all scales and refinements: convolutions, activations
-    and upsampling. Left out are the transfers, which divide by the deviation of whatever features they are
-    given, the skips, and the encoder, also where it reads what was painted.
+    The product is that of the certified constants of all scales: convolutions, activations and upsampling.
+    Left out are the transfers, which divide by the deviation of whatever features they are given, the skips
+    and the encoder.
     """
     table = Table(
         f"Decoders on {size} x {size} pixels",
@@ -47,8 +47,7 @@ def compare_decoders(files: Sequence[Path], size: int) -> Table:
 def bound_decoder(model: Autoencoder, size: int) -> tuple[float, float]:
     """Return the product of the certified constants of the scales, and the largest norm of a convolution."""
     product, largest = 1.0, 0.0
-    painted_over = [(0, refinement.convolutions) for refinement in model.decoder.refinements]
-    for index, scale in (*enumerate(model.decoder.scales), *painted_over):
+    for index, scale in enumerate(model.decoder.scales):
         assert isinstance(scale, nn.Sequential)
         up = [nn.Upsample(scale_factor=2, mode="bilinear")] if index else []
         report = lipschitz(nn.Sequential(*scale, *up), (size >> index, size >> index))

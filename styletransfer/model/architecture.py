@@ -24,7 +24,6 @@ class Architecture:
             video calm; "max" is for encoders with the weights of VGG-19.
         negative_slope: Of the activations below zero. With 0, a ReLU, most coarse channels die in training:
             whitening takes their scale away, and with it the gradient that would hold them where they act.
-        refinements: How often the finest scale is painted over, each time by convolutions of its own.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 64)
@@ -32,7 +31,6 @@ class Architecture:
     pooling: Pooling = "average"
     decoder_convolutions: tuple[int, ...] | None = None
     negative_slope: float = 0.1
-    refinements: int = 1
 
     def __post_init__(self) -> None:
         depths = (self.convolutions, self.decoder_depths)
@@ -45,8 +43,6 @@ class Architecture:
             raise WeightsError(f"architecture with unknown pooling {self.pooling!r}")
         if not 0 <= self.negative_slope <= 1:
             raise WeightsError(f"architecture with activations of slope {self.negative_slope}")
-        if self.refinements < 0:
-            raise WeightsError(f"architecture with {self.refinements} refinements")
 
     @property
     def decoder_depths(self) -> tuple[int, ...]:
@@ -74,17 +70,7 @@ class Architecture:
             widths, convolutions = (tuple(map(int, fields.pop(name))) for name in ("widths", "convolutions"))
             decoder = fields.pop("decoder_convolutions", None)
             decoder = None if decoder is None else tuple(map(int, decoder))
-            # Older files lack one or both.
-            slope, refinements = fields.pop("negative_slope", 0), fields.pop("refinements", 0)
-            if not isinstance(refinements, int):
-                raise TypeError("no number of refinements")
-            return cls(
-                widths,
-                convolutions,
-                decoder_convolutions=decoder,
-                negative_slope=float(slope),
-                refinements=refinements,
-                **fields,
-            )
+            slope = float(fields.pop("negative_slope", 0))  # older files have none: ReLUs
+            return cls(widths, convolutions, decoder_convolutions=decoder, negative_slope=slope, **fields)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"unknown architecture {text!r}", hint="update styletransfer") from error

@@ -1,18 +1,17 @@
-"""The network: an encoder, a decoder, a transfer of statistics at every scale, and one scale painted twice.
+"""The network: an encoder, a decoder, and a transfer of statistics at every scale.
 
 The classic WCT chains five autoencoders. Here the content is encoded once. On the way up the decoder
 adds the encoder's features of each scale to its own and gives the sum the style's mean and covariance
-of that scale, before its convolutions paint on. The picture itself is given the mean and the covariance
-of the style's colours. Then it is encoded once more at the finest scale and painted over: the style's texture
-shows by now, and is made clearer. Style therefore enters at every scale, coarse to fine, and in the colours,
-and in the last two once more; detail reaches the output only through the statistics of the style.
+of that scale, before its convolutions paint on. At last the picture itself is given the mean and the
+covariance of the style's colours. Style therefore enters at every scale, coarse to fine, and in the colours;
+detail reaches the output only through the statistics of the style.
 
 Levels count what has statistics: level 0 is the picture, level l the features of scale l - 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -75,103 +74,50 @@ class Encoder(nn.Module):
             levels.append(scale(self.pool(levels[-1]) if index else pictures))
         return levels
 
-    def encode_finest(self, pictures: Tensor) -> Tensor:
-        """Encode pictures [B, 3, H, W] in 0..1 at the finest scale only, [B, C, H, W]."""
-        features: Tensor = self.scales[0](pictures)
-        return features
-
-
-class Refinement(nn.Module):
-    """Paint over a picture at the finest scale."""
-
-    def __init__(self, architecture: Architecture) -> None:
-        super().__init__()
-        self.convolutions = build_painter(architecture)
-        # How much of the features of what has been painted joins what it was painted from.
-        self.skip = nn.Parameter(torch.full((architecture.widths[0], 1, 1), 0.5))
-
-    def forward(
-        self, merged: Tensor, painted: Tensor, target: Statistics, transform: str
-    ) -> tuple[Tensor, Tensor]:
-        """Paint.
-
-        Args:
-            merged: What has been painted from, [B, C, H, W].
-            painted: The encoder's features of what has been painted, [B, C, H, W].
-            target: The statistics that both together are given.
-            transform: The map to them, see `transfer.maps`.
-
-        Returns:
-            Both together, [B, C, H, W], and the picture, [B, 3, H, W], whose colours are not the style's yet.
-        """
-        merged = merged + self.skip * painted
-        return merged, self.convolutions(transfer_features(merged, target, transform))
-
-
-def build_painter(architecture: Architecture) -> nn.Sequential:
-    """Build the convolutions from the features of the finest scale to a picture."""
-    depth, width = architecture.decoder_depths[0], architecture.widths[0]
-    layers = convolutions([*[width] * depth, 3], architecture.negative_slope)
-    layers = layers[:-1]  # no activation on the picture itself
-    # Its mean will be the style's whatever it is before: grey keeps numbers near those of a picture.
-    nn.init.constant_(layers[-1].get_parameter("bias"), 0.5)
-    return layers
-
 
 class Decoder(nn.Module):
     """Turn features back into pictures, painting in the style's statistics at every scale."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        coarser = zip(
-            architecture.widths, architecture.widths[1:], architecture.decoder_depths[1:], strict=False
-        )
-        self.scales = nn.ModuleList(
-            [
-                build_painter(architecture),
-                *(
-                    convolutions([*[width] * depth, after], architecture.negative_slope)
-                    for after, width, depth in coarser
-                ),
-            ]
-        )
-        self.refinements = nn.ModuleList(Refinement(architecture) for _ in range(architecture.refinements))
+        outputs = (3, *architecture.widths[:-1])
+        scales = [
+            convolutions([*[width] * depth, after], architecture.negative_slope)
+            for width, after, depth in zip(
+                architecture.widths, outputs, architecture.decoder_depths, strict=True
+            )
+        ]
+        scales[0] = scales[0][:-1]  # no activation on the picture itself
+        # Its mean will be the style's whatever it is before: grey keeps numbers near those of a picture.
+        nn.init.constant_(scales[0][-1].get_parameter("bias"), 0.5)
+        self.scales = nn.ModuleList(scales)
         # How much of each encoder channel joins the decoder's own; the deepest has nothing to join.
         self.skips = nn.ParameterList(
             nn.Parameter(torch.full((width, 1, 1), 0.5)) for width in architecture.widths[:-1]
         )
 
     def forward(
-        self,
-        features: Sequence[Tensor],
-        targets: Sequence[Statistics],
-        encode_finest: Callable[[Tensor], Tensor],
-        transform: str = "wct",
+        self, features: Sequence[Tensor], targets: Sequence[Statistics], transform: str = "wct"
     ) -> Tensor:
         """Decode features.
 
         Args:
             features: Of the content at every level, as the encoder gave them.
             targets: The statistics to reach at every level, the picture's first.
-            encode_finest: The encoder's finest scale, for what has been painted.
             transform: The map between the statistics, see `transfer.maps`.
 
         Returns:
             [B, 3, H, W]; near 0..1, not clamped.
         """
-        maps = merged = features[-1]
+        maps = features[-1]
         for level in range(len(self.scales), 0, -1):
             if level < len(self.scales):
                 height, width = features[level].shape[-2:]
                 # Repeated pixels would stand as blocks in flat sky: whitening makes the coarse scales strong.
                 maps = F.interpolate(maps, scale_factor=2, mode="bilinear")[..., :height, :width]
-                merged = maps + self.skips[level - 1] * features[level]
-            maps = self.scales[level - 1](transfer_features(merged, targets[level], transform))
-        pictures = transfer_features(maps, targets[0], transform)
-        for refinement in self.refinements:
-            merged, maps = refinement(merged, encode_finest(pictures), targets[1], transform)
-            pictures = transfer_features(maps, targets[0], transform)
-        return pictures
+                maps = maps + self.skips[level - 1] * features[level]
+            maps = self.scales[level - 1](transfer_features(maps, targets[level], transform))
+        return transfer_features(maps, targets[0], transform)
 
 
 class Autoencoder(nn.Module):
@@ -197,7 +143,7 @@ class Autoencoder(nn.Module):
         self, features: Sequence[Tensor], targets: Sequence[Statistics], transform: str = "wct"
     ) -> Tensor:
         """Decode features with the statistics to reach at every level into pictures [B, 3, H, W]."""
-        pictures: Tensor = self.decoder(features, targets, self.encoder.encode_finest, transform)
+        pictures: Tensor = self.decoder(features, targets, transform)
         return pictures
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:

@@ -11,15 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..linalg import Statistics
 from ..model import Autoencoder
-from ..model.autoencoder import Refinement
 from .accumulation import Accumulator
 from .coloring import Coloring
 from .folding import fold_map, place_kernel, read_kernels, scale_inputs, scale_outputs
-from .graph import Graph, Node, pull
+from .graph import PAINTED, Graph, Node, pull
 from .layers import Kernel, PictureMap
 from .memory import keep_resident_below
 from .passes import Pass, list_passes
@@ -81,22 +80,12 @@ class Engine:
         encoder = [read_kernels(scale) for scale in model.encoder.scales]
         encoder[0][0] = scale_inputs(encoder[0][0], WHITE)
         self.encoder = [self._place(kernels) for kernels in encoder]
-        # What maps are merged with, and the convolutions that transfers are to be folded into.
-        self.skips: dict[Node, Tensor] = {}
-        self._kernels: dict[Node, list[Kernel]] = {}
-        for scale, skip in enumerate(model.decoder.skips):
-            self.skips[Node("merged", scale)] = skip.detach().flatten()
-            self._kernels[Node("upper", scale)] = read_kernels(model.decoder.scales[scale + 1])
-        painters: list[nn.Module] = [model.decoder.scales[0]]
-        for number, refinement in enumerate(model.decoder.refinements, 1):
-            assert isinstance(refinement, Refinement)
-            self.skips[Node("merged", 0, number)] = refinement.skip.detach().flatten()
-            self._kernels[Node("features", 0, number)] = encoder[0]
-            painters.append(refinement.convolutions)
-        for number, painter in enumerate(painters):
-            *others, final = read_kernels(painter)
-            self._kernels[Node("painted", 0, number)] = [*others, scale_outputs(final, WHITE)]
-        self._painted = Node("painted", 0, len(painters) - 1)
+        self.skips = [skip.detach().flatten() for skip in model.decoder.skips]
+        # The convolutions that transfers are to be folded into, by the map they lead to.
+        painter, *others = [read_kernels(scale) for scale in model.decoder.scales]
+        painter[-1] = scale_outputs(painter[-1], WHITE)
+        self._kernels = {Node("upper", scale): kernels for scale, kernels in enumerate(others)}
+        self._kernels[PAINTED] = painter
 
     def measure(self, samples: Tensor, plan: Plan) -> tuple[Statistics, ...]:
         """Measure a picture and the encoder's features at every scale: of every level, the picture first.
@@ -155,7 +144,7 @@ class Engine:
             emit(start, torch.addmm(offset.unsqueeze(1), matrix, colors).view(3, *rows.shape[:2]))
 
         # What this pass could store would be read by nobody.
-        painted = self._graph(samples, fit, plan, last=frozenset(fit.stores)).find(self._painted)
+        painted = self._graph(samples, fit, plan, last=frozenset(fit.stores)).find(PAINTED)
         painted.observers.append(recolor)
         self._pull(painted, 0, plan.tile, plan.ceiling)
 
@@ -181,7 +170,7 @@ class Engine:
         return in_unit_range(found) if step.target.kind == "painted" else found
 
     def _list_passes(self, plan: Plan) -> tuple[Pass, ...]:
-        return list_passes(self.depth, self.architecture.refinements, plan.store)
+        return list_passes(self.depth, plan.store)
 
     @staticmethod
     def _pull(sink: FeatureMap, scale: int, tile: int, ceiling: int | None) -> None:
@@ -209,8 +198,6 @@ def find_folding(target: Node) -> tuple[Node, int]:
     """Return the map whose convolutions lead to a measured one, and the level of what they read."""
     if target.kind == "painted":
         return target, 1
-    if target.round:
-        return Node("features", 0, target.round), 0
     return Node("upper", target.scale), target.scale + 2
 
 

@@ -7,12 +7,12 @@ from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
-from .layers import JoinedMap, Kernel, MergedMap, PictureMap, PooledMap, chain_convolutions
+from .layers import Kernel, MergedMap, PictureMap, PooledMap, chain_convolutions
 from .rows import FeatureMap, Store, StoredMap
 
 # "features": the encoder's, of a scale. "pooled": the same, halved. "upper": the decoder's from the scale
-# below, before they are doubled. "merged": both together, which the decoder gives the style's statistics; in
-# a refinement features and what was merged before. "painted": what the decoder makes of the finest of these.
+# below, before they are doubled. "merged": both together, which the decoder gives the style's statistics.
+# "painted": the picture that it makes of the finest of these.
 Kind = Literal["features", "pooled", "upper", "merged", "painted"]
 
 
@@ -22,15 +22,13 @@ class Node(NamedTuple):
     Attributes:
         kind: What it is.
         scale: Its height and width are those of the picture, halved so many times.
-        round: 0, or of the maps of a refinement its number, from 1 on: its features are those of the picture
-            painted in the round before.
     """
 
     kind: Kind
     scale: int
-    round: int = 0
 
 
+PAINTED = Node("painted", 0)
 # The finest scales take most of the memory and bear half precision: it moves a pixel by a level here and
 # there (benchmarks/half_precision.py). The gains of the coarser transfers would make up to five of it.
 HALVED = 2
@@ -38,26 +36,23 @@ HALVED = 2
 
 def list_sources(node: Node, depth: int) -> tuple[Node, ...]:
     """Return the maps that one is computed of; none for what is computed of the picture."""
-    kind, scale, number = node
+    kind, scale = node
     match kind:
         case "features":
-            if number:
-                return (Node("painted", 0, number - 1),)
             return (Node("pooled", scale - 1),) if scale else ()
         case "pooled":
             return (Node("features", scale),)
         case "upper":
             return (find_merged(scale + 1, depth),)
         case "painted":
-            return (find_merged(0, depth, number),)
+            return (find_merged(0, depth),)
         case "merged":
-            before = find_merged(0, depth, number - 1) if number else Node("upper", scale)
-            return before, Node("features", scale, number)
+            return Node("upper", scale), Node("features", scale)
 
 
-def find_merged(scale: int, depth: int, number: int = 0) -> Node:
+def find_merged(scale: int, depth: int) -> Node:
     """Return what the decoder reads at a scale: at the deepest, where nothing is merged, the features."""
-    return Node("features" if scale == depth and not number else "merged", scale, number)
+    return Node("features" if scale == depth else "merged", scale)
 
 
 class Network(Protocol):
@@ -80,8 +75,8 @@ class Network(Protocol):
         """Convolutions by scale."""
 
     @property
-    def skips(self) -> Mapping[Node, Tensor]:
-        """Weights of the features' channels in the merged maps."""
+    def skips(self) -> Sequence[Tensor]:
+        """Weights of the features' channels in the merged maps, by scale."""
 
 
 class Graph:
@@ -134,11 +129,9 @@ class Graph:
         if node.kind == "pooled":
             return PooledMap(source, self.network.pooling)
         if node.kind == "merged":
-            before, features = sources
-            join = JoinedMap if node.round else MergedMap
-            return join(before, features, self.network.skips[node])
-        of_content = node.kind == "features" and not node.round
-        kernels = self.network.encoder[node.scale] if of_content else self.kernels[node]
+            upper, features = sources
+            return MergedMap(upper, features, self.network.skips[node.scale])
+        kernels = self.network.encoder[node.scale] if node.kind == "features" else self.kernels[node]
         return chain_convolutions(source, kernels, self.network.slope, activate_last=node.kind != "painted")
 
 

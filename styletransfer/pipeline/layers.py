@@ -137,7 +137,8 @@ class MergedMap(FeatureMap):
 
     def __init__(self, upper: FeatureMap, features: FeatureMap, skip: Tensor) -> None:
         super().__init__(features.shape, [upper.read(margin=1), features.read()])
-        self.weights = weigh_row(skip, self.shape)
+        # Repeated for a row of pixels: long runs are added several times faster.
+        self.weights = skip.to(self.shape.device, self.shape.dtype).repeat(self.shape.width)
 
     def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         """Double rows and add to them."""
@@ -151,35 +152,6 @@ class MergedMap(FeatureMap):
             out = self.shape.allocate(stop - start)
         torch.addcmul(doubled, features.flatten(1), self.weights, out=out.flatten(1))
         return out
-
-
-class JoinedMap(FeatureMap):
-    """Features, plus others of the same shape, weighted per channel.
-
-    Args:
-        merged: Features [H, W, C].
-        features: Others [H, W, C].
-        skip: Weights of their channels, C numbers.
-    """
-
-    def __init__(self, merged: FeatureMap, features: FeatureMap, skip: Tensor) -> None:
-        super().__init__(features.shape, [merged.read(), features.read()])
-        self.weights = weigh_row(skip, self.shape)
-
-    def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
-        """Add rows."""
-        # In this order: the features are those of what is painted from the same merged rows and a few more.
-        features = self.sources[1].take(start, stop).flatten(1)
-        merged = self.sources[0].take(start, stop).flatten(1)
-        if out is None:
-            out = self.shape.allocate(stop - start)
-        torch.addcmul(merged, features, self.weights, out=out.flatten(1))
-        return out
-
-
-def weigh_row(weights: Tensor, shape: Shape) -> Tensor:
-    """Repeat the weights of channels for a row of pixels: long runs are added several times faster."""
-    return weights.to(shape.device, shape.dtype).repeat(shape.width)
 
 
 def to_batch(rows: Tensor) -> Tensor:

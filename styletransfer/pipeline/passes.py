@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
-from .graph import Node, list_sources
+from .graph import PAINTED, Node, list_sources
 
 
 class Pass(NamedTuple):
@@ -25,20 +25,17 @@ class Pass(NamedTuple):
 
 
 @cache
-def list_passes(depth: int, refinements: int, store: frozenset[Node]) -> tuple[Pass, ...]:
+def list_passes(depth: int, store: frozenset[Node]) -> tuple[Pass, ...]:
     """List the passes in their order.
 
     Args:
         depth: The deepest scale.
-        refinements: How often the finest scale is painted over.
         store: The maps that the pass which computes them first stores.
     """
     targets = [Node("features", depth), *(Node("merged", scale) for scale in range(depth - 1, -1, -1))]
-    for number in range(refinements + 1):
-        targets += [Node("merged", 0, number)] * bool(number) + [Node("painted", 0, number)]
     found: list[tuple[Node, frozenset[Node], frozenset[Node], frozenset[Node]]] = []
     stored: set[Node] = set()
-    for target in [*targets, targets[-1]]:
+    for target in [*targets, PAINTED, PAINTED]:
         reached = reach(target, depth, stored)
         computed = frozenset(reached - stored)
         found.append((target, computed, computed & store, frozenset(reached & stored)))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..model import Architecture
 from .engine import Engine, Plan
-from .graph import HALVED, Node
+from .graph import HALVED, PAINTED, Node
 from .passes import list_passes
 
 MIB = 2**20
@@ -111,7 +111,7 @@ def list_stores(architecture: Architecture) -> list[Storage]:
     From a scale on, encoder features are stored, and later merged maps; and one more merged map, whose room
     is that of what is no longer needed when it is made, with what the encoder begins that scale from. Of the
     scales above, which are computed again in each pass, the decoder's small maps from below are stored, or
-    from some scale on only. What refinements merge, and what is painted, is stored or computed again.
+    from some scale on only. The painted map is stored at last, or computed again.
     """
     depth = len(architecture.widths) - 1
     stores: list[set[Node]] = []
@@ -124,15 +124,7 @@ def list_stores(architecture: Architecture) -> list[Storage]:
     uppers = [{Node("upper", scale) for scale in range(finest, depth)} for finest in range(depth)]
     stores += [{Node("features", depth)} | upper for upper in uppers]
     stores += [{Node("features", depth)}, set()]
-    rounds = range(architecture.refinements + 1)
-    again = {Node("merged", 0, number) for number in rounds[1:]}
-    painted = [Node("painted", 0, number) for number in rounds]
-    every = {
-        frozenset(store | merged | set(shown))
-        for store in stores
-        for merged in (set(), again)
-        for shown in (painted, painted[:-1], painted[-1:], [])
-    }
+    every = {frozenset(store | painted) for store in stores for painted in (set(), {PAINTED})}
     ways = sorted((measure_storage(architecture, nodes) for nodes in every), key=attrgetter("work", "full"))
     # Of those with more work, only what needs less room.
     useful: list[Storage] = []
@@ -147,7 +139,7 @@ def measure_storage(architecture: Architecture, store: frozenset[Node]) -> Stora
     widths = architecture.widths
     present: set[Node] = set()
     work = full = halved = 0.0
-    for step in list_passes(len(widths) - 1, architecture.refinements, store):
+    for step in list_passes(len(widths) - 1, store):
         work += sum(count_products(architecture, node) for node in step.computed)
         # Stores that are read for the last time shrink as those that are made grow.
         present = (present | step.made) - step.last

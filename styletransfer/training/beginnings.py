@@ -26,8 +26,7 @@ def build_network(
         options: Its shape and seed; `stage` "decoder" freezes the encoder, `spectral_cap` caps the decoder.
         init: Weights to start from; the shape is then theirs.
         encoder: "vgg19" for as many whole blocks as the perceptual network has, or a model's name or
-            path for its encoder; the decoder is random, as deep as the other's or as `options` want it, with
-            their refinements.
+            path for its encoder; the decoder is random, as deep as the other's or as `options` want it.
         perceptual: Where the weights of VGG-19 are taken from.
 
     Raises:
@@ -44,24 +43,18 @@ def build_network(
     if init is not None:
         network = load_model(init).train().requires_grad_(True)
     elif encoder == VGG19_ENCODER:
-        network = build_around_vgg19(perceptual, options.decoder_convolutions, options.refinements)
+        network = build_around_vgg19(perceptual, options.decoder_convolutions)
     elif encoder is not None:
         trained = load_model(encoder)
         shape = trained.architecture
         depths = options.decoder_convolutions or shape.decoder_convolutions
         check_depths(shape.widths, shape.convolutions, depths)
-        network = Autoencoder(replace(shape, decoder_convolutions=depths, refinements=options.refinements))
+        network = Autoencoder(replace(shape, decoder_convolutions=depths))
         network.encoder.load_state_dict(trained.encoder.state_dict())
     else:
         depths = options.decoder_convolutions
         check_depths(options.widths, options.convolutions, depths)
-        shape = Architecture(
-            options.widths,
-            options.convolutions,
-            decoder_convolutions=depths,
-            refinements=options.refinements,
-        )
-        network = Autoencoder(shape)
+        network = Autoencoder(Architecture(options.widths, options.convolutions, decoder_convolutions=depths))
     network.encoder.requires_grad_(options.stage == "all")
     if options.spectral_cap is not None:
         cap_decoder(network, options.spectral_cap)
@@ -84,9 +77,7 @@ def check_depths(
         )
 
 
-def build_around_vgg19(
-    perceptual: VGG19, decoder_convolutions: tuple[int, ...] | None = None, refinements: int = 1
-) -> Autoencoder:
+def build_around_vgg19(perceptual: VGG19, decoder_convolutions: tuple[int, ...] | None = None) -> Autoencoder:
     """Build an autoencoder whose encoder is VGG-19, as deep as its weights go.
 
     Borders are replicated where the perceptual network reflects them; all else is the same.
@@ -94,7 +85,6 @@ def build_around_vgg19(
     Args:
         perceptual: Gives its weights.
         decoder_convolutions: By scale, None for as many as the encoder's.
-        refinements: How often the decoder paints over the finest scale.
     """
     blocks: dict[str, list[nn.Conv2d]] = {}
     for name, layer in perceptual.convolutions.items():
@@ -105,9 +95,7 @@ def build_around_vgg19(
     widths = tuple(layers[0].out_channels for layers in blocks.values())
     depths = tuple(len(layers) for layers in blocks.values())
     check_depths(widths, depths, decoder_convolutions)
-    network = Autoencoder(
-        Architecture(widths, depths, "max", decoder_convolutions, negative_slope=0, refinements=refinements)
-    )
+    network = Autoencoder(Architecture(widths, depths, "max", decoder_convolutions, negative_slope=0))
     ours = [layer for layer in network.encoder.modules() if isinstance(layer, nn.Conv2d)]
     for layer, source in zip(ours, (layer for block in blocks.values() for layer in block), strict=True):
         layer.load_state_dict(source.state_dict())

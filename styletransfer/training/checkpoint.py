@@ -16,7 +16,7 @@ from ..model.files import read_tensors, write_tensors
 FORMAT = "styletransfer-checkpoint-2"
 CHECKPOINT = "checkpoint.safetensors"
 # What stood in place of options that are younger than a checkpoint; all others of them were off.
-BEFORE = {"refinements": 0, "optimizer": "adam", "octave_decay": 1.0}
+BEFORE = {"optimizer": "adam", "octave_decay": 1.0}
 
 
 def save_checkpoint(

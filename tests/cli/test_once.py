@@ -21,7 +21,7 @@ def test_threads_that_ask_together_get_the_same_object() -> None:
 
     once = Once(make)
     with ThreadPoolExecutor(4) as executor:
-        values = list(executor.map(once.get, "aaaa" "bbbb"))
+        values = list(executor.map(once.get, "aaaabbbb"))
     assert sorted(calls) == ["a", "b"]
     assert len(set(values)) == 2
     assert values[0] is values[3]

@@ -199,6 +199,7 @@ def test_a_table_goes_before_a_matrix() -> None:
 
 def test_curves() -> None:
     """Each kind of curve gives the function that it stands for."""
+
     def parse(curve: bytes) -> Tensor:
         parsed = parse_matrix_profile(icc_profile(b"GRAY", {b"kTRC": curve}))
         assert parsed is not None

@@ -31,9 +31,7 @@ def test_lossless_rgb(format: str) -> None:
     assert torch.equal(read(encoded(image_of(SAMPLES, "RGB"), format)), SAMPLES)
 
 
-@pytest.mark.parametrize(
-    "compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "lzma"]
-)
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "lzma"])
 def test_tiff_compressions(compression: str) -> None:
     file = encoded(image_of(SAMPLES, "RGB"), "TIFF", compression=compression)
     assert torch.equal(read(file), SAMPLES)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from styletransfer.errors import WeightsError
 from styletransfer.linalg import Statistics
 from styletransfer.model import Architecture, Autoencoder, count_parameters, measure_levels
-from styletransfer.model.autoencoder import Refinement
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def test_own_statistics_at_the_deepest_level_change_nothing(network: Autoencoder
 def test_every_parameter_learns(network: Autoencoder) -> None:
     network.train()(pictures(24, 24), pictures(24, 24, seed=2)).pow(4).mean().backward()
     # The mean of the picture is the target's: the biases that paint it have nothing to learn.
-    idle = {"decoder.scales.0.2.bias", "decoder.refinements.0.convolutions.2.bias"}
+    idle = {"decoder.scales.0.2.bias"}
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
@@ -98,23 +97,8 @@ def test_architecture_round_trip(decoder: tuple[int, ...] | None) -> None:
     architecture = Architecture((4, 8), (1, 2), decoder_convolutions=decoder)
     assert Architecture.from_json(architecture.to_json()) == architecture
     assert Architecture.from_json('{"widths": [4], "convolutions": [1]}').negative_slope == 0  # as they were
-    assert Architecture.from_json('{"widths": [4], "convolutions": [1]}').refinements == 0
     assert architecture.stride == 2
     assert architecture.decoder_depths == (decoder or (1, 2))
-
-
-def test_a_refinement_paints_over_what_was_painted(network: Autoencoder) -> None:
-    contents, styles = pictures(16, 24), pictures(20, 20, seed=2)
-    plain = Autoencoder(Architecture((4, 6, 8), (2, 1, 1), refinements=0)).eval()
-    assert not plain.load_state_dict(network.state_dict(), strict=False).missing_keys
-    (refinement,) = network.decoder.refinements
-    assert isinstance(refinement, Refinement)
-    refined = network(contents, styles)
-    assert not torch.allclose(refined, plain(contents, styles), atol=1e-2)
-    # Blind to what was painted, and with the painter's weights, it would paint the same again.
-    refinement.convolutions.load_state_dict(network.decoder.scales[0].state_dict())
-    refinement.skip.data.zero_()
-    torch.testing.assert_close(network(contents, styles), plain(contents, styles), atol=1e-4, rtol=1e-4)
 
 
 def test_the_decoder_may_be_deeper_than_the_encoder() -> None:
@@ -132,8 +116,6 @@ def test_the_decoder_may_be_deeper_than_the_encoder() -> None:
         "{}",
         '{"widths": 3}',
         '{"depth": [1]}',
-        '{"widths": [4], "convolutions": [1], "refinements": -1}',
-        '{"widths": [4], "convolutions": [1], "refinements": 1.5}',
         '{"widths": [4], "convolutions": [0]}',
         '{"widths": [4], "convolutions": [1], "decoder_convolutions": [1, 1]}',
         '{"widths": [4], "convolutions": [1], "negative_slope": 1.5}',

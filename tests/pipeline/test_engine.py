@@ -17,7 +17,7 @@ from styletransfer.pipeline.accumulation import Accumulator
 from styletransfer.pipeline.coloring import Coloring
 from styletransfer.pipeline.engine import Engine, Fit, Levels, Plan
 from styletransfer.pipeline.folding import fold_map
-from styletransfer.pipeline.graph import Kind, Node
+from styletransfer.pipeline.graph import PAINTED, Kind, Node
 from styletransfer.pipeline.layers import ConvolvedMap, Kernel, PictureMap
 from styletransfer.pipeline.planning import list_stores
 from styletransfer.transfer import blend_statistics
@@ -25,18 +25,17 @@ from styletransfer.transfer import blend_statistics
 CPU = torch.device("cpu")
 WIDTHS = 4, 6, 8, 6
 DEPTH = 3
-REFINEMENTS = 2
-FINEST = frozenset(
-    Node(kind, 0, number) for kind in ("merged", "painted") for number in range(REFINEMENTS + 1)
+EVERYTHING = frozenset(
+    {PAINTED}
+    | {Node("features", scale) for scale in range(DEPTH + 1)}
+    | {Node("merged", scale) for scale in range(DEPTH)}
 )
-EVERYTHING = FINEST | {Node("features", scale) for scale in range(DEPTH + 1)}
-EVERYTHING |= {Node("merged", scale) for scale in range(DEPTH)}
 
 
 def build_network(pooling: Pooling = "average") -> Autoencoder:
     torch.manual_seed(0)
     slope = 0.1 if pooling == "average" else 0  # networks around VGG-19 have maxima and plain ReLUs
-    shape = Architecture(WIDTHS, (2, 1, 2, 1), pooling, (1, 2, 1, 1), slope, REFINEMENTS)
+    shape = Architecture(WIDTHS, (2, 1, 2, 1), pooling, (1, 2, 1, 1), slope)
     network = Autoencoder(shape)
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
@@ -84,11 +83,10 @@ def test_engine_is_the_network(network: Autoencoder, size: tuple[int, int], tran
     assert (result - expected).abs().max() < 0.2
 
 
-@pytest.mark.parametrize("refinements", [0, 1])
 @pytest.mark.parametrize("widths", [(4,), (4, 6)])
-def test_engine_is_any_network(widths: tuple[int, ...], refinements: int) -> None:
+def test_engine_is_any_network(widths: tuple[int, ...]) -> None:
     torch.manual_seed(1)
-    shape = Architecture(widths, (1,) * len(widths), refinements=refinements)
+    shape = Architecture(widths, (1,) * len(widths))
     network = Autoencoder(shape).eval().requires_grad_(False)
     content, style = picture(21, 30), picture(24, 20, seed=1)
     levels = measure_levels(network.encode(floats(style)))
@@ -104,7 +102,7 @@ def every_plan() -> list[frozenset[Node]]:
     kinds: tuple[Kind, ...] = ("features", "pooled", "upper", "merged")
     choices = [set(chosen) for count in range(5) for chosen in itertools.combinations(kinds, count)]
     plans = [{Node(kind, scale) for kind in chosen for scale in range(DEPTH + 1)} for chosen in choices]
-    return [frozenset(plan | finest) for plan in plans for finest in (frozenset[Node](), FINEST)]
+    return [frozenset(plan | painted) for plan in plans for painted in (set[Node](), {PAINTED})]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -167,7 +165,7 @@ def test_a_strip_reads_no_more_of_the_picture_than_it_sees(network: Autoencoder)
 
     def first_rows(samples: Tensor) -> tuple[Tensor, int]:
         graph = engine._graph(samples, Fit(fit.kernels), Plan(64))
-        rows = graph.find(Node("painted", 0, REFINEMENTS)).read().take(0, 8).clone()
+        rows = graph.find(PAINTED).read().take(0, 8).clone()
         return rows, graph.picture._done
 
     expected, read = first_rows(content)

@@ -5,40 +5,35 @@ from __future__ import annotations
 import pytest
 
 from styletransfer.model import Architecture
-from styletransfer.pipeline.graph import Node, list_sources
+from styletransfer.pipeline.graph import PAINTED, Node, list_sources
 from styletransfer.pipeline.passes import list_passes
 from styletransfer.pipeline.planning import list_stores
 
-PAINTED = Node("painted", 0, 1)
 STORES = [way.nodes for way in list_stores(Architecture())]
 
 
 def test_without_stores_every_pass_begins_with_the_picture() -> None:
-    passes = list_passes(2, 1, frozenset())
+    passes = list_passes(2, frozenset())
     merged = [Node("merged", 1), Node("merged", 0)]
-    finest = [Node("painted", 0), Node("merged", 0, 1), PAINTED]
-    assert [step.target for step in passes] == [Node("features", 2), *merged, *finest, PAINTED]
+    assert [step.target for step in passes] == [Node("features", 2), *merged, PAINTED, PAINTED]
     assert all(Node("features", 0) in step.computed for step in passes)
-    assert passes[-1].computed >= {*merged, *finest}
+    assert passes[-1].computed >= {*merged, PAINTED}
     assert not any(step.made or step.last for step in passes)
 
 
 def test_all_that_can_be_stored_is_computed_once() -> None:
     everything = frozenset().union(*STORES)
     counts: dict[Node, int] = {}
-    for step in list_passes(4, 1, everything):
+    for step in list_passes(4, everything):
         for node in step.computed:
             counts[node] = counts.get(node, 0) + 1
     assert set(counts.values()) == {1}
 
 
-@pytest.mark.parametrize("refinements", [0, 1, 2])
 @pytest.mark.parametrize("store", STORES)
-def test_stores_are_read_after_they_are_made_and_kept_until_then(
-    store: frozenset[Node], refinements: int
-) -> None:
+def test_stores_are_read_after_they_are_made_and_kept_until_then(store: frozenset[Node]) -> None:
     present: set[Node] = set()
-    for step in list_passes(4, refinements, store):
+    for step in list_passes(4, store):
         for node in step.computed:
             assert all(source in step.computed | present for source in list_sources(node, 4)), node
         assert not step.made & present
@@ -48,7 +43,7 @@ def test_stores_are_read_after_they_are_made_and_kept_until_then(
 
 
 def test_what_is_stored_goes_with_the_last_pass_that_reads_it() -> None:
-    store = frozenset({Node("features", 0), Node("merged", 0), Node("merged", 0, 1), PAINTED})
-    last = {node: index for index, step in enumerate(list_passes(1, 1, store)) for node in step.last}
-    # The passes: encode, merged, painted, merged again, painted again, and the one that paints.
-    assert last == {Node("features", 0): 1, Node("merged", 0): 3, Node("merged", 0, 1): 4, PAINTED: 5}
+    store = frozenset({Node("features", 0), Node("merged", 0), PAINTED})
+    last = {node: index for index, step in enumerate(list_passes(1, store)) for node in step.last}
+    # The passes: encode, merged, painted, and the one that paints.
+    assert last == {Node("features", 0): 1, Node("merged", 0): 2, PAINTED: 3}

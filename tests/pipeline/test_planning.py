@@ -13,7 +13,7 @@ from styletransfer.model import Architecture, Autoencoder
 from styletransfer.options import RuntimeOptions, parse_bytes
 from styletransfer.pipeline import StylizationPipeline, memory, rows
 from styletransfer.pipeline.engine import Engine
-from styletransfer.pipeline.graph import Node, pull
+from styletransfer.pipeline.graph import PAINTED, Node, pull
 from styletransfer.pipeline.layers import PictureMap
 from styletransfer.pipeline.passes import list_passes
 from styletransfer.pipeline.planning import list_stores, measure_storage, plan_passes
@@ -21,7 +21,7 @@ from styletransfer.pipeline.planning import list_stores, measure_storage, plan_p
 EVERYTHING = {
     *(Node("features", scale) for scale in range(5)),
     *(Node("merged", scale) for scale in range(4)),
-    *(Node(kind, 0, number) for kind in ("merged", "painted") for number in range(2)),
+    PAINTED,
 }
 
 
@@ -51,12 +51,11 @@ def test_lower_strips_make_room_for_stores(engine: Engine) -> None:
     assert measure_storage(engine.architecture, plan.store).work < 100_000
 
 
-@pytest.mark.parametrize("refinements", [0, 1, 2])
 @pytest.mark.parametrize("widths", [(4,), (4, 6), (4, 6, 8)])
-def test_small_pictures_of_any_network_are_computed_once(widths: tuple[int, ...], refinements: int) -> None:
-    shape = Architecture(widths, (1,) * len(widths), refinements=refinements)
+def test_small_pictures_of_any_network_are_computed_once(widths: tuple[int, ...]) -> None:
+    shape = Architecture(widths, (1,) * len(widths))
     store = plan_passes(Engine(Autoencoder(shape), torch.float32, torch.device("cpu")), samples(64, 64)).store
-    passes = list_passes(len(widths) - 1, refinements, store)
+    passes = list_passes(len(widths) - 1, store)
     computed = [node for step in passes for node in step.computed]
     assert len(computed) == len(set(computed))
 

@@ -58,9 +58,7 @@ def test_alpha_leads_from_reconstruction_to_style(pipeline: StylizationPipeline)
     assert from_start == sorted(from_start)
 
 
-def test_statistics_of_another_model_are_refused(
-    network: Autoencoder, pipeline: StylizationPipeline
-) -> None:
+def test_statistics_of_another_model_are_refused(network: Autoencoder, pipeline: StylizationPipeline) -> None:
     other = StylizationPipeline(network, "another", RuntimeOptions(device="cpu"))
     with pytest.raises(OptionError, match="another model"):
         pipeline.stylize(picture(8, 8), other.measure(picture(8, 8)), StylizeOptions())
