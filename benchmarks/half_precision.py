@@ -18,6 +18,7 @@ from benchmarks.linalg.tables import Table
 from styletransfer.evaluation import read_pairs
 from styletransfer.media import read_picture, readable_extensions, resize_picture
 from styletransfer.model import load_model
+from styletransfer.pipeline.arithmetic import ARITHMETICS
 from styletransfer.pipeline.canvas import Canvas
 from styletransfer.pipeline.coloring import Coloring
 from styletransfer.pipeline.engine import Engine, Plan
@@ -27,7 +28,7 @@ from styletransfer.pipeline.planning import list_stores
 @torch.no_grad()
 def paint(engine: Engine, content: Tensor, coloring: Coloring, *, halve: bool) -> Tensor:
     """Paint a content, every map stored."""
-    plan = Plan(64, list_stores(engine.architecture)[0].nodes, halve)
+    plan = Plan(64, list_stores(engine.architecture, engine.arithmetic)[0].nodes, halve)
     canvas = Canvas(content, torch.uint8, keep_chroma=False)
     engine.paint(content, engine.fit(content, coloring, plan), plan, canvas.paint)
     return canvas.pixels.int()
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     parser.add_argument("--size", type=int, default=1024)
     given = parser.parse_args()
-    engine = Engine(load_model(given.model), torch.float32, torch.device("cpu"))
+    engine = Engine(load_model(given.model), ARITHMETICS["fp32"], torch.device("cpu"))
     table = Table(f"Contents of {given.size} pixels", ["pair", "largest", "share"])
     for pair in read_pairs(given.pairs, readable_extensions()):
         content = resize_picture(read_picture(pair.content), given.size).pixels

@@ -135,7 +135,7 @@ def main() -> None:
     """Measure all sizes and precisions and print a line of JSON for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024, 2048])
-    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "auto"])
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--model", default="default")
     given = parser.parse_args()
@@ -147,7 +147,7 @@ def main() -> None:
         pipeline = StylizationPipeline(load_model(given.model), "benchmark", runtime)
         for size in given.sizes:
             row = measure(pipeline, size, given.repetitions, stopwatch)
-            product = multiply(pipeline.precision, given.repetitions)
+            product = multiply(pipeline.arithmetic.content, given.repetitions)
             rounded = {name: round(value, 1) for name, value in {**row, "matrix product": product}.items()}
             print(json.dumps({"size": size, "precision": precision, **rounded}), flush=True)
 

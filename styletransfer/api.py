@@ -76,8 +76,8 @@ class Stylizer:
 
     @property
     def precision(self) -> str:
-        """The precision of the convolutions that was chosen, "fp32" or "bf16"."""
-        return "bf16" if self.pipeline.precision == torch.bfloat16 else "fp32"
+        """The precision of the convolutions that was chosen: "fp32", "mixed" or "bf16"."""
+        return self.pipeline.arithmetic.name
 
     @property
     def fingerprint(self) -> str:

@@ -18,7 +18,8 @@ PreserveColor = Literal["none", "luma"]
 Transform = Literal["wct", "monge", "adain"]
 Measurement = Literal["exact", "thumbnail"]
 IfExists = Literal["error", "skip", "overwrite", "rename"]
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "mixed", "bf16"]
+TrainingPrecision = Literal["fp32", "bf16"]
 Stage = Literal["all", "decoder"]
 Optimizer = Literal["soap", "adam"]
 
@@ -118,7 +119,8 @@ class RuntimeOptions:
 
     Attributes:
         device: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
-        precision: Of the convolutions; statistics are float64 whatever it is.
+        precision: Of the convolutions: "fp32", "bf16" all, "mixed" those whose rounding does not show, "auto"
+            "mixed" where that is faster. Statistics are float64 whatever it is.
         threads: Processor threads, None for torch's own choice.
         seed: Of the program's random number generators; the transfer itself draws none.
         tile: Rows of the picture that are worked on at a time, 0 for all; None for what fits. The result is
@@ -232,7 +234,7 @@ class TrainOptions:
     clip: float = 5.0
     ema: float = 0.999
     seed: int = 0
-    precision: Precision = "fp32"
+    precision: TrainingPrecision = "fp32"
     workers: int = 0
     checkpoint_every: int = 250
     sample_every: int = 500
@@ -257,4 +259,4 @@ class TrainOptions:
         check_range("ema", self.ema, 0, 0.999999)
         check_choice("stage", self.stage, Stage)
         check_choice("optimizer", self.optimizer, Optimizer)
-        check_choice("precision", self.precision, Precision)
+        check_choice("precision", self.precision, TrainingPrecision)

@@ -6,6 +6,7 @@ import torch
 
 from ..errors import OptionError
 from ..options import Precision
+from .arithmetic import ARITHMETICS, Arithmetic, gains_by_bfloat16
 
 
 def resolve_device(name: str) -> torch.device:
@@ -34,8 +35,10 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """Choose the type of the convolutions; "auto" is float32 until bfloat16 is shown to be as good."""
-    if precision == "bf16" and device.type == "mps":
-        raise OptionError("bf16 is not available on mps", hint="choose --precision fp32")
-    return torch.bfloat16 if precision == "bf16" else torch.float32
+def resolve_precision(precision: Precision, device: torch.device) -> Arithmetic:
+    """Choose the types of the convolutions; "auto" is "mixed" where a processor is seen to gain by it."""
+    if precision in {"mixed", "bf16"} and device.type == "mps":
+        raise OptionError(f"{precision} is not available on mps", hint="choose --precision fp32")
+    if precision == "auto":
+        precision = "mixed" if device.type == "cpu" and gains_by_bfloat16() else "fp32"
+    return ARITHMETICS[precision]

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..linalg import Statistics
 from ..model import Autoencoder
 from .accumulation import Accumulator
+from .arithmetic import Arithmetic
 from .coloring import Coloring
 from .folding import fold_map, place_kernel, read_kernels, scale_inputs, scale_outputs
 from .graph import PAINTED, Graph, Node, pull
@@ -52,12 +53,12 @@ class Fit:
     """What the measuring passes found out: a feed-forward network that paints one content in one style.
 
     Attributes:
-        kernels: Convolutions by the map they lead to, with transfers folded in.
+        kernels: Convolutions by the map they lead to: the encoder's; the decoder's hold the transfers.
         recolor: Matrix [3, 3] and offset [3] of the map that ends it, from pixel to pixel, in 0..255.
         stores: Maps of the content that the passes have left.
     """
 
-    kernels: dict[Node, Sequence[Kernel]] = field(default_factory=dict)
+    kernels: dict[Node, list[Kernel]]
     recolor: tuple[Tensor, Tensor] | None = None
     stores: dict[Node, Store] = field(default_factory=dict)
 
@@ -67,19 +68,24 @@ class Engine:
 
     Args:
         model: The network.
-        dtype: Of the convolutions and of the maps between them.
+        arithmetic: Types of the convolutions and of the maps between them.
         device: Where they run; statistics are decomposed on the CPU.
     """
 
-    def __init__(self, model: Autoencoder, dtype: torch.dtype, device: torch.device) -> None:
-        self.dtype, self.device = dtype, device
+    def __init__(self, model: Autoencoder, arithmetic: Arithmetic, device: torch.device) -> None:
+        self.arithmetic, self.device = arithmetic, device
         self.depth = len(model.architecture.widths) - 1
         self.pooling = model.architecture.pooling
         self.slope = model.architecture.negative_slope
         self.architecture = model.architecture
         encoder = [read_kernels(scale) for scale in model.encoder.scales]
         encoder[0][0] = scale_inputs(encoder[0][0], WHITE)
-        self.encoder = [self._place(kernels) for kernels in encoder]
+        features = {Node("features", scale): kernels for scale, kernels in enumerate(encoder)}
+        self._encoder = {node: self._place(node, kernels) for node, kernels in features.items()}
+        self._style_encoder = {
+            node: [place_kernel(kernel, arithmetic.style, device) for kernel in kernels]
+            for node, kernels in features.items()
+        }
         self.skips = [skip.detach().flatten() for skip in model.decoder.skips]
         # The convolutions that transfers are to be folded into, by the map they lead to.
         painter, *others = [read_kernels(scale) for scale in model.decoder.scales]
@@ -88,13 +94,15 @@ class Engine:
         self._kernels[PAINTED] = painter
 
     def measure(self, samples: Tensor, plan: Plan) -> tuple[Statistics, ...]:
-        """Measure a picture and the encoder's features at every scale: of every level, the picture first.
+        """Measure a style and the encoder's features at every scale: of every level, the picture first.
 
         Args:
             samples: [3, H, W], uint8, uint16 or float in 0..1.
             plan: How to go over it; nothing is stored, as one pass is all there is.
         """
-        return self._encode(samples, Fit(), replace(plan, store=frozenset()), range(self.depth + 2))
+        return self._encode(
+            samples, Fit(self._style_encoder), replace(plan, store=frozenset()), range(self.depth + 2)
+        )
 
     def fit(
         self,
@@ -109,7 +117,7 @@ class Engine:
             coloring: The statistics to reach; or what returns them for those of the content.
             plan: How to go over the content.
         """
-        fit = Fit()
+        fit = Fit(dict(self._encoder))
         coarsest = self.depth + 1
         own = self._encode(
             samples, fit, plan, range(coarsest if isinstance(coloring, Coloring) else 0, coarsest + 1)
@@ -121,7 +129,7 @@ class Engine:
             node, level = find_folding(step.target)
             first, *rest = self._kernels[node]
             folded = fold_map(first, *find_map(coloring, found, level))
-            fit.kernels[node] = self._place([folded, *rest])
+            fit.kernels[node] = self._place(node, [folded, *rest])
             found = self._measure(samples, fit, plan, step)
         matrix, offset = find_map(coloring, found, 0)
         fit.recolor = matrix.float().to(self.device), offset.float().to(self.device)
@@ -140,7 +148,8 @@ class Engine:
         matrix, offset = fit.recolor
 
         def recolor(start: int, rows: Tensor) -> None:
-            colors = rows.permute(2, 0, 1).reshape(3, -1).float()
+            # Contiguous wherever the rows come from: a product of other strides would round otherwise.
+            colors = rows.permute(2, 0, 1).float().contiguous().flatten(1)
             emit(start, torch.addmm(offset.unsqueeze(1), matrix, colors).view(3, *rows.shape[:2]))
 
         # What this pass could store would be read by nobody.
@@ -187,11 +196,14 @@ class Engine:
         store: frozenset[Node] = frozenset(),
         last: frozenset[Node] = frozenset(),
     ) -> Graph:
-        picture = PictureMap(samples, self.dtype, self.device)
+        picture = PictureMap(samples, fit.kernels[Node("features", 0)][0].weight.dtype, self.device)
         return Graph(self, picture, fit.kernels, fit.stores, store, last, halve=plan.halve)
 
-    def _place(self, kernels: Sequence[Kernel]) -> list[Kernel]:
-        return [place_kernel(kernel, self.dtype, self.device) for kernel in kernels]
+    def _place(self, node: Node, kernels: Sequence[Kernel]) -> list[Kernel]:
+        return [
+            place_kernel(kernel, self.arithmetic.choose(node, index), self.device)
+            for index, kernel in enumerate(kernels)
+        ]
 
 
 def find_folding(target: Node) -> tuple[Node, int]:

@@ -71,10 +71,6 @@ class Network(Protocol):
         """Of the activations, below zero."""
 
     @property
-    def encoder(self) -> Sequence[Sequence[Kernel]]:
-        """Convolutions by scale."""
-
-    @property
     def skips(self) -> Sequence[Tensor]:
         """Weights of the features' channels in the merged maps, by scale."""
 
@@ -85,7 +81,7 @@ class Graph:
     Args:
         network: The weights.
         picture: The picture.
-        kernels: Convolutions by the map they lead to, with transfers folded in; as far as known.
+        kernels: Convolutions by the map they lead to; as far as known.
         stores: Of passes before; this pass adds its own.
         store: What this pass shall store of what it computes.
         last: The stores that no later pass will read.
@@ -127,12 +123,13 @@ class Graph:
         sources: list[FeatureMap] = [self.find(each) for each in list_sources(node, self.network.depth)]
         source = sources[0] if sources else self.picture
         if node.kind == "pooled":
-            return PooledMap(source, self.network.pooling)
+            reader = self.kernels[Node("features", node.scale + 1)][0]
+            return PooledMap(source, self.network.pooling, reader.weight.dtype)
         if node.kind == "merged":
             upper, features = sources
             return MergedMap(upper, features, self.network.skips[node.scale])
-        kernels = self.network.encoder[node.scale] if node.kind == "features" else self.kernels[node]
-        return chain_convolutions(source, kernels, self.network.slope, activate_last=node.kind != "painted")
+        activate_last = node.kind != "painted"
+        return chain_convolutions(source, self.kernels[node], self.network.slope, activate_last=activate_last)
 
 
 def pull(sink: FeatureMap, scale: int, tile: int) -> None:

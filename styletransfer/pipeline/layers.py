@@ -13,6 +13,9 @@ from .rows import FeatureMap, Shape
 
 # Numbers that this processor's convolutions work on at once.
 LANES = {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability(), 4)
+# Numbers up to which PyTorch gives an input to a convolution that is slower and rounds otherwise: strips
+# would show in the last bits, which bfloat16 makes visible.
+SMALL = 20480
 
 
 class Kernel(NamedTuple):
@@ -58,14 +61,17 @@ class ConvolvedMap(FeatureMap):
     """
 
     def __init__(self, source: FeatureMap, kernel: Kernel, slope: float) -> None:
-        super().__init__(source.shape._replace(channels=len(kernel.weight)), [source.read(margin=1)])
+        shape = source.shape._replace(channels=len(kernel.weight), dtype=kernel.weight.dtype)
+        super().__init__(shape, [source.read(margin=1)])
         self.slope = slope
+        row = (source.shape.width + 2) * source.shape.channels
+        self.step = max(1, SMALL // row - 1)  # with one more above and below
         self.together = count_together(self.shape)
         self.kernel = put_side_by_side(kernel, self.together)
 
     def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         """Convolve rows."""
-        rows = to_batch(self.sources[0].take(start, stop))
+        rows = to_batch(self.sources[0].take(start, stop).to(self.shape.dtype))
         result = from_batch(F.conv2d(rows, *self.kernel, stride=(1, self.together)))
         result = result.view(stop - start, self.shape.width, self.shape.channels)
         if self.slope == 1:
@@ -95,6 +101,8 @@ def put_side_by_side(kernel: Kernel, count: int) -> Kernel:
     Returns:
         Weight [count * out, in, 3, count + 2], for steps of `count` pixels, and bias [count * out].
     """
+    if count == 1:
+        return kernel
     padded = [F.pad(kernel.weight, (index, count - 1 - index)) for index in range(count)]
     weight = torch.cat(padded).contiguous(memory_format=torch.channels_last)
     return Kernel(weight, kernel.bias.repeat(count))
@@ -106,22 +114,34 @@ class PooledMap(FeatureMap):
     Args:
         source: The map to be halved.
         pooling: "average" or "max".
+        dtype: What the result shall not be less precise than.
     """
 
-    def __init__(self, source: FeatureMap, pooling: str) -> None:
+    def __init__(self, source: FeatureMap, pooling: str, dtype: torch.dtype) -> None:
         height, width = -(-source.shape.height // 2), -(-source.shape.width // 2)
-        super().__init__(source.shape._replace(height=height, width=width), [source.read()])
+        dtype = torch.promote_types(source.shape.dtype, dtype)
+        super().__init__(source.shape._replace(height=height, width=width, dtype=dtype), [source.read()])
         self.fine_height = source.shape.height
         self.pooling = pooling
 
     def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         """Pool pairs of rows."""
-        rows = to_batch(self.sources[0].take(2 * start, min(2 * stop, self.fine_height)))
+        rows = self.sources[0].take(2 * start, min(2 * stop, self.fine_height)).to(self.shape.dtype)
+        narrow = self.shape.allocate(len(rows))
+        self._pool(rows.transpose(0, 1), narrow.transpose(0, 1))
+        out = self.shape.allocate(stop - start) if out is None else out
+        self._pool(narrow, out)
+        return out
+
+    def _pool(self, values: Tensor, out: Tensor) -> None:
+        """Pool pairs along the first dimension; the last of an odd number stays."""
+        even, odd = values[::2], values[1::2]
+        pairs = len(odd)
         if self.pooling == "average":
-            result = F.avg_pool2d(rows, 2, ceil_mode=True, count_include_pad=False)
+            torch.lerp(even[:pairs], odd, 0.5, out=out[:pairs])
         else:
-            result = F.max_pool2d(rows, 2, ceil_mode=True)
-        return from_batch(result) if out is None else out.copy_(from_batch(result))
+            torch.maximum(even[:pairs], odd, out=out[:pairs])
+        out[pairs:] = even[pairs:]
 
 
 class MergedMap(FeatureMap):
@@ -136,22 +156,34 @@ class MergedMap(FeatureMap):
     step = 2
 
     def __init__(self, upper: FeatureMap, features: FeatureMap, skip: Tensor) -> None:
-        super().__init__(features.shape, [upper.read(margin=1), features.read()])
+        dtype = torch.promote_types(upper.shape.dtype, features.shape.dtype)
+        super().__init__(features.shape._replace(dtype=dtype), [upper.read(margin=1), features.read()])
         # Repeated for a row of pixels: long runs are added several times faster.
         self.weights = skip.to(self.shape.device, self.shape.dtype).repeat(self.shape.width)
 
     def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         """Double rows and add to them."""
-        upper = to_batch(self.sources[0].take(start // 2, -(-stop // 2)))
-        # With a pixel of margin, which becomes two and is cut off, strips meet as if they were one map.
-        doubled = from_batch(F.interpolate(upper, scale_factor=2, mode="bilinear")).flatten(1)
-        channels = self.shape.channels
-        doubled = doubled[2 : 2 + stop - start, 2 * channels : (2 + self.shape.width) * channels]
-        features = self.sources[1].take(start, stop)
-        if out is None:
-            out = self.shape.allocate(stop - start)
-        torch.addcmul(doubled, features.flatten(1), self.weights, out=out.flatten(1))
+        upper = self.sources[0].take(start // 2, -(-stop // 2)).to(self.shape.dtype)
+        features = self.sources[1].take(start, stop).to(self.shape.dtype)
+        high = upper.new_empty(stop - start, *upper.shape[1:])
+        double(upper, high)
+        out = self.shape.allocate(stop - start) if out is None else out
+        double(high.transpose(0, 1), out.transpose(0, 1))
+        out.flatten(1).addcmul_(features.flatten(1), self.weights)
         return out
+
+
+def double(values: Tensor, out: Tensor) -> None:
+    """Interpolate linearly along the first dimension, as `F.interpolate` does with a scale factor of 2.
+
+    Args:
+        values: [N + 2, ...], with what lies before and behind them.
+        out: [2 N, ...], or [2 N - 1, ...] without the last.
+    """
+    for index, neighbours in enumerate((values[:-2], values[2:])):
+        doubled = out[index::2]
+        count = len(doubled)
+        torch.lerp(values[1 : 1 + count], neighbours[:count], 0.25, out=doubled)
 
 
 def to_batch(rows: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import mmap
 from functools import cache
 from pathlib import Path
@@ -54,11 +55,10 @@ def hold_freed_memory() -> None:
 
 
 class Pages:
-    """Memory beside the heap for values that stay long, filled from its beginning and given back from there.
+    """Memory beside the heap for values that stay long and go from the first to the last.
 
     Between short-lived blocks, long-lived ones leave holes in the heap when they go, as large as themselves.
-    Pages of their own go back to the system at once, and huge ones come from it almost for nothing: hence one
-    piece for all, as every piece would begin and end with small ones.
+    Pages of their own go back to the system at once, and huge ones come from it almost for nothing.
 
     Args:
         size: Bytes of the values.
@@ -70,18 +70,17 @@ class Pages:
             self._map.madvise(mmap.MADV_HUGEPAGE)
         # What lies before the first huge page is never touched and takes no memory.
         self._start = -torch.frombuffer(self._map, dtype=torch.uint8).data_ptr() % HUGE_PAGE
-        self._end, self._released = self._start, self._start
+        self._released = self._start
 
     @staticmethod
     def exist(device: torch.device) -> bool:
         """Tell whether the system has such memory for values of a device."""
         return device.type == "cpu" and hasattr(mmap, "MADV_HUGEPAGE")
 
-    def put(self, values: Tensor) -> Tensor:
-        """Copy values behind those that are there, and return the copy."""
-        kept = torch.frombuffer(self._map, dtype=values.dtype, count=values.numel(), offset=self._end)
-        self._end += values.nbytes
-        return kept.view(values.shape).copy_(values)
+    def view(self, size: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Return the values as a tensor: zeros at first, taking memory where they are written."""
+        values = torch.frombuffer(self._map, dtype=dtype, count=math.prod(size), offset=self._start)
+        return values.view(size)
 
     def release(self, size: int) -> None:
         """Give the first bytes back to the system, by whole huge pages: nobody reads them again."""

@@ -6,10 +6,10 @@ from functools import cache
 from operator import attrgetter
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from ..model import Architecture
+from .arithmetic import Arithmetic
 from .engine import Engine, Plan
 from .graph import HALVED, PAINTED, Node
 from .passes import list_passes
@@ -61,14 +61,13 @@ def plan_passes(
 
 def plan_stores(engine: Engine, tile: int, pixels: int, room: int) -> tuple[float, Plan]:
     """Return the plan of least work with strips of some rows that fits into a room of bytes, and its work."""
-    # Where room is short, maps are kept in half precision before work is done twice.
-    choices = (False, True) if engine.dtype == torch.float32 else (False,)
-    stores = list_stores(engine.architecture)
+    stores = list_stores(engine.architecture, engine.arithmetic)
     fitting = (
         (way.work, Plan(tile, way.nodes, halve))
         for way in stores
-        for halve in choices
-        if (way.halved if halve else way.full) * engine.dtype.itemsize * pixels <= room
+        # Where room is short, maps are kept in half precision before work is done twice.
+        for halve, bytes_per_pixel in ((False, way.full), (True, way.halved))
+        if bytes_per_pixel * pixels <= room
     )
     return next(fitting, (stores[-1].work, Plan(tile)))
 
@@ -80,7 +79,7 @@ def modest_bytes(pixels: int) -> int:
 
 def row_bytes(engine: Engine, width: int) -> int:
     """Return the bytes that the maps of a strip take per row of the picture."""
-    return width * STRIP_VALUES * int(engine.dtype.itemsize)
+    return width * STRIP_VALUES * engine.arithmetic.content.itemsize
 
 
 def strip_bytes(engine: Engine, width: int, height: int) -> int:
@@ -94,8 +93,8 @@ class Storage(NamedTuple):
     Attributes:
         nodes: The maps.
         work: Products per pixel of the picture, over all passes.
-        full: Numbers stored per pixel of the picture when they are most.
-        halved: The same with the maps of the finest scales in half precision, which count half.
+        full: Bytes stored per pixel of the picture when they are most.
+        halved: The same with the maps of the finest scales in half precision.
     """
 
     nodes: frozenset[Node]
@@ -105,7 +104,7 @@ class Storage(NamedTuple):
 
 
 @cache
-def list_stores(architecture: Architecture) -> list[Storage]:
+def list_stores(architecture: Architecture, arithmetic: Arithmetic) -> list[Storage]:
     """List what may be stored, the least work first.
 
     From a scale on, encoder features are stored, and later merged maps; and one more merged map, whose room
@@ -125,7 +124,9 @@ def list_stores(architecture: Architecture) -> list[Storage]:
     stores += [{Node("features", depth)} | upper for upper in uppers]
     stores += [{Node("features", depth)}, set()]
     every = {frozenset(store | painted) for store in stores for painted in (set(), {PAINTED})}
-    ways = sorted((measure_storage(architecture, nodes) for nodes in every), key=attrgetter("work", "full"))
+    ways = sorted(
+        (measure_storage(architecture, arithmetic, nodes) for nodes in every), key=attrgetter("work", "full")
+    )
     # Of those with more work, only what needs less room.
     useful: list[Storage] = []
     for way in ways:
@@ -134,7 +135,7 @@ def list_stores(architecture: Architecture) -> list[Storage]:
     return useful
 
 
-def measure_storage(architecture: Architecture, store: frozenset[Node]) -> Storage:
+def measure_storage(architecture: Architecture, arithmetic: Arithmetic, store: frozenset[Node]) -> Storage:
     """Return what storing some maps costs and saves."""
     widths = architecture.widths
     present: set[Node] = set()
@@ -143,10 +144,10 @@ def measure_storage(architecture: Architecture, store: frozenset[Node]) -> Stora
         work += sum(count_products(architecture, node) for node in step.computed)
         # Stores that are read for the last time shrink as those that are made grow.
         present = (present | step.made) - step.last
-        full = max(full, sum(count_numbers(widths, node) for node in present))
-        shares = (0.5 if node.scale < HALVED else 1 for node in present)
-        halves = sum(count_numbers(widths, node) * share for node, share in zip(present, shares, strict=True))
-        halved = max(halved, halves)
+        sizes = {node: arithmetic.choose_for_map(node, architecture).itemsize for node in present}
+        full = max(full, sum(count_numbers(widths, node) * size for node, size in sizes.items()))
+        halves = {node: 2 if node.scale < HALVED else size for node, size in sizes.items()}
+        halved = max(halved, sum(count_numbers(widths, node) * size for node, size in halves.items()))
     return Storage(store, work, full, halved)
 
 

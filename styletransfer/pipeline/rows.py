@@ -7,8 +7,8 @@ purpose, every row is computed once, and the halo of a strip is whatever the ask
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .memory import Pages
 
-# Bytes of a map whose stored strips are kept out of the heap: smaller ones leave small holes.
+# Bytes from which on a stored map is kept out of the heap: smaller ones leave small holes.
 LARGE = 2**25
 HALF_MAX = torch.finfo(torch.float16).max
 # Called with the first new row and the new rows [n, W, C] as they come into being.
@@ -52,7 +52,7 @@ class FeatureMap(ABC):
         sources: Of what it is computed.
     """
 
-    # Rows come in multiples of this, but for the last ones.
+    # Rows come in multiples of this, the last ones with what remains.
     step = 1
 
     def __init__(self, shape: Shape, sources: Sequence[Reader] = ()) -> None:
@@ -63,6 +63,7 @@ class FeatureMap(ABC):
         self._margin = 0
         self._buffer: Tensor | None = None  # rows from _first on, with the margin around them
         self._first = 0
+        self._keeps = False  # rather than letting go
         self._done = 0  # rows computed so far
 
     @abstractmethod
@@ -83,25 +84,40 @@ class FeatureMap(ABC):
         rows = self._buffer[start - self._first : stop - self._first]
         return rows if margin == self._margin else rows[:, self._margin : -self._margin]
 
+    def keep(self, buffer: Tensor) -> None:
+        """Have all rows stay in a buffer [H + 2, W + 2, C], with a margin of one pixel."""
+        self._margin, self._first, self._buffer, self._keeps = 1, -1, buffer, True
+
     def _advance(self, stop: int) -> None:
-        """Compute rows up to a number, and let go of those that no reader will come back to."""
+        """Compute rows up to a number."""
         start = self._done
-        stop = min(-(-stop // self.step) * self.step, self.shape.height)
+        stop = -(-stop // self.step) * self.step
+        if stop + self.step > self.shape.height:
+            stop = self.shape.height
+        new = self._extend(start, stop)
+        self._done = stop
+        for observe in self.observers:
+            observe(start, new)
+
+    def _extend(self, start: int, stop: int) -> Tensor:
+        """Add rows to the buffer, return them, and let go of those that no reader will come back to."""
         low = max(-self._margin, min(start, *self.positions))
         if self._margin == 0 and low == start:
             self._buffer = None  # first, so that old and new rows never exist together
-            self._buffer = new = self.produce(start, stop, None)
-        else:
-            end = stop + self._margin if stop == self.shape.height else stop
-            self._buffer = self._move_up(low, end)
-            rows = self._buffer[start - low : stop - low]
-            new = rows[:, self._margin : self._margin + self.shape.width]
-            self.produce(start, stop, new)
-            if self._margin:
-                self._replicate_border(rows, first=start == 0, last=stop == self.shape.height)
-        self._first, self._done = low, stop
-        for observe in self.observers:
-            observe(start, new)
+            self._buffer, self._first = self.produce(start, stop, None), start
+            return self._buffer
+        if not self._keeps:
+            self._buffer, self._first = (
+                self._move_up(low, stop + self._margin * (stop == self.shape.height)),
+                low,
+            )
+        assert self._buffer is not None
+        rows = self._buffer[start - self._first : stop - self._first]
+        new = rows[:, self._margin : self._margin + self.shape.width]
+        self.produce(start, stop, new)
+        if self._margin:
+            self._replicate_border(rows, first=start == 0, last=stop == self.shape.height)
+        return new
 
     def _move_up(self, low: int, end: int) -> Tensor:
         """Return a buffer for rows low..end, with those of them that are computed already."""
@@ -156,55 +172,43 @@ class Store:
 
     Args:
         source: The map, none of whose rows exists yet.
-        halve: Keep the deviations from the mean of the first row, in float16.
+        halve: Keep the deviations from the mean of the first row, in float16; of maps in float32 only.
+
+    Attributes:
+        rows: [H + 2, W + 2, C], the map with a pixel of margin; or [H, W, C], the deviations.
+        shift: [C], what was taken off them, as soon as there are some; else None.
     """
 
     def __init__(self, source: FeatureMap, *, halve: bool = False) -> None:
         self.shape = source.shape
-        self._halve = halve
-        self._shift: Tensor | None = None  # [C]
-        large = source.shape.bytes >= LARGE and Pages.exist(source.shape.device)
-        self._pages = Pages(source.shape.bytes // (2 if halve else 1)) if large else None
-        self._strips: list[Tensor] = []
-        self._bottoms: list[int] = []  # the row after each strip
-        self._released = 0  # bytes
-        source.observers.append(self._append)
+        self.halved = halve and source.shape.dtype == torch.float32
+        self.shift: Tensor | None = None
+        height, width, channels, dtype, device = source.shape
+        if self.halved:
+            size, dtype = (height, width, channels), torch.float16
+        else:
+            size = height + 2, width + 2, channels
+        self._pages: Pages | None = None
+        if source.shape.bytes >= LARGE and Pages.exist(device):
+            self._pages = Pages(math.prod(size) * dtype.itemsize)
+            self.rows = self._pages.view(size, dtype)
+        else:
+            self.rows = torch.empty(size, dtype=dtype, device=device)
+        if self.halved:
+            source.observers.append(self._halve)
+        else:
+            source.keep(self.rows)
 
-    def _append(self, start: int, rows: Tensor) -> None:
-        if self._halve:
-            # A large common offset would leave few of the eleven bits to what varies.
-            self._shift = rows[0].mean(0) if self._shift is None else self._shift
-            rows = torch.sub(rows, self._shift).clamp_(-HALF_MAX, HALF_MAX).half()
-        # Rows without a margin have a buffer of their own, which their map lets go of: no copy of small ones.
-        self._strips.append(self._pages.put(rows) if self._pages else rows.contiguous())
-        self._bottoms.append(start + len(rows))
-
-    def read(self, start: int, stop: int, out: Tensor | None) -> Tensor:
-        """Return rows start..stop, in `out` if it is given, else without a copy where that is possible."""
-        index = bisect_right(self._bottoms, start)
-        top = self._bottoms[index - 1] if index else 0
-        if out is None and stop <= self._bottoms[index] and self._shift is None:
-            return self._strips[index][start - top : stop - top]
-        if out is None:
-            out = self.shape.allocate(stop - start)
-        row = start
-        while row < stop:
-            bottom = min(stop, self._bottoms[index])
-            kept = out[row - start : bottom - start].copy_(self._strips[index][row - top : bottom - top])
-            if self._shift is not None:
-                kept += self._shift
-            row = top = bottom
-            index += 1
-        return out
+    def _halve(self, start: int, rows: Tensor) -> None:
+        # A large common offset would leave few of the eleven bits to what varies.
+        self.shift = rows[0].mean(0) if self.shift is None else self.shift
+        deviations = torch.sub(rows, self.shift).clamp_(-HALF_MAX, HALF_MAX)
+        self.rows[start : start + len(rows)] = deviations
 
     def release(self, stop: int) -> None:
-        """Let go of the strips that lie wholly before a row."""
+        """Let go of what lies before a row."""
         if self._pages:
-            # One call late: what was read just now is a view of pages, which nothing else keeps.
-            self._pages.release(self._released)
-        for index in range(bisect_right(self._bottoms, stop)):
-            self._released += self._strips[index].nbytes
-            self._strips[index] = self._strips[index][:0].clone()
+            self._pages.release(max(0, stop) * self.rows[0].nbytes)
 
 
 class StoredMap(FeatureMap):
@@ -220,8 +224,14 @@ class StoredMap(FeatureMap):
         self.store, self.last = store, last
 
     def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
-        """Fetch rows."""
-        rows = self.store.read(start, stop, out)
+        """Fetch deviations and add what they deviate from."""
+        assert self.store.shift is not None
+        return torch.add(self.store.rows[start:stop], self.store.shift, out=out)
+
+    def _extend(self, start: int, stop: int) -> Tensor:
         if self.last:
-            self.store.release(stop)
-        return rows
+            self.store.release(min(start, *self.positions))
+        if self.store.halved:
+            return super()._extend(start, stop)
+        self.keep(self.store.rows)
+        return self.store.rows[start + 1 : stop + 1, 1:-1]

@@ -48,12 +48,12 @@ class StylizationPipeline:
     def __init__(self, model: Autoencoder, fingerprint: str, runtime: RuntimeOptions | None = None) -> None:
         runtime = runtime or RuntimeOptions()
         self.device = resolve_device(runtime.device)
-        self.precision = resolve_precision(runtime.precision, self.device)
+        self.arithmetic = resolve_precision(runtime.precision, self.device)
         self.runtime = runtime
         self.fingerprint = fingerprint
         if runtime.threads is not None:
             torch.set_num_threads(runtime.threads)
-        self.engine = Engine(model, self.precision, self.device)
+        self.engine = Engine(model, self.arithmetic, self.device)
         # Plans for a GPU count on all of its memory; threads still move and write pictures beside each other.
         self._occupied = resident_memory()  # by libraries and weights, which no limit changes
         self._turn = contextlib.nullcontext() if self.device.type == "cpu" else Lock()
@@ -171,7 +171,7 @@ class StylizationPipeline:
             try:
                 yield
             except NumericalError as error:
-                hint = None if self.precision == torch.float32 else "try --precision fp32"
+                hint = None if self.arithmetic.name == "fp32" else "try --precision fp32"
                 raise StyleTransferError(f"the transfer failed: {error}", hint=hint) from error
 
 

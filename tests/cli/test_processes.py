@@ -78,7 +78,20 @@ def test_a_stopped_folder_run_is_finished_by_the_same_command(run: Run, model: s
 @pytest.mark.usefixtures("style")
 def test_a_picture_from_pipe_to_pipe(model: str) -> None:
     data = write_content(Path("cat.png"), (24, 16)).read_bytes()
-    words = [*PROGRAM, "stylize", "-", "waves.png", "-o", "-", "-m", model, "--device", "cpu"]
+    words = [
+        *PROGRAM,
+        "stylize",
+        "-",
+        "waves.png",
+        "-o",
+        "-",
+        "-m",
+        model,
+        "--device",
+        "cpu",
+        "--precision",
+        "fp32",
+    ]
     result = subprocess.run(words, input=data, capture_output=True, check=True)
     Path("result.png").write_bytes(result.stdout)
     assert read_size("result.png") == (24, 16)

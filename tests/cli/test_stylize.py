@@ -25,7 +25,7 @@ def read_bytes(*names: str) -> list[bytes]:
 @pytest.mark.usefixtures("content", "style")
 class TestOneResult:
     def test_stdout_is_the_path_and_stderr_names_model_and_device_once(self, run: Run, model: str) -> None:
-        result = run("stylize", "cat.png", "waves.png", "--device", "cpu")
+        result = run("stylize", "cat.png", "waves.png", "--device", "cpu", "--precision", "fp32")
         assert (result.exit_code, result.stdout) == (0, "cat_waves.png\n")
         assert result.stderr == f"model {model} on cpu, fp32\n"
         assert read_size("cat_waves.png") == (24, 16)

@@ -14,6 +14,7 @@ from styletransfer.model import Architecture, Autoencoder, measure_levels
 from styletransfer.model.architecture import Pooling
 from styletransfer.pipeline import layers
 from styletransfer.pipeline.accumulation import Accumulator
+from styletransfer.pipeline.arithmetic import ARITHMETICS
 from styletransfer.pipeline.coloring import Coloring
 from styletransfer.pipeline.engine import Engine, Fit, Levels, Plan
 from styletransfer.pipeline.folding import fold_map
@@ -23,6 +24,7 @@ from styletransfer.pipeline.planning import list_stores
 from styletransfer.transfer import blend_statistics
 
 CPU = torch.device("cpu")
+FP32 = ARITHMETICS["fp32"]
 WIDTHS = 4, 6, 8, 6
 DEPTH = 3
 EVERYTHING = frozenset(
@@ -75,7 +77,7 @@ def test_engine_is_the_network(network: Autoencoder, size: tuple[int, int], tran
     content, style = picture(*size), picture(40, 50, seed=1)
     levels = measure_levels(network.encode(floats(style)))
     expected = network.decode(network.encode(floats(content)), levels, transform)[0] * 255
-    engine = Engine(network, torch.float32, CPU)
+    engine = Engine(network, FP32, CPU)
     for found, wanted in zip(engine.measure(style, Plan(16)), levels, strict=True):
         torch.testing.assert_close(found.mean, wanted.mean, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(found.covariance, wanted.covariance, atol=1e-5, rtol=1e-5)
@@ -91,8 +93,8 @@ def test_engine_is_any_network(widths: tuple[int, ...]) -> None:
     content, style = picture(21, 30), picture(24, 20, seed=1)
     levels = measure_levels(network.encode(floats(style)))
     expected = network.decode(network.encode(floats(content)), levels)[0] * 255
-    engine = Engine(network, torch.float32, CPU)
-    for way in list_stores(shape):
+    engine = Engine(network, FP32, CPU)
+    for way in list_stores(shape, FP32):
         found = run(engine, content, Coloring(levels, "wct"), Plan(16, way.nodes))
         assert (found - expected).abs().max() < 0.2
 
@@ -105,29 +107,35 @@ def every_plan() -> list[frozenset[Node]]:
     return [frozenset(plan | painted) for plan in plans for painted in (set[Node](), {PAINTED})]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_what_is_stored_changes_nothing(network: Autoencoder, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("precision", list(ARITHMETICS))
+def test_what_is_stored_changes_nothing(network: Autoencoder, precision: str) -> None:
     content, style = picture(45, 38), picture(40, 50, seed=1)
-    engine = Engine(network, dtype, CPU)
+    engine = Engine(network, ARITHMETICS[precision], CPU)
     levels = engine.measure(style, Plan(64))
     expected = run(engine, content, Coloring(levels, "wct"), Plan(64, EVERYTHING))
-    for store in [*every_plan(), *(way.nodes for way in list_stores(network.architecture))]:
+    for store in [
+        *every_plan(),
+        *(way.nodes for way in list_stores(network.architecture, engine.arithmetic)),
+    ]:
         found = run(engine, content, Coloring(levels, "wct"), Plan(16, store))
         assert (found - expected).abs().max() < 0.1, sorted(store)
 
 
 def test_half_precision_moves_no_pixel_by_a_level(network: Autoencoder) -> None:
     content, style = picture(45, 38), picture(40, 50, seed=1)
-    engine = Engine(network, torch.float32, CPU)
+    engine = Engine(network, FP32, CPU)
     targets = Coloring(engine.measure(style, Plan(64)), "wct")
     exact, halved = (run(engine, content, targets, Plan(16, EVERYTHING, way)) for way in (False, True))
     assert 0 < (halved - exact).abs().max() < 1
 
 
 @pytest.mark.parametrize("store", [frozenset(), EVERYTHING])
-def test_strips_are_no_taller_than_planned(network: Autoencoder, store: frozenset[Node]) -> None:
+def test_strips_are_no_taller_than_planned(
+    network: Autoencoder, store: frozenset[Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "SMALL", 0)
     content = picture(70, 20)
-    engine = Engine(network, torch.float32, CPU)
+    engine = Engine(network, FP32, CPU)
     plan = Plan(16, store)
     fit = engine.fit(content, Coloring(engine.measure(content, plan), "wct"), plan)
     heights: list[int] = []
@@ -137,12 +145,10 @@ def test_strips_are_no_taller_than_planned(network: Autoencoder, store: frozense
 
 @pytest.mark.parametrize("alpha", [1.0, 0.4])
 @pytest.mark.parametrize("style_seed", [1, 2])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_tiles_change_nothing(
-    network: Autoencoder, dtype: torch.dtype, style_seed: int, alpha: float
-) -> None:
-    content, style = picture(301, 45), picture(70, 90, seed=style_seed)
-    engine = Engine(network, dtype, CPU)
+@pytest.mark.parametrize("precision", list(ARITHMETICS))
+def test_tiles_change_nothing(network: Autoencoder, precision: str, style_seed: int, alpha: float) -> None:
+    content, style = picture(301, 245), picture(70, 90, seed=style_seed)
+    engine = Engine(network, ARITHMETICS[precision], CPU)
     levels = engine.measure(style, Plan(1000))
 
     def blend(own: Levels) -> Coloring:
@@ -156,10 +162,13 @@ def test_tiles_change_nothing(
         assert engine.measure(style, Plan(tile))[-1].covariance.allclose(levels[-1].covariance, rtol=1e-6)
 
 
-def test_a_strip_reads_no_more_of_the_picture_than_it_sees(network: Autoencoder) -> None:
+def test_a_strip_reads_no_more_of_the_picture_than_it_sees(
+    network: Autoencoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The halo that comes of asking is the receptive field that perturbing rows one by one finds."""
+    monkeypatch.setattr(layers, "SMALL", 0)
     content = picture(160, 9)
-    engine = Engine(network, torch.float32, CPU)
+    engine = Engine(network, FP32, CPU)
     levels = engine.measure(picture(30, 30, seed=1), Plan(64))
     fit = engine.fit(content, Coloring(levels, "wct"), Plan(64))
 
@@ -191,7 +200,7 @@ def test_every_row_is_converted_once_per_pass(network: Autoencoder, monkeypatch:
         return produce(self, start, stop, out)
 
     monkeypatch.setattr(PictureMap, "produce", record)
-    Engine(network, torch.float32, CPU).measure(picture(90, 20), Plan(8))
+    Engine(network, FP32, CPU).measure(picture(90, 20), Plan(8))
     assert sum(stop - start for start, stop in calls) == 90
 
 
@@ -199,7 +208,7 @@ def test_every_row_is_converted_once_per_pass(network: Autoencoder, monkeypatch:
 def test_samples_of_any_type_are_the_same_picture(network: Autoencoder, kind: torch.dtype) -> None:
     content = picture(20, 30)
     other = content.to(torch.int32).mul(257).to(kind) if kind == torch.uint16 else floats(content)[0]
-    engine = Engine(network, torch.float32, CPU)
+    engine = Engine(network, FP32, CPU)
     one, two = (engine.measure(samples, Plan(64)) for samples in (content, other))
     torch.testing.assert_close(one[-1].covariance, two[-1].covariance, rtol=1e-4, atol=1e-6)
 
@@ -235,7 +244,7 @@ def test_wrong_numbers_are_noticed(network: Autoencoder) -> None:
     broken = build_network()
     broken.encoder.scales[1][0].weight.data[0, 0, 0, 0] = torch.nan  # type: ignore[index]
     with pytest.raises(NumericalError, match="NaN"):
-        Engine(broken, torch.float32, CPU).measure(picture(20, 20), Plan(64))
+        Engine(broken, FP32, CPU).measure(picture(20, 20), Plan(64))
 
 
 def test_a_folded_map_is_the_map_before_the_convolution() -> None:

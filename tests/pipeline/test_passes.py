@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from styletransfer.model import Architecture
+from styletransfer.pipeline.arithmetic import ARITHMETICS
 from styletransfer.pipeline.graph import PAINTED, Node, list_sources
 from styletransfer.pipeline.passes import list_passes
 from styletransfer.pipeline.planning import list_stores
 
-STORES = [way.nodes for way in list_stores(Architecture())]
+STORES = [way.nodes for way in list_stores(Architecture(), ARITHMETICS["fp32"])]
 
 
 def test_without_stores_every_pass_begins_with_the_picture() -> None:

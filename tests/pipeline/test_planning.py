@@ -11,10 +11,10 @@ import torch
 from styletransfer.errors import MemoryLimitError, OptionError
 from styletransfer.model import Architecture, Autoencoder
 from styletransfer.options import RuntimeOptions, parse_bytes
-from styletransfer.pipeline import StylizationPipeline, memory, rows
+from styletransfer.pipeline import StylizationPipeline, memory
+from styletransfer.pipeline.arithmetic import ARITHMETICS
 from styletransfer.pipeline.engine import Engine
-from styletransfer.pipeline.graph import PAINTED, Node, pull
-from styletransfer.pipeline.layers import PictureMap
+from styletransfer.pipeline.graph import PAINTED, Node
 from styletransfer.pipeline.passes import list_passes
 from styletransfer.pipeline.planning import list_stores, measure_storage, plan_passes
 
@@ -27,7 +27,11 @@ EVERYTHING = {
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return Engine(Autoencoder(Architecture()), torch.float32, torch.device("cpu"))
+    return build_engine("fp32")
+
+
+def build_engine(precision: str, architecture: Architecture | None = None) -> Engine:
+    return Engine(Autoencoder(architecture), ARITHMETICS[precision], torch.device("cpu"))
 
 
 def samples(height: int, width: int) -> torch.Tensor:
@@ -35,9 +39,9 @@ def samples(height: int, width: int) -> torch.Tensor:
 
 
 def test_stores_shrink_as_work_grows(engine: Engine) -> None:
-    ways = list_stores(engine.architecture)
-    assert ways[0].full == 30.25  # 16 + 8 + 4 + 2 + 0.25 numbers per pixel
-    assert ways[0].halved == 18.25  # 8 + 4 + 4 + 2 + 0.25
+    ways = list_stores(engine.architecture, engine.arithmetic)
+    assert ways[0].full == 4 * 30.25  # of 16 + 8 + 4 + 2 + 0.25 numbers per pixel
+    assert ways[0].halved == 4 * 18.25  # of 8 + 4 + 4 + 2 + 0.25
     assert all(less.work <= more.work for less, more in pairwise(ways))
     assert all(more.full < less.full or more.halved < less.halved for less, more in pairwise(ways))
     assert all(way.full / 2 <= way.halved <= way.full for way in ways)
@@ -48,13 +52,13 @@ def test_lower_strips_make_room_for_stores(engine: Engine) -> None:
     plan = plan_passes(engine, samples(10000, 10000))
     assert plan.tile == 32
     # Strips of 64 rows would leave room for half of that.
-    assert measure_storage(engine.architecture, plan.store).work < 100_000
+    assert measure_storage(engine.architecture, engine.arithmetic, plan.store).work < 100_000
 
 
 @pytest.mark.parametrize("widths", [(4,), (4, 6), (4, 6, 8)])
 def test_small_pictures_of_any_network_are_computed_once(widths: tuple[int, ...]) -> None:
     shape = Architecture(widths, (1,) * len(widths))
-    store = plan_passes(Engine(Autoencoder(shape), torch.float32, torch.device("cpu")), samples(64, 64)).store
+    store = plan_passes(build_engine("fp32", shape), samples(64, 64)).store
     passes = list_passes(len(widths) - 1, store)
     computed = [node for step in passes for node in step.computed]
     assert len(computed) == len(set(computed))
@@ -64,9 +68,9 @@ def test_small_pictures_of_any_network_are_computed_once(widths: tuple[int, ...]
 @pytest.mark.parametrize("limit", [2**28, 2**30, 2**33])
 def test_plans_fit_or_are_the_smallest(engine: Engine, size: tuple[int, int], limit: int) -> None:
     plan = plan_passes(engine, samples(*size), limit=limit)
-    stored = measure_storage(engine.architecture, plan.store)
-    numbers = stored.halved if plan.halve else stored.full
-    assert numbers * 4 * size[0] * size[1] <= limit
+    stored = measure_storage(engine.architecture, engine.arithmetic, plan.store)
+    bytes_per_pixel = stored.halved if plan.halve else stored.full
+    assert bytes_per_pixel * size[0] * size[1] <= limit
     assert plan.tile % 16 == 0
 
 
@@ -76,10 +80,10 @@ def test_small_pictures_store_everything(engine: Engine) -> None:
 
 def test_maps_are_halved_before_work_is_done_twice(engine: Engine) -> None:
     plans = [plan_passes(engine, samples(512, 512), limit=mib * 2**20) for mib in (60, 30, 15)]
-    best = list_stores(engine.architecture)[0].nodes
+    best = list_stores(engine.architecture, engine.arithmetic)[0].nodes
     assert [plan.store == best for plan in plans] == [True, True, False]
     assert [plan.halve for plan in plans] == [False, True, True]
-    low = Engine(Autoencoder(Architecture()), torch.bfloat16, torch.device("cpu"))
+    low = build_engine("bf16")
     assert not any(plan_passes(low, samples(512, 512), limit=mib * 2**20).halve for mib in (60, 30, 10))
 
 
@@ -125,50 +129,20 @@ def test_a_limit_that_nothing_fits_into_is_an_error_that_says_how_much_it_takes(
         pipeline.measure(samples(64, 20000))
 
 
-def test_large_maps_are_read_as_they_were_stored_while_their_pages_go(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(rows, "LARGE", 0)
-    picture = torch.randint(1, 255, (3, 1536, 1024), dtype=torch.uint8)
-    source = PictureMap(picture, torch.float32, torch.device("cpu"))
-    store = rows.Store(source)  # of 18 MiB
-    pull(source, 0, 256)
-    stored = rows.StoredMap(store, last=True)
-    reader = stored.read()
-    for start in range(0, 1536, 256):
-        expected = picture[:, start : start + 256].permute(1, 2, 0).float()
-        assert reader.take(start, start + 256).equal(expected)
-
-
 PAGES = pytest.mark.skipif(not memory.Pages.exist(torch.device("cpu")), reason="the system has none")
 
 
 @PAGES
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_pages_hold_copies_one_behind_the_other(dtype: torch.dtype) -> None:
-    values = torch.rand(300, 70, 5).to(dtype)
-    first, second = values[:, 1:-1], values[:7]
-    pages = memory.Pages(first.nbytes + second.nbytes)
-    kept = pages.put(first), pages.put(second)
-    assert kept[0].equal(first)
-    assert kept[1].equal(second)
-    assert kept[0].is_contiguous()
-    assert kept[0].data_ptr() % memory.HUGE_PAGE == 0
-    assert kept[0].data_ptr() + kept[0].nbytes == kept[1].data_ptr()
-    values.zero_()
-    assert kept[0].any()
-
-
-@PAGES
 def test_pages_go_back_from_the_beginning_and_spare_what_is_read_still() -> None:
-    strips = [torch.full((2**19,), float(number)) for number in range(128)]  # 256 MiB
-    pages = memory.Pages(sum(strip.nbytes for strip in strips))
-    kept = [pages.put(strip) for strip in strips]
+    pages = memory.Pages(2**28)
+    values = pages.view((128, 2**19), torch.float32)  # 256 MiB
+    assert values.data_ptr() % memory.HUGE_PAGE == 0
+    values += torch.arange(128).view(-1, 1)
     before = memory.resident_memory()
-    released = 100 * strips[0].nbytes + 1000
+    released = 100 * values[0].nbytes + 1000
     pages.release(released)
     assert memory.resident_memory() < before - 0.9 * released
-    assert all(kept[number].equal(strips[number]) for number in range(100, 128))
+    assert all((values[number] == number).all() for number in range(100, 128))
 
 
 @pytest.mark.skipif(memory.resident_memory() == 0, reason="the system does not tell")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
 from styletransfer.errors import OptionError
-from styletransfer.model import Architecture, Autoencoder
+from styletransfer.media import read_picture, resize_picture
+from styletransfer.model import Architecture, Autoencoder, load_model
 from styletransfer.options import PreserveColor, RuntimeOptions, StylizeOptions
-from styletransfer.pipeline import StylizationPipeline
+from styletransfer.pipeline import StylizationPipeline, device
+from styletransfer.pipeline.arithmetic import gains_by_bfloat16
 from styletransfer.pipeline.color import compute_luma, keep_chroma
-from styletransfer.pipeline.device import resolve_device
+from styletransfer.pipeline.device import resolve_device, resolve_precision
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +48,9 @@ def test_same_input_same_pixels(pipeline: StylizationPipeline) -> None:
     assert torch.equal(first, second)
 
 
-def test_alpha_zero_ignores_the_style(pipeline: StylizationPipeline) -> None:
+def test_alpha_zero_ignores_the_style(network: Autoencoder) -> None:
+    # In the same precision for both: a style may be measured in a lower one.
+    pipeline = StylizationPipeline(network, "fingerprint", RuntimeOptions(device="cpu", precision="fp32"))
     options = StylizeOptions(alpha=0)
     content = picture(24, 24)
     one, two = (pipeline.stylize(content, pipeline.measure(picture(16, 16, s)), options) for s in (1, 2))
@@ -102,6 +110,35 @@ def test_bfloat16_stays_close(network: Autoencoder, pipeline: StylizationPipelin
     exact = pipeline.stylize(picture(24, 24), style, StylizeOptions())
     rough = low.stylize(picture(24, 24), style, StylizeOptions())
     assert 0 < (exact - rough).abs().mean() < 0.05
+
+
+def test_mixed_precision_is_within_two_levels() -> None:
+    photo, artwork = (
+        resize_picture(read_picture(EXAMPLES / name), 320).pixels
+        for name in ("content/chelsea.jpg", "style/watercolour.jpg")
+    )
+    exact, mixed = (
+        pipeline.stylize(photo, pipeline.measure(artwork), StylizeOptions()).int()
+        for name in ("fp32", "mixed")
+        for pipeline in [StylizationPipeline(load_model(), "x", RuntimeOptions(device="cpu", precision=name))]
+    )
+    differences = (mixed - exact).abs().flatten().float()
+    assert 0 < differences.mean() < 1
+    assert differences.kthvalue(round(0.99 * len(differences))).values <= 2
+
+
+def test_precision_is_chosen_by_what_the_processor_gains(monkeypatch: pytest.MonkeyPatch) -> None:
+    for gains, name in ((True, "mixed"), (False, "fp32")):
+        monkeypatch.setattr(device, "gains_by_bfloat16", lambda gains=gains: gains)
+        assert resolve_precision("auto", torch.device("cpu")).name == name
+        assert resolve_precision("bf16", torch.device("cpu")).name == "bf16"
+    assert resolve_precision("auto", torch.device("meta")).name == "fp32"
+    with pytest.raises(OptionError, match="mixed is not available on mps"):
+        resolve_precision("mixed", torch.device("mps"))
+
+
+def test_measuring_the_processor_again_gives_the_same_answer() -> None:
+    assert {gains_by_bfloat16.__wrapped__() for _ in range(5)} == {gains_by_bfloat16()}
 
 
 def test_missing_devices_are_named() -> None:

@@ -1,0 +1,81 @@
+"""The types that the convolutions compute in, and whether this machine gains by the smaller one."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+from ..model import Architecture
+from .graph import PAINTED, Node
+
+# The maps whose convolutions bear bfloat16, from which one on (benchmarks/rounding.py). Not among them are
+# those that a transfer is folded into, or that make what a coarse transfer reads: it amplifies what features
+# with little variance lose.
+BEARING = {Node("features", 2): 0, Node("upper", 0): 1, PAINTED: 0}
+# How much faster bfloat16 has to be: twice where a processor has it, half as fast where it is emulated.
+WORTH = 1.3
+
+
+class Arithmetic(NamedTuple):
+    """Types by convolution and by map.
+
+    Attributes:
+        name: As options call it.
+        style: Of the convolutions that encode a style: their rounding averages out in its statistics.
+        content: Of those that a content goes through, but for
+        bearing: those of `BEARING`.
+    """
+
+    name: str
+    style: torch.dtype
+    content: torch.dtype
+    bearing: torch.dtype
+
+    def choose(self, node: Node, index: int) -> torch.dtype:
+        """Return the type of one of the convolutions, counted from 0, that lead to a map of a content."""
+        return self.bearing if index >= BEARING.get(node, index + 1) else self.content
+
+    def choose_for_map(self, node: Node, architecture: Architecture) -> torch.dtype:
+        """Return the type of a map of a content: that of the convolution or the maps it comes from."""
+        kind, scale = node
+        if kind == "merged":
+            sources = Node("upper", scale), Node("features", scale)
+            return torch.promote_types(*(self.choose_for_map(each, architecture) for each in sources))
+        if kind == "pooled":
+            reader = self.choose(Node("features", scale + 1), 0)
+            return torch.promote_types(self.choose_for_map(Node("features", scale), architecture), reader)
+        if kind == "features":
+            return self.choose(node, architecture.convolutions[scale] - 1)
+        return self.choose(node, architecture.decoder_depths[scale + (kind == "upper")] - 1)
+
+
+ARITHMETICS = {
+    "fp32": Arithmetic("fp32", torch.float32, torch.float32, torch.float32),
+    "mixed": Arithmetic("mixed", torch.bfloat16, torch.float32, torch.bfloat16),
+    "bf16": Arithmetic("bf16", torch.bfloat16, torch.bfloat16, torch.bfloat16),
+}
+
+
+@cache
+def gains_by_bfloat16() -> bool:
+    """Measure whether this processor convolves in bfloat16 much faster than in float32, in milliseconds."""
+    times = {
+        dtype: min(_time_convolution(dtype) for _ in range(4)) for dtype in (torch.float32, torch.bfloat16)
+    }
+    return times[torch.float32] > WORTH * times[torch.bfloat16]
+
+
+@torch.no_grad()
+def _time_convolution(dtype: torch.dtype) -> float:
+    """Return the seconds of a convolution like those at a quarter of the size, 64 channels of 64 x 64."""
+    rows, weight = (
+        torch.zeros(1, 64, size, size, dtype=dtype).contiguous(memory_format=torch.channels_last)
+        for size in (64, 3)
+    )
+    start = time.perf_counter()
+    F.conv2d(rows, weight.expand(64, -1, -1, -1))
+    return time.perf_counter() - start
