@@ -40,11 +40,10 @@ class Arithmetic(NamedTuple):
         return self.bearing if index >= BEARING.get(node, index + 1) else self.content
 
     def choose_for_map(self, node: Node, architecture: Architecture) -> torch.dtype:
-        """Return the type of a map of a content: that of the convolution or the maps it comes from."""
+        """Return the type of a map of a content: of the convolution it comes from, else of the next one."""
         kind, scale = node
         if kind == "merged":
-            sources = Node("upper", scale), Node("features", scale)
-            return torch.promote_types(*(self.choose_for_map(each, architecture) for each in sources))
+            return self.choose(Node("upper", scale - 1) if scale else PAINTED, 0)
         if kind == "pooled":
             reader = self.choose(Node("features", scale + 1), 0)
             return torch.promote_types(self.choose_for_map(Node("features", scale), architecture), reader)

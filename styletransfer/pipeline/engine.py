@@ -87,6 +87,10 @@ class Engine:
             for node, kernels in features.items()
         }
         self.skips = [skip.detach().flatten() for skip in model.decoder.skips]
+        self.merged_types = [
+            arithmetic.choose_for_map(Node("merged", scale), model.architecture)
+            for scale in range(self.depth)
+        ]
         # The convolutions that transfers are to be folded into, by the map they lead to.
         painter, *others = [read_kernels(scale) for scale in model.decoder.scales]
         painter[-1] = scale_outputs(painter[-1], WHITE)

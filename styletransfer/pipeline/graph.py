@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from .layers import Kernel, MergedMap, PictureMap, PooledMap, chain_convolutions
@@ -74,6 +75,10 @@ class Network(Protocol):
     def skips(self) -> Sequence[Tensor]:
         """Weights of the features' channels in the merged maps, by scale."""
 
+    @property
+    def merged_types(self) -> Sequence[torch.dtype]:
+        """Of the merged maps, by scale."""
+
 
 class Graph:
     """The maps of one pass over a picture: from stores where passes before have left them, else computed.
@@ -127,7 +132,8 @@ class Graph:
             return PooledMap(source, self.network.pooling, reader.weight.dtype)
         if node.kind == "merged":
             upper, features = sources
-            return MergedMap(upper, features, self.network.skips[node.scale])
+            skip, dtype = self.network.skips[node.scale], self.network.merged_types[node.scale]
+            return MergedMap(upper, features, skip, dtype)
         activate_last = node.kind != "painted"
         return chain_convolutions(source, self.kernels[node], self.network.slope, activate_last=activate_last)
 

@@ -151,26 +151,29 @@ class MergedMap(FeatureMap):
         upper: Features [ceil(H / 2), ceil(W / 2), C].
         features: The encoder's [H, W, C].
         skip: Weights of the encoder's channels, C numbers.
+        dtype: Of the result, which is rounded once.
     """
 
     step = 2
 
-    def __init__(self, upper: FeatureMap, features: FeatureMap, skip: Tensor) -> None:
-        dtype = torch.promote_types(upper.shape.dtype, features.shape.dtype)
+    def __init__(self, upper: FeatureMap, features: FeatureMap, skip: Tensor, dtype: torch.dtype) -> None:
         super().__init__(features.shape._replace(dtype=dtype), [upper.read(margin=1), features.read()])
+        self.precise = torch.promote_types(upper.shape.dtype, features.shape.dtype)
         # Repeated for a row of pixels: long runs are added several times faster.
-        self.weights = skip.to(self.shape.device, self.shape.dtype).repeat(self.shape.width)
+        self.weights = skip.to(self.shape.device, self.precise).repeat(self.shape.width)
 
     def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         """Double rows and add to them."""
-        upper = self.sources[0].take(start // 2, -(-stop // 2)).to(self.shape.dtype)
-        features = self.sources[1].take(start, stop).to(self.shape.dtype)
+        upper = self.sources[0].take(start // 2, -(-stop // 2)).to(self.precise)
+        features = self.sources[1].take(start, stop).to(self.precise)
         high = upper.new_empty(stop - start, *upper.shape[1:])
         double(upper, high)
+        rounds = self.precise != self.shape.dtype
         out = self.shape.allocate(stop - start) if out is None else out
-        double(high.transpose(0, 1), out.transpose(0, 1))
-        out.flatten(1).addcmul_(features.flatten(1), self.weights)
-        return out
+        sums = features.new_empty(features.shape) if rounds else out
+        double(high.transpose(0, 1), sums.transpose(0, 1))
+        sums.flatten(1).addcmul_(features.flatten(1), self.weights)
+        return out.copy_(sums) if rounds else out
 
 
 def double(values: Tensor, out: Tensor) -> None:
