@@ -119,8 +119,8 @@ class RuntimeOptions:
 
     Attributes:
         device: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
-        precision: Of the convolutions: "fp32", "bf16" all, "mixed" those whose rounding does not show, "auto"
-            "mixed" where that is faster. Statistics are float64 whatever it is.
+        precision: Of the convolutions: "fp32"; "bf16"; "mixed", bf16 for those whose rounding is hidden in
+            results of 8 bits; "auto", mixed where that is faster. Statistics are float64 whatever it is.
         threads: Processor threads, None for torch's own choice.
         seed: Of the program's random number generators; the transfer itself draws none.
         tile: Rows of the picture that are worked on at a time, 0 for all; None for what fits. The result is

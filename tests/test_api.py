@@ -13,11 +13,12 @@ import styletransfer
 from styletransfer import StyleStatistics, Stylizer
 from styletransfer.errors import ImageError, OptionError
 from styletransfer.media import Picture, picture_from_pil, read_picture, resize_picture, write_picture
+from styletransfer.options import RuntimeOptions
 
 
 @pytest.fixture(scope="module")
 def stylizer() -> Stylizer:
-    return Stylizer("default")
+    return Stylizer("default", runtime=RuntimeOptions(precision="fp32"))  # the same for 8 bits and for floats
 
 
 @pytest.fixture

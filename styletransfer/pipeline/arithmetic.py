@@ -15,7 +15,7 @@ from .graph import PAINTED, Node
 # The maps whose convolutions bear bfloat16, from which one on (benchmarks/rounding.py). Not among them are
 # those that a transfer is folded into, or that make what a coarse transfer reads: it amplifies what features
 # with little variance lose.
-BEARING = {Node("features", 2): 0, Node("upper", 0): 1, PAINTED: 0}
+BEARING = {Node("features", 1): 1, Node("features", 2): 1, Node("upper", 0): 1, PAINTED: 0}
 # How much faster bfloat16 has to be: twice where a processor has it, half as fast where it is emulated.
 WORTH = 1.3
 

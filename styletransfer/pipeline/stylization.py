@@ -16,6 +16,7 @@ from ..linalg import NumericalError
 from ..model import Autoencoder, StyleStatistics
 from ..options import RuntimeOptions, StylizeOptions, parse_bytes
 from ..transfer import blend_statistics
+from .arithmetic import ARITHMETICS
 from .canvas import Canvas
 from .coloring import Coloring
 from .device import resolve_device, resolve_precision
@@ -54,6 +55,9 @@ class StylizationPipeline:
         if runtime.threads is not None:
             torch.set_num_threads(runtime.threads)
         self.engine = Engine(model, self.arithmetic, self.device)
+        # What rounding hides behind that of eight bits would show in sixteen.
+        mixes = self.arithmetic.name == "mixed"
+        self._fine_engine = Engine(model, ARITHMETICS["fp32"], self.device) if mixes else self.engine
         # Plans for a GPU count on all of its memory; threads still move and write pictures beside each other.
         self._occupied = resident_memory()  # by libraries and weights, which no limit changes
         self._turn = contextlib.nullcontext() if self.device.type == "cpu" else Lock()
@@ -63,7 +67,7 @@ class StylizationPipeline:
         """Compute what the transfer needs of a style picture."""
         samples = as_samples(style)
         with self._computing():
-            levels = self.engine.measure(samples, self._plan(samples))
+            levels = self.engine.measure(samples, self._plan(self.engine, samples))
         return StyleStatistics(levels, self.fingerprint)
 
     def stylize(
@@ -79,7 +83,8 @@ class StylizationPipeline:
             content: Any size from a single pixel.
             style: Of one style or a blend of several, measured by this model.
             options: Of these, all but the sizes and style_weights, which are the caller's.
-            dtype: Of the result, uint8, uint16 or float32; None for the content's.
+            dtype: Of the result, uint8, uint16 or float32; None for the content's. Mixed precision is for
+                uint8, the others are computed in float32.
 
         Returns:
             The shape of the content, on the CPU; floats are in 0..1.
@@ -98,11 +103,14 @@ class StylizationPipeline:
             )
         original = samples = as_samples(content)
         dtype = dtype or content.dtype
+        engine = self.engine if dtype == torch.uint8 else self._fine_engine
         result_bytes = samples.numel() * dtype.itemsize
         if style.underpainting is not None:
-            self._plan(samples, result_bytes + samples.nbytes)  # what does not fit is refused before any work
+            self._plan(
+                engine, samples, result_bytes + samples.nbytes
+            )  # what does not fit is refused before any work
             samples = self._underpaint(samples, style.underpainting, options)
-        plan = self._plan(samples, result_bytes)
+        plan = self._plan(engine, samples, result_bytes)
 
         def blend(own: Levels) -> Coloring:
             levels = blend_statistics([own, style.levels], [1 - options.alpha, options.alpha])
@@ -111,13 +119,13 @@ class StylizationPipeline:
         with self._computing():
             coloring = self._color(style, options.transform) if options.alpha == 1 else blend
             if options.statistics == "exact":
-                fit = self.engine.fit(samples, coloring, plan)
+                fit = engine.fit(samples, coloring, plan)
             else:
                 thumbnail = make_thumbnail(samples)
-                small = self.engine.fit(thumbnail, coloring, self._plan(thumbnail))
+                small = engine.fit(thumbnail, coloring, self._plan(engine, thumbnail))
                 fit = Fit(small.kernels, small.recolor)  # what is stored is of another size
             canvas = Canvas(original, dtype, keep_chroma=options.preserve_color == "luma")
-            self.engine.paint(samples, fit, plan, canvas.paint)
+            engine.paint(samples, fit, plan, canvas.paint)
         return canvas.pixels.view(content.shape)
 
     def _underpaint(self, samples: Tensor, style: StyleStatistics, options: StylizeOptions) -> Tensor:
@@ -127,7 +135,7 @@ class StylizationPipeline:
         painted = self.stylize(small, style, replace(options, stroke_scale=1, preserve_color="none"))
         return add_enlarged(samples, painted.to(small.device) - small, scale)
 
-    def _plan(self, samples: Tensor, result_bytes: int = 0) -> Plan:
+    def _plan(self, engine: Engine, samples: Tensor, result_bytes: int = 0) -> Plan:
         """Plan the passes over a picture within the limit of the user or what the machine has left.
 
         Raises:
@@ -143,7 +151,7 @@ class StylizationPipeline:
         limit = None
         if self.runtime.max_memory is not None:
             limit = parse_bytes(self.runtime.max_memory) - taken
-            if (least := strip_bytes(self.engine, width, height)) > limit:
+            if (least := strip_bytes(engine, width, height)) > limit:
                 raise MemoryLimitError(
                     f"{width}x{height} pixels need {(taken + least) // MIB + 1}M, {self.runtime.max_memory} "
                     "is the limit",
@@ -153,7 +161,7 @@ class StylizationPipeline:
             limit = min(modest_bytes(pixels), available // 2)
         elif self.device.type != "cpu":
             limit = 2**62
-        plan = plan_passes(self.engine, samples, tile=self.runtime.tile, limit=limit)
+        plan = plan_passes(engine, samples, tile=self.runtime.tile, limit=limit)
         if limit is None or not (pixels >= LARGE or limited):
             return plan
         return replace(plan, ceiling=self._occupied + taken + limit)

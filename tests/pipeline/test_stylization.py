@@ -28,7 +28,7 @@ def network() -> Autoencoder:
 
 @pytest.fixture(scope="module")
 def pipeline(network: Autoencoder) -> StylizationPipeline:
-    return StylizationPipeline(network, "fingerprint", RuntimeOptions(device="cpu"))
+    return StylizationPipeline(network, "fingerprint", RuntimeOptions(device="cpu", precision="fp32"))
 
 
 def picture(height: int, width: int, seed: int = 0) -> Tensor:
@@ -48,9 +48,7 @@ def test_same_input_same_pixels(pipeline: StylizationPipeline) -> None:
     assert torch.equal(first, second)
 
 
-def test_alpha_zero_ignores_the_style(network: Autoencoder) -> None:
-    # In the same precision for both: a style may be measured in a lower one.
-    pipeline = StylizationPipeline(network, "fingerprint", RuntimeOptions(device="cpu", precision="fp32"))
+def test_alpha_zero_ignores_the_style(pipeline: StylizationPipeline) -> None:
     options = StylizeOptions(alpha=0)
     content = picture(24, 24)
     one, two = (pipeline.stylize(content, pipeline.measure(picture(16, 16, s)), options) for s in (1, 2))
@@ -125,6 +123,17 @@ def test_mixed_precision_is_within_two_levels() -> None:
     differences = (mixed - exact).abs().flatten().float()
     assert 0 < differences.mean() < 1
     assert differences.kthvalue(round(0.99 * len(differences))).values <= 2
+
+
+def test_mixed_precision_is_for_results_of_eight_bits(network: Autoencoder) -> None:
+    exact, mixed = (
+        StylizationPipeline(network, "x", RuntimeOptions(device="cpu", precision=name))
+        for name in ("fp32", "mixed")
+    )
+    style, content = exact.measure(picture(40, 40, 1)), picture(40, 50).mul(255).to(torch.uint8)
+    for dtype, same in ((torch.uint16, True), (torch.float32, True), (torch.uint8, False)):
+        results = [each.stylize(content, style, StylizeOptions(), dtype).float() for each in (exact, mixed)]
+        assert torch.equal(*results) is same
 
 
 def test_precision_is_chosen_by_what_the_processor_gains(monkeypatch: pytest.MonkeyPatch) -> None:
