@@ -3,9 +3,9 @@
     python -m benchmarks.scaling --baseline collaborative_distillation_16x.safetensors --plot scaling.png
 
 Every size is a process of its own for each of the two, in turns: content and style of that many pixels
-squared, in memory, one thread, float32. Printed are processor seconds, the lesser of two runs, and the peak
-of the process above one that has only imported the same modules. Sizes above --baseline-limit are ours
-alone.
+squared, in memory, one thread, in the default precision. Printed are processor seconds, the lesser of two
+runs, and the peak of the process above one that has only imported the same modules. Sizes above
+--baseline-limit are ours alone.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def set_up_nothing() -> Callable[[], None]:
 
 def stylize_ours(model: str, size: int) -> Cost:
     """Measure our network, the style not known before."""
-    with Worker(set_up_ours, model, "fp32", 1) as worker:
+    with Worker(set_up_ours, model, "auto", 1) as worker:
         seconds = [
             worker.run("measure", size).seconds + worker.run("stylize", size).seconds
             for _ in range(REPETITIONS)

@@ -61,20 +61,18 @@ ARITHMETICS = {
 
 @cache
 def gains_by_bfloat16() -> bool:
-    """Measure whether this processor convolves in bfloat16 much faster than in float32, in milliseconds."""
-    times = {
-        dtype: min(_time_convolution(dtype) for _ in range(4)) for dtype in (torch.float32, torch.bfloat16)
-    }
-    return times[torch.float32] > WORTH * times[torch.bfloat16]
+    """Measure, in some milliseconds, whether this processor convolves in bfloat16 much faster."""
+    full, low = (min(_time_convolution(dtype) for _ in range(4)) for dtype in (torch.float32, torch.bfloat16))
+    return full > WORTH * low
 
 
 @torch.no_grad()
 def _time_convolution(dtype: torch.dtype) -> float:
-    """Return the seconds of a convolution like those at a quarter of the size, 64 channels of 64 x 64."""
+    """Return the seconds of a convolution like those at 1/4 of the size, 64 channels of 64 x 64."""
     rows, weight = (
-        torch.zeros(1, 64, size, size, dtype=dtype).contiguous(memory_format=torch.channels_last)
-        for size in (64, 3)
+        torch.zeros(size, dtype=dtype).contiguous(memory_format=torch.channels_last)
+        for size in ((1, 64, 64, 64), (64, 64, 3, 3))
     )
     start = time.perf_counter()
-    F.conv2d(rows, weight.expand(64, -1, -1, -1))
+    F.conv2d(rows, weight)
     return time.perf_counter() - start

@@ -107,10 +107,8 @@ class FeatureMap(ABC):
             self._buffer, self._first = self.produce(start, stop, None), start
             return self._buffer
         if not self._keeps:
-            self._buffer, self._first = (
-                self._move_up(low, stop + self._margin * (stop == self.shape.height)),
-                low,
-            )
+            end = stop + self._margin if stop == self.shape.height else stop
+            self._buffer, self._first = self._move_up(low, end), low
         assert self._buffer is not None
         rows = self._buffer[start - self._first : stop - self._first]
         new = rows[:, self._margin : self._margin + self.shape.width]
