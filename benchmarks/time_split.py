@@ -140,11 +140,15 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     given = parser.parse_args()
     hold_freed_memory()
+    pipelines = {
+        precision: StylizationPipeline(
+            load_model(given.model), "benchmark", RuntimeOptions(device="cpu", precision=precision, threads=1)
+        )
+        for precision in given.precisions
+    }
     stopwatch = Stopwatch()
     watch_pipeline(stopwatch)
-    for precision in given.precisions:
-        runtime = RuntimeOptions(device="cpu", precision=precision, threads=1)
-        pipeline = StylizationPipeline(load_model(given.model), "benchmark", runtime)
+    for precision, pipeline in pipelines.items():
         for size in given.sizes:
             row = measure(pipeline, size, given.repetitions, stopwatch)
             product = multiply(pipeline.arithmetic.content, given.repetitions)
