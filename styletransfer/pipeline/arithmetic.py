@@ -51,6 +51,14 @@ class Arithmetic(NamedTuple):
             return self.choose(node, architecture.convolutions[scale] - 1)
         return self.choose(node, architecture.decoder_depths[scale + (kind == "upper")] - 1)
 
+    def choose_for_store(self, node: Node, architecture: Architecture) -> torch.dtype:
+        """Return the type that later passes read a map in: features as what they are merged into."""
+        own = self.choose_for_map(node, architecture)
+        if node.kind != "features" or node.scale == len(architecture.widths) - 1:
+            return own
+        merged = self.choose_for_map(Node("merged", node.scale), architecture)
+        return min(own, merged, key=lambda dtype: dtype.itemsize)
+
 
 ARITHMETICS = {
     "fp32": Arithmetic("fp32", torch.float32, torch.float32, torch.float32),

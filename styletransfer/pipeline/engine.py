@@ -87,15 +87,19 @@ class Engine:
             for node, kernels in features.items()
         }
         self.skips = [skip.detach().flatten() for skip in model.decoder.skips]
-        self.merged_types = [
-            arithmetic.choose_for_map(Node("merged", scale), model.architecture)
-            for scale in range(self.depth)
-        ]
         # The convolutions that transfers are to be folded into, by the map they lead to.
         painter, *others = [read_kernels(scale) for scale in model.decoder.scales]
         painter[-1] = scale_outputs(painter[-1], WHITE)
         self._kernels = {Node("upper", scale): kernels for scale, kernels in enumerate(others)}
         self._kernels[PAINTED] = painter
+
+    def choose_for_map(self, node: Node) -> torch.dtype:
+        """Return the type of a map of a content."""
+        return self.arithmetic.choose_for_map(node, self.architecture)
+
+    def choose_for_store(self, node: Node) -> torch.dtype:
+        """Return the type that a map of a content is stored in."""
+        return self.arithmetic.choose_for_store(node, self.architecture)
 
     def measure(self, samples: Tensor, plan: Plan) -> tuple[Statistics, ...]:
         """Measure a style and the encoder's features at every scale: of every level, the picture first.

@@ -75,9 +75,11 @@ class Network(Protocol):
     def skips(self) -> Sequence[Tensor]:
         """Weights of the features' channels in the merged maps, by scale."""
 
-    @property
-    def merged_types(self) -> Sequence[torch.dtype]:
-        """Of the merged maps, by scale."""
+    def choose_for_map(self, node: Node) -> torch.dtype:
+        """Return the type of a map."""
+
+    def choose_for_store(self, node: Node) -> torch.dtype:
+        """Return the type that a map is stored in."""
 
 
 class Graph:
@@ -119,7 +121,8 @@ class Graph:
             found = self._build(node)
             self.finest = min(self.finest, node.scale)
             if node in self.store:
-                self.stores[node] = Store(found, halve=self.halve and node.scale < HALVED)
+                dtype = self.network.choose_for_store(node)
+                self.stores[node] = Store(found, dtype, halve=self.halve and node.scale < HALVED)
         self._maps[node] = found
         return found
 
@@ -132,8 +135,9 @@ class Graph:
             return PooledMap(source, self.network.pooling, reader.weight.dtype)
         if node.kind == "merged":
             upper, features = sources
-            skip, dtype = self.network.skips[node.scale], self.network.merged_types[node.scale]
-            return MergedMap(upper, features, skip, dtype)
+            return MergedMap(
+                upper, features, self.network.skips[node.scale], self.network.choose_for_map(node)
+            )
         activate_last = node.kind != "painted"
         return chain_convolutions(source, self.kernels[node], self.network.slope, activate_last=activate_last)
 

@@ -151,24 +151,24 @@ class MergedMap(FeatureMap):
         upper: Features [ceil(H / 2), ceil(W / 2), C].
         features: The encoder's [H, W, C].
         skip: Weights of the encoder's channels, C numbers.
-        dtype: Of the result, which is rounded once.
+        dtype: Of the result, computed in float32 and rounded once.
     """
 
     step = 2
 
     def __init__(self, upper: FeatureMap, features: FeatureMap, skip: Tensor, dtype: torch.dtype) -> None:
         super().__init__(features.shape._replace(dtype=dtype), [upper.read(margin=1), features.read()])
-        self.precise = torch.promote_types(upper.shape.dtype, features.shape.dtype)
         # Repeated for a row of pixels: long runs are added several times faster.
-        self.weights = skip.to(self.shape.device, self.precise).repeat(self.shape.width)
+        self.weights = skip.to(self.shape.device, torch.float32).repeat(self.shape.width)
 
     def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         """Double rows and add to them."""
-        upper = self.sources[0].take(start // 2, -(-stop // 2)).to(self.precise)
-        features = self.sources[1].take(start, stop).to(self.precise)
+        upper = self.sources[0].take(start // 2, -(-stop // 2)).float()
+        # Rounded whether they come from a store or not.
+        features = self.sources[1].take(start, stop).to(self.shape.dtype).float()
         high = upper.new_empty(stop - start, *upper.shape[1:])
         double(upper, high)
-        rounds = self.precise != self.shape.dtype
+        rounds = self.shape.dtype != torch.float32
         out = self.shape.allocate(stop - start) if out is None else out
         sums = features.new_empty(features.shape) if rounds else out
         double(high.transpose(0, 1), sums.transpose(0, 1))

@@ -144,7 +144,7 @@ def measure_storage(architecture: Architecture, arithmetic: Arithmetic, store: f
         work += sum(count_products(architecture, node) for node in step.computed)
         # Stores that are read for the last time shrink as those that are made grow.
         present = (present | step.made) - step.last
-        sizes = {node: arithmetic.choose_for_map(node, architecture).itemsize for node in present}
+        sizes = {node: arithmetic.choose_for_store(node, architecture).itemsize for node in present}
         full = max(full, sum(count_numbers(widths, node) * size for node, size in sizes.items()))
         halves = {node: 2 if node.scale < HALVED else size for node, size in sizes.items()}
         halved = max(halved, sum(count_numbers(widths, node) * size for node, size in halves.items()))

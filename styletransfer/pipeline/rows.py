@@ -170,38 +170,40 @@ class Store:
 
     Args:
         source: The map, none of whose rows exists yet.
-        halve: Keep the deviations from the mean of the first row, in float16; of maps in float32 only.
+        dtype: What it is stored in and read as.
+        halve: Keep the deviations from the mean of the first row, in float16, in place of float32.
 
     Attributes:
-        rows: [H + 2, W + 2, C], the map with a pixel of margin; or [H, W, C], the deviations.
-        shift: [C], what was taken off them, as soon as there are some; else None.
+        whole: Whether the map itself is kept, with its margin.
+        rows: [H + 2, W + 2, C] if it is; else [H, W, C], converted or deviations.
+        shift: [C], what was taken off the deviations, as soon as there are some; else None.
     """
 
-    def __init__(self, source: FeatureMap, *, halve: bool = False) -> None:
-        self.shape = source.shape
-        self.halved = halve and source.shape.dtype == torch.float32
+    def __init__(self, source: FeatureMap, dtype: torch.dtype, *, halve: bool = False) -> None:
+        self.shape = source.shape._replace(dtype=dtype)
+        self.halved = halve and dtype == torch.float32
+        self.whole = dtype == source.shape.dtype and not self.halved
         self.shift: Tensor | None = None
-        height, width, channels, dtype, device = source.shape
-        if self.halved:
-            size, dtype = (height, width, channels), torch.float16
-        else:
-            size = height + 2, width + 2, channels
+        height, width, channels, _, device = source.shape
+        size = (height + 2, width + 2, channels) if self.whole else (height, width, channels)
+        dtype = torch.float16 if self.halved else dtype
         self._pages: Pages | None = None
         if source.shape.bytes >= LARGE and Pages.exist(device):
             self._pages = Pages(math.prod(size) * dtype.itemsize)
             self.rows = self._pages.view(size, dtype)
         else:
             self.rows = torch.empty(size, dtype=dtype, device=device)
-        if self.halved:
-            source.observers.append(self._halve)
-        else:
+        if self.whole:
             source.keep(self.rows)
+        else:
+            source.observers.append(self._convert)
 
-    def _halve(self, start: int, rows: Tensor) -> None:
-        # A large common offset would leave few of the eleven bits to what varies.
-        self.shift = rows[0].mean(0) if self.shift is None else self.shift
-        deviations = torch.sub(rows, self.shift).clamp_(-HALF_MAX, HALF_MAX)
-        self.rows[start : start + len(rows)] = deviations
+    def _convert(self, start: int, rows: Tensor) -> None:
+        if self.halved:
+            # A large common offset would leave few of the eleven bits to what varies.
+            self.shift = rows[0].mean(0) if self.shift is None else self.shift
+            rows = torch.sub(rows, self.shift).clamp_(-HALF_MAX, HALF_MAX)
+        self.rows[start : start + len(rows)] = rows
 
     def release(self, stop: int) -> None:
         """Let go of what lies before a row."""
@@ -222,14 +224,16 @@ class StoredMap(FeatureMap):
         self.store, self.last = store, last
 
     def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
-        """Fetch deviations and add what they deviate from."""
-        assert self.store.shift is not None
-        return torch.add(self.store.rows[start:stop], self.store.shift, out=out)
+        """Fetch rows; to deviations, add what they deviate from."""
+        rows = self.store.rows[start:stop]
+        if self.store.shift is not None:
+            return torch.add(rows, self.store.shift, out=out)
+        return rows if out is None else out.copy_(rows)
 
     def _extend(self, start: int, stop: int) -> Tensor:
         if self.last:
             self.store.release(min(start, *self.positions))
-        if self.store.halved:
+        if not self.store.whole:
             return super()._extend(start, stop)
         self.keep(self.store.rows)
         return self.store.rows[start + 1 : stop + 1, 1:-1]

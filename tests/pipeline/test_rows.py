@@ -90,7 +90,7 @@ def test_observers_see_every_row_without_the_margin() -> None:
 @pytest.mark.parametrize("margin", [0, 1])
 def test_stores_return_what_went_in(written: int, read: int, margin: int) -> None:
     numbers = Numbers(11, 4)
-    store = Store(numbers)
+    store = Store(numbers, torch.float32)
     drain(numbers.read(margin=margin), 11, written)
     for last in (False, True):
         found = drain(StoredMap(store, last=last).read(margin=margin), 11, read)
@@ -108,7 +108,7 @@ class Offset(Numbers):
 @pytest.mark.parametrize("rows", [1, 3, 11])
 def test_halved_stores_keep_what_varies(rows: int) -> None:
     numbers = Offset(11, 4)
-    store = Store(numbers, halve=True)
+    store = Store(numbers, torch.float32, halve=True)
     drain(numbers.read(), 11, 4)
     found = drain(StoredMap(store, last=False).read(), 11, rows)
     assert found.dtype == torch.float32
@@ -122,7 +122,7 @@ def test_halved_stores_keep_what_varies(rows: int) -> None:
 def test_a_store_that_is_read_for_the_last_time_shrinks(margin: int, halve: bool) -> None:
     height, width = 448, 32768  # all numbers within float16
     numbers = Numbers(height, width)
-    store = Store(numbers, halve=halve)
+    store = Store(numbers, torch.float32, halve=halve)
     reader = numbers.read()
     for start in range(0, height, 16):
         reader.take(start, start + 16)
