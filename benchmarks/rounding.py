@@ -58,18 +58,28 @@ def list_arithmetics(architecture: Architecture) -> Iterator[Arithmetic]:
     yield from (ARITHMETICS[name] for name in ("mixed", "bf16"))
 
 
-class Pair(NamedTuple):
-    """Samples [3, H, W] of a content and a style, uint8."""
+class Samples(NamedTuple):
+    """A content and a style, each [3, H, W], uint8."""
 
     content: Tensor
     style: Tensor
 
 
+def read_samples(folder: Path, size: int) -> dict[str, Samples]:
+    """Read all pairs of a folder, resized to a long edge, by name."""
+    return {
+        pair.name: Samples(
+            *(resize_picture(read_picture(path), size).pixels for path in (pair.content, pair.style))
+        )
+        for pair in read_pairs(folder, readable_extensions())
+    }
+
+
 @torch.no_grad()
-def paint(model: Autoencoder, arithmetic: Arithmetic, pair: Pair) -> Tensor:
+def paint(model: Autoencoder, arithmetic: Arithmetic, pair: Samples, *, halve: bool = False) -> Tensor:
     """Paint a content, every map stored."""
     engine = Engine(model, arithmetic, torch.device("cpu"))
-    plan = Plan(64, list_stores(engine.architecture, arithmetic)[0].nodes)
+    plan = Plan(64, list_stores(engine.architecture, arithmetic)[0].nodes, halve)
     coloring = Coloring(engine.measure(pair.style, plan), "wct")
     canvas = Canvas(pair.content, torch.uint8, keep_chroma=False)
     engine.paint(pair.content, engine.fit(pair.content, coloring, plan), plan, canvas.paint)
@@ -92,10 +102,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512)
     given = parser.parse_args()
     model = load_model(given.model)
-    pairs = [
-        Pair(*(resize_picture(read_picture(path), given.size).pixels for path in (pair.content, pair.style)))
-        for pair in read_pairs(given.pairs, readable_extensions())
-    ]
+    pairs = list(read_samples(given.pairs, given.size).values())
     exact = [paint(model, ARITHMETICS["fp32"], pair) for pair in pairs]
     title = f"{len(pairs)} pairs of {given.size} pixels, means (and the worst pair)"
     table = Table(title, ["in bfloat16", "mean", "99 %", "99.9 %", "largest", "% beyond 2"])

@@ -6,6 +6,7 @@ from functools import cache
 from operator import attrgetter
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..model import Architecture
@@ -61,13 +62,15 @@ def plan_passes(
 
 def plan_stores(engine: Engine, tile: int, pixels: int, room: int) -> tuple[float, Plan]:
     """Return the plan of least work with strips of some rows that fits into a room of bytes, and its work."""
+    # Where room is short, maps are kept in half precision before work is done twice: not those of an
+    # arithmetic that rounds as it is, where a digit more or less may become a level.
+    choices = (False, True) if engine.arithmetic.bearing == torch.float32 else (False,)
     stores = list_stores(engine.architecture, engine.arithmetic)
     fitting = (
         (way.work, Plan(tile, way.nodes, halve))
         for way in stores
-        # Where room is short, maps are kept in half precision before work is done twice.
-        for halve, bytes_per_pixel in ((False, way.full), (True, way.halved))
-        if bytes_per_pixel * pixels <= room
+        for halve in choices
+        if (way.halved if halve else way.full) * pixels <= room
     )
     return next(fitting, (stores[-1].work, Plan(tile)))
 

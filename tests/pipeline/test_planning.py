@@ -83,8 +83,9 @@ def test_maps_are_halved_before_work_is_done_twice(engine: Engine) -> None:
     best = list_stores(engine.architecture, engine.arithmetic)[0].nodes
     assert [plan.store == best for plan in plans] == [True, True, False]
     assert [plan.halve for plan in plans] == [False, True, True]
-    low = build_engine("bf16")
-    assert not any(plan_passes(low, samples(512, 512), limit=mib * 2**20).halve for mib in (60, 30, 10))
+    for precision in ("mixed", "bf16"):
+        low = build_engine(precision)
+        assert not any(plan_passes(low, samples(512, 512), limit=mib * 2**20).halve for mib in (60, 30, 10))
 
 
 @pytest.mark.parametrize(("asked", "given"), [(64, 64), (511, 496), (1, 16), (0, 304)])

@@ -11,7 +11,7 @@ from torch import Tensor
 from styletransfer.errors import OptionError
 from styletransfer.media import read_picture, resize_picture
 from styletransfer.model import Architecture, Autoencoder, load_model
-from styletransfer.options import PreserveColor, RuntimeOptions, StylizeOptions
+from styletransfer.options import Precision, PreserveColor, RuntimeOptions, StylizeOptions
 from styletransfer.pipeline import StylizationPipeline, device
 from styletransfer.pipeline.arithmetic import gains_by_bfloat16
 from styletransfer.pipeline.color import compute_luma, keep_chroma
@@ -110,11 +110,28 @@ def test_bfloat16_stays_close(network: Autoencoder, pipeline: StylizationPipelin
     assert 0 < (exact - rough).abs().mean() < 0.05
 
 
-def test_mixed_precision_is_within_two_levels() -> None:
+def read_examples() -> tuple[Tensor, Tensor]:
     photo, artwork = (
         resize_picture(read_picture(EXAMPLES / name), 320).pixels
         for name in ("content/chelsea.jpg", "style/watercolour.jpg")
     )
+    return photo, artwork
+
+
+@pytest.mark.parametrize("precision", ["fp32", "mixed"])
+def test_tiles_and_limits_move_no_pixel_by_more_than_a_level(precision: Precision) -> None:
+    photo, artwork = read_examples()
+    runtimes = [{}, {"tile": 64}, {"tile": 511}, {"max_memory": "16M"}, {"max_memory": "8M"}]
+    results = []
+    for runtime in runtimes:
+        options = RuntimeOptions(device="cpu", precision=precision, **runtime)  # type: ignore[arg-type]
+        pipeline = StylizationPipeline(load_model(), "x", options)
+        results.append(pipeline.stylize(photo, pipeline.measure(artwork), StylizeOptions(alpha=0.9)).int())
+    assert all((result - results[0]).abs().max() <= 1 for result in results[1:])
+
+
+def test_mixed_precision_is_within_two_levels() -> None:
+    photo, artwork = read_examples()
     exact, mixed = (
         pipeline.stylize(photo, pipeline.measure(artwork), StylizeOptions()).int()
         for name in ("fp32", "mixed")
