@@ -61,7 +61,7 @@ def draw(curves: dict[str, Costs], target: Path) -> None:
     for panel in (time, memory):
         panel.set(xscale="log", yscale="log", xlabel="megapixels")
         panel.grid(visible=True, which="both", alpha=0.2)
-    time.legend(loc="lower right")
+    figure.legend(*time.get_legend_handles_labels(), loc="outside upper center", ncols=len(curves))
     figure.savefig(target, dpi=100)
 
 
