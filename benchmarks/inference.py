@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--baseline", type=Path, help="weights of the cascade")
     parser.add_argument("--baseline-holds", action="store_true", help="let the cascade keep freed memory too")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
-    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--precisions", nargs="+", default=["auto", "fp32"])
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--model", default="default")

@@ -135,20 +135,16 @@ def main() -> None:
     """Measure all sizes and precisions and print a line of JSON for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024, 2048])
-    parser.add_argument("--precisions", nargs="+", default=["fp32", "auto"])
+    parser.add_argument("--precisions", nargs="+", default=["auto", "fp32"])
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--model", default="default")
     given = parser.parse_args()
     hold_freed_memory()
-    pipelines = {
-        precision: StylizationPipeline(
-            load_model(given.model), "benchmark", RuntimeOptions(device="cpu", precision=precision, threads=1)
-        )
-        for precision in given.precisions
-    }
     stopwatch = Stopwatch()
     watch_pipeline(stopwatch)
-    for precision, pipeline in pipelines.items():
+    for precision in given.precisions:
+        runtime = RuntimeOptions(device="cpu", precision=precision, threads=1)
+        pipeline = StylizationPipeline(load_model(given.model), "benchmark", runtime)
         for size in given.sizes:
             row = measure(pipeline, size, given.repetitions, stopwatch)
             product = multiply(pipeline.arithmetic.content, given.repetitions)

@@ -1,13 +1,10 @@
-"""The types that the convolutions compute in, and whether this machine gains by the smaller one."""
+"""The types that the convolutions compute in."""
 
 from __future__ import annotations
 
-import time
-from functools import cache
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 
 from ..model import Architecture
 from .graph import PAINTED, Node
@@ -16,8 +13,6 @@ from .graph import PAINTED, Node
 # those that a transfer is folded into, or that make what a coarse transfer reads: it amplifies what features
 # with little variance lose.
 BEARING = {Node("features", 1): 1, Node("features", 2): 1, Node("upper", 0): 1, PAINTED: 0}
-# How much faster bfloat16 has to be: twice where a processor has it, half as fast where it is emulated.
-WORTH = 1.3
 
 
 class Arithmetic(NamedTuple):
@@ -37,7 +32,7 @@ class Arithmetic(NamedTuple):
 
     def choose(self, node: Node, index: int) -> torch.dtype:
         """Return the type of one of the convolutions, counted from 0, that lead to a map of a content."""
-        return self.bearing if index >= BEARING.get(node, index + 1) else self.content
+        return self.bearing if node in BEARING and index >= BEARING[node] else self.content
 
     def choose_for_map(self, node: Node, architecture: Architecture) -> torch.dtype:
         """Return the type of a map of a content: of the convolution it comes from, else of the next one."""
@@ -45,8 +40,7 @@ class Arithmetic(NamedTuple):
         if kind == "merged":
             return self.choose(Node("upper", scale - 1) if scale else PAINTED, 0)
         if kind == "pooled":
-            reader = self.choose(Node("features", scale + 1), 0)
-            return torch.promote_types(self.choose_for_map(Node("features", scale), architecture), reader)
+            return self.choose(Node("features", scale + 1), 0)
         if kind == "features":
             return self.choose(node, architecture.convolutions[scale] - 1)
         return self.choose(node, architecture.decoder_depths[scale + (kind == "upper")] - 1)
@@ -65,22 +59,3 @@ ARITHMETICS = {
     "mixed": Arithmetic("mixed", torch.bfloat16, torch.float32, torch.bfloat16),
     "bf16": Arithmetic("bf16", torch.bfloat16, torch.bfloat16, torch.bfloat16),
 }
-
-
-@cache
-def gains_by_bfloat16() -> bool:
-    """Measure, in some milliseconds, whether this processor convolves in bfloat16 much faster."""
-    full, low = (min(_time_convolution(dtype) for _ in range(4)) for dtype in (torch.float32, torch.bfloat16))
-    return full > WORTH * low
-
-
-@torch.no_grad()
-def _time_convolution(dtype: torch.dtype) -> float:
-    """Return the seconds of a convolution like those at 1/4 of the size, 64 channels of 64 x 64."""
-    rows, weight = (
-        torch.zeros(size, dtype=dtype).contiguous(memory_format=torch.channels_last)
-        for size in ((1, 64, 64, 64), (64, 64, 3, 3))
-    )
-    start = time.perf_counter()
-    F.conv2d(rows, weight)
-    return time.perf_counter() - start

@@ -114,12 +114,11 @@ class PooledMap(FeatureMap):
     Args:
         source: The map to be halved.
         pooling: "average" or "max".
-        dtype: What the result shall not be less precise than.
+        dtype: Of the result, and of what it is computed in.
     """
 
     def __init__(self, source: FeatureMap, pooling: str, dtype: torch.dtype) -> None:
         height, width = -(-source.shape.height // 2), -(-source.shape.width // 2)
-        dtype = torch.promote_types(source.shape.dtype, dtype)
         super().__init__(source.shape._replace(height=height, width=width, dtype=dtype), [source.read()])
         self.fine_height = source.shape.height
         self.pooling = pooling

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from threading import Lock
 from weakref import WeakKeyDictionary
 
@@ -55,13 +56,17 @@ class StylizationPipeline:
         if runtime.threads is not None:
             torch.set_num_threads(runtime.threads)
         self.engine = Engine(model, self.arithmetic, self.device)
-        # What rounding hides behind that of eight bits would show in sixteen.
-        mixes = self.arithmetic.name == "mixed"
-        self._fine_engine = Engine(model, ARITHMETICS["fp32"], self.device) if mixes else self.engine
+        self._model = model
         # Plans for a GPU count on all of its memory; threads still move and write pictures beside each other.
         self._occupied = resident_memory()  # by libraries and weights, which no limit changes
         self._turn = contextlib.nullcontext() if self.device.type == "cpu" else Lock()
         self._colorings: WeakKeyDictionary[StyleStatistics, tuple[str, Coloring]] = WeakKeyDictionary()
+
+    @cached_property
+    def _fine_engine(self) -> Engine:
+        """What paints results of more than eight bits, where mixed rounding would show."""
+        mixes = self.arithmetic.name == "mixed"
+        return Engine(self._model, ARITHMETICS["fp32"], self.device) if mixes else self.engine
 
     def measure(self, style: Tensor) -> StyleStatistics:
         """Compute what the transfer needs of a style picture."""
