@@ -1,10 +1,10 @@
-"""How strokes shrink with the size of a picture, and what `--stroke-scale` does about it.
+"""How strokes would shrink with the size of a picture, and what `--stroke-scale auto` does about it.
 
-    python -m benchmarks.strokes PAIRS --network VGG19 --factor 4
+    python -m benchmarks.strokes PAIRS --network VGG19 --size 2048
 
 PAIRS is a folder of NAME.content.* and NAME.style.*. Every content is stylized at its own size, enlarged, and
-enlarged with strokes of the same scale; results are reduced to the size of the content and compared with it
-and with the style. Printed are style_pyr and content_in of the three.
+enlarged with strokes of one scale or another; results are reduced to the size of the content and compared
+with it and with the style. Printed are style_pyr, content_in and the processor's seconds.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ def main() -> None:
     parser.add_argument("pairs", type=Path)
     parser.add_argument("--network", type=Path, required=True, help="VGG-19 as safetensors")
     parser.add_argument("--model", default="default")
-    parser.add_argument("--factor", type=int, default=4, help="by which contents are enlarged")
+    parser.add_argument("--size", type=int, default=2048, help="long edge of enlarged contents")
     given = parser.parse_args()
     hold_freed_memory()
     stylizer = Stylizer(given.model, runtime=RuntimeOptions(device="cpu", threads=1))
     perceptual = load_vgg19(given.network)
-    ways = ("as it is", "enlarged", f"--stroke-scale {given.factor}")
+    ways = ("as it is", f"{given.size}, --stroke-scale 1", f"{given.size}, auto")
     print("style_pyr, content_in, seconds".ljust(32), *(way.ljust(22) for way in ways))
     rows = []
     for pair in read_pairs(given.pairs, readable_extensions()):
         content, style = read_picture(pair.content), read_picture(pair.style)
-        large = resize_picture(content, given.factor * max(content.width, content.height))
+        large = resize_picture(content, given.size)
         scorer = PairScorer(perceptual, content.to_float(), style.to_float())
         row: list[float] = []
-        for picture, scale in ((content, 1), (large, 1), (large, given.factor)):
+        for picture, scale in ((content, None), (large, 1), (large, None)):
             start = time.process_time()
             result = stylizer.stylize(picture, style, stroke_scale=scale)
             seconds = time.process_time() - start

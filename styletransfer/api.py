@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TypeAlias, TypedDict, Unpack, overload
 
@@ -13,7 +15,15 @@ from torch import Tensor
 from .errors import ImageError, OptionError
 from .media import Picture, PILImage, picture_from_pil, picture_to_pil, read_picture, resize_picture
 from .model import StyleStatistics, fingerprint_model, load_model
-from .options import DEFAULT_MODEL, Measurement, PreserveColor, RuntimeOptions, StylizeOptions, Transform
+from .options import (
+    DEFAULT_MODEL,
+    Measurement,
+    PreserveColor,
+    RuntimeOptions,
+    StylizeOptions,
+    Transform,
+    settle_strokes,
+)
 from .pipeline import StylizationPipeline
 
 Source: TypeAlias = str | Path | Tensor | PILImage | Picture
@@ -27,7 +37,7 @@ class Look(TypedDict, total=False):
     style_weights: tuple[float, ...] | None
     size: int | None
     style_size: int | None
-    stroke_scale: int
+    stroke_scale: int | None
     preserve_color: PreserveColor
     transform: Transform
     statistics: Measurement
@@ -85,42 +95,44 @@ class Stylizer:
         return self.pipeline.fingerprint
 
     def measure_style(
-        self, style: Style, *, style_size: int | None = None, stroke_scale: int = 1
+        self, style: Style, *, style_size: int | None = None, stroke_scale: int | None = None
     ) -> StyleStatistics:
         """Compute the statistics of a style once, to be reused, saved or blended.
 
         Args:
             style: Path, PIL image, Picture, tensor [3, H, W] or [1, 3, H, W] in 0..1, a `.safetensors`
                 file of statistics, or statistics, which are returned as they are.
-            style_size: Long edge to which a larger picture is reduced first.
-            stroke_scale: That of the results to be made; see `StylizeOptions`.
+            style_size: Long edge to which a larger picture is reduced first; see `StylizeOptions`.
+            stroke_scale: That of the results to be made; None for those below 1024 pixels.
 
         Raises:
             ImageError: The style cannot be read.
             OptionError: A size is out of range, or the enlarged style would be too large.
         """
-        StylizeOptions(style_size=style_size, stroke_scale=stroke_scale)  # which checks them
-        if isinstance(style, StyleStatistics):
-            return style
-        if isinstance(style, str | Path) and Path(style).suffix == ".safetensors":
-            return StyleStatistics.load(style)
-        if isinstance(style, Tensor) and style_size is None and stroke_scale == 1:
-            return self.pipeline.measure(as_batch(style))
-        picture = load_picture(style)
-        size = max(picture.width, picture.height)
-        if style_size is not None and size > style_size:
-            size = style_size
+        look = settle_strokes(StylizeOptions(style_size=style_size, stroke_scale=stroke_scale), long_edge=1)
+        scale, opened = look.stroke_scale or 1, open_style(style)
+        if isinstance(opened, StyleStatistics):
+            return opened
+        picture = as_batch(opened) if isinstance(opened, Tensor) else load_picture(opened)
+        size = min(long_edge(picture), look.style_size or sys.maxsize)
+        if isinstance(picture, Tensor):  # which stays float unless it is to be resized
+            if scale == 1 and size == long_edge(picture):
+                return self.pipeline.measure(picture)
+            picture = load_picture(picture)
         reduced = resize_picture(picture, size)
-        if stroke_scale > 1 and reduced.width * reduced.height * stroke_scale**2 > LARGEST_STYLE:
+        if scale > 1 and reduced.width * reduced.height * scale**2 > LARGEST_STYLE:
             raise OptionError(
-                f"a style of {reduced.width}x{reduced.height} cannot be enlarged {stroke_scale} times",
+                f"a style of {reduced.width}x{reduced.height} cannot be enlarged {scale} times",
                 hint="measure it smaller, for example --style-size 512",
             )
         measured = self.pipeline.measure(reduced.pixels)
-        if stroke_scale == 1:
+        if scale == 1:
             return measured
-        enlarged = self.pipeline.measure(resize_picture(picture, stroke_scale * size).pixels)
-        return replace(enlarged, stroke_scale=stroke_scale, underpainting=measured)
+        enlarged, sharp = (
+            self.pipeline.measure(resize_picture(picture, round(factor * size)).pixels)
+            for factor in (scale, math.sqrt(scale))
+        )
+        return measured.enlarge(scale, enlarged, sharp)
 
     @overload
     def stylize(self, content: Tensor, style: Style | Sequence[Style], **options: Unpack[Look]) -> Tensor: ...
@@ -154,21 +166,27 @@ class Stylizer:
             raise OptionError(
                 f"unknown option {unknown[0]!r}", hint=f"choose among {', '.join(sorted(names))}"
             )
-        chosen = StylizeOptions(**options)
-        styles = [style] if isinstance(style, ONE_STYLE) else style
+        look = StylizeOptions(**options)
+        # Floats stay floats, unless they are to be resized.
+        resized = look.size is not None
+        opened = load_picture(content) if resized or not isinstance(content, Tensor) else as_batch(content)
+        styles = [open_style(one) for one in ([style] if isinstance(style, ONE_STYLE) else style)]
+        scales = [one.stroke_scale for one in styles if isinstance(one, StyleStatistics)]
+        look = settle_strokes(look, look.size or long_edge(opened), scales)
         measured = [
-            self.measure_style(one, style_size=chosen.style_size, stroke_scale=chosen.stroke_scale)
+            self.measure_style(one, style_size=look.style_size, stroke_scale=look.stroke_scale)
             for one in styles
         ]
-        if isinstance(content, Tensor) and chosen.size is None:  # full float precision, no 8-bit detour
-            blended = self._blend(measured, chosen)
-            return self.pipeline.stylize(as_batch(content), blended, chosen).view(content.shape)
-        result = self.stylize_picture(load_picture(content), measured, chosen)
-        if isinstance(content, Picture):
-            return result
-        if isinstance(content, Tensor):
-            return result.to_float() if content.dim() == 4 else result.to_float()[0]
-        return picture_to_pil(result)
+        if isinstance(opened, Tensor):
+            floats = self.pipeline.stylize(opened, self._blend(measured, look), look)
+        else:
+            result = self.stylize_picture(opened, measured, look)
+            if isinstance(content, Picture):
+                return result
+            if not isinstance(content, Tensor):
+                return picture_to_pil(result)
+            floats = result.to_float()
+        return floats if isinstance(content, Tensor) and content.dim() == 4 else floats[0]
 
     def stylize_picture(
         self,
@@ -219,6 +237,19 @@ def as_batch(pixels: Tensor) -> Tensor:
             hint="give floats [3, H, W] or [1, 3, H, W] in 0..1",
         )
     return batch
+
+
+def open_style(style: Style) -> Style:
+    """Load statistics from their file; what else a style may be is returned as it is."""
+    if isinstance(style, str | Path) and Path(style).suffix == ".safetensors":
+        return StyleStatistics.load(style)
+    return style
+
+
+def long_edge(picture: Tensor | Picture) -> int:
+    """Return the pixels along the longer edge."""
+    pixels = picture if isinstance(picture, Tensor) else picture.pixels
+    return max(pixels.shape[-2:])
 
 
 def load_picture(source: Source) -> Picture:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
 from .errors import OptionError
@@ -24,6 +24,10 @@ Stage = Literal["all", "decoder"]
 Optimizer = Literal["soap", "adam"]
 
 DEFAULT_MODEL = "default"
+# Long edge, in pixels, of pictures whose strokes are right as the network paints them; and by how much they
+# are enlarged at most where nobody says: the largest prints are looked at from near.
+STROKE_EDGE = 512
+LARGEST_STROKES = 8
 
 
 def check_choice(name: str, value: object, choices: object) -> None:
@@ -78,10 +82,12 @@ class StylizeOptions:
         alpha: Strength in 0..1; 0 reconstructs the content, 1 is the full transfer.
         style_weights: One non-negative weight per style, not all zero; None weighs styles equally.
         size: Long edge of the result in pixels, None for the content's own size.
-        style_size: Long edge to which styles are reduced before they are measured, None for their own
-            size: the smaller, the finer the strokes.
+        style_size: Long edge to which larger styles are reduced before they are measured: the smaller, the
+            finer the strokes. None for their own size, or with `stroke_scale` None for 1024 pixels, and for
+            512 where strokes are enlarged.
         stroke_scale: K paints a copy K times smaller first and the picture over it, in the style enlarged K
-            times: a large picture then has the strokes of a small one.
+            times: a large picture then has the strokes of a small one. None chooses it so that the copy has
+            a long edge of 512 to 1023 pixels, see `settle_strokes`.
         preserve_color: "luma" keeps the content's colours and takes only the lightness of the result.
         transform: The map between the statistics: "wct" (ZCA), "monge" (optimal transport), "adain".
         statistics: Where those of a content are measured: "exact", or "thumbnail" for a copy of at most 1024
@@ -92,7 +98,7 @@ class StylizeOptions:
     style_weights: tuple[float, ...] | None = None
     size: int | None = None
     style_size: int | None = None
-    stroke_scale: int = 1
+    stroke_scale: int | None = None
     preserve_color: PreserveColor = "none"
     transform: Transform = "wct"
     statistics: Measurement = "exact"
@@ -103,14 +109,33 @@ class StylizeOptions:
             value = getattr(self, name)
             if value is not None:
                 check_range(name, value, 1, 1_000_000)
-        check_range("stroke_scale", self.stroke_scale, 1, 64)
-        if not isinstance(self.stroke_scale, int):
-            raise OptionError(f"stroke_scale is {self.stroke_scale}", hint="give a whole number")
+        if self.stroke_scale is not None:
+            check_range("stroke_scale", self.stroke_scale, 1, 64)
+            if not isinstance(self.stroke_scale, int):
+                raise OptionError(f"stroke_scale is {self.stroke_scale}", hint="give a whole number")
         if self.style_weights is not None:
             check_style_weights(self.style_weights)
         check_choice("preserve_color", self.preserve_color, PreserveColor)
         check_choice("transform", self.transform, Transform)
         check_choice("statistics", self.statistics, Measurement)
+
+
+def settle_strokes(look: StylizeOptions, long_edge: int, measured: Iterable[int] = ()) -> StylizeOptions:
+    """Choose the scale of the strokes where it is left open, and with it the size of the styles.
+
+    Args:
+        look: Returned as it is where it has a stroke scale.
+        long_edge: Of the result, in pixels.
+        measured: Stroke scales of the styles that come as statistics; they cannot be changed, so the first
+            is kept to.
+    """
+    if look.stroke_scale is not None:
+        return look
+    suitable = min(max(long_edge // STROKE_EDGE, 1), LARGEST_STROKES)
+    scale = next(iter(measured), suitable)
+    # What is enlarged need not be larger than the picture that it is for.
+    size = look.style_size or (2 * STROKE_EDGE if scale == 1 else STROKE_EDGE)
+    return replace(look, stroke_scale=scale, style_size=size)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,13 @@ def test_large_strokes_are_painted_small_first(stylizer: Stylizer, style: Path) 
     small = torch.nn.functional.avg_pool2d(content, 2, ceil_mode=True, count_include_pad=False)
     change = stylizer.stylize(small, style) - small
     enlarged = torch.nn.functional.interpolate(change, scale_factor=2, mode="bilinear")[..., :20, :27]
-    large_style = resize_picture(read_picture(style), 2 * long_edge(style))
-    expected = stylizer.stylize((content + enlarged).clamp(0, 1), large_style)
+    large, sharp = (
+        stylizer.measure_style(resize_picture(read_picture(style), round(factor * long_edge(style))))
+        for factor in (2, 2**0.5)
+    )
+    # The two finest scales are those of a style enlarged by less: its edges are sharper.
+    target = replace(large, levels=(large.levels[0], *sharp.levels[1:3], *large.levels[3:]))
+    expected = stylizer.stylize((content + enlarged).clamp(0, 1), target)
     torch.testing.assert_close(stylizer.stylize(content, style, stroke_scale=2), expected)
 
 
@@ -101,11 +107,34 @@ def test_large_strokes_show_all_that_the_style_has(stylizer: Stylizer, style: Pa
     half = long_edge(style) // 2
     measured = stylizer.measure_style(style, style_size=half, stroke_scale=2)
     assert measured.underpainting is not None
-    for found, wanted in (
-        (measured, stylizer.measure_style(style)),
-        (measured.underpainting, stylizer.measure_style(style, style_size=half)),
-    ):
-        assert all(a.covariance.equal(b.covariance) for a, b in zip(found.levels, wanted.levels, strict=True))
+    whole, reduced = (stylizer.measure_style(style, style_size=size) for size in (None, half))
+    assert measured.levels[4].covariance.equal(whole.levels[4].covariance)
+    assert measured.underpainting.levels[4].covariance.equal(reduced.levels[4].covariance)
+
+
+def test_large_pictures_have_large_strokes_by_themselves(stylizer: Stylizer, style: Path) -> None:
+    large = torch.rand(3, 40, 1024, generator=torch.Generator().manual_seed(0))
+    result = stylizer.stylize(large, style)
+    assert result.equal(stylizer.stylize(large, style, stroke_scale=2))
+    assert not result.equal(stylizer.stylize(large, style, stroke_scale=1))
+    small = large[..., :1023]
+    assert stylizer.stylize(small, style).equal(stylizer.stylize(small, style, stroke_scale=1))
+
+
+def test_strokes_are_those_of_the_size_that_is_asked_for(
+    stylizer: Stylizer, content: Path, style: Path
+) -> None:
+    large = stylizer.stylize(content, style, size=1024)
+    assert large.tobytes() == stylizer.stylize(content, style, size=1024, stroke_scale=2).tobytes()
+
+
+def test_statistics_keep_their_strokes(stylizer: Stylizer, style: Path) -> None:
+    """Where nothing else is asked for, also in a blend with a picture that could have others."""
+    large = torch.rand(3, 40, 1024, generator=torch.Generator().manual_seed(0))
+    measured = stylizer.measure_style(style)
+    assert stylizer.stylize(large, measured).equal(stylizer.stylize(large, style, stroke_scale=1))
+    blended = stylizer.stylize(large, [style, measured])
+    torch.testing.assert_close(blended, stylizer.stylize(large, measured), atol=1e-4, rtol=0)
 
 
 def test_large_strokes_leave_colors_that_are_to_be_kept(stylizer: Stylizer, style: Path) -> None:
@@ -117,7 +146,7 @@ def test_large_strokes_leave_colors_that_are_to_be_kept(stylizer: Stylizer, styl
 def test_statistics_for_other_strokes_are_refused(stylizer: Stylizer, content: Path, style: Path) -> None:
     measured = stylizer.measure_style(style, stroke_scale=2)
     with pytest.raises(OptionError, match="measured for stroke scale 2, not 1"):
-        stylizer.stylize(content, measured)
+        stylizer.stylize(content, measured, stroke_scale=1)
     with pytest.raises(OptionError, match="different stroke scales"):
         StyleStatistics.blend([measured, stylizer.measure_style(style)], [1, 1])
 

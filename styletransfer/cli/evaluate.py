@@ -19,7 +19,7 @@ from .examiner import Examiner, Scored, write_sheet
 from .fields import build_options, field_option
 from .loading import load_stylizer
 from .outputs import check_outputs, settle_existing
-from .parameters import json_option, runtime_options, style_size_option
+from .parameters import json_option, runtime_options, stroke_scale_option, style_size_option
 from .report import Report
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def _check_alphas(
     help="Long edge at which to stylize; results are brought to the content's own size to be measured.",
 )
 @style_size_option
+@stroke_scale_option
 @field_option(StylizeOptions, "preserve_color")
 @field_option(StylizeOptions, "transform")
 @click.option(

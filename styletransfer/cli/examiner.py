@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..options import StylizeOptions
+from ..options import StylizeOptions, settle_strokes
 from .candidates import ITSELF, Candidate
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Examiner:
         self.stylizer = stylizer
         self.look = look
         self._scorer: tuple[Pair, PairScorer] | None = None
-        self._style: tuple[Tensor, StyleStatistics] | None = None
+        self._style: tuple[Tensor, StylizeOptions, StyleStatistics] | None = None
 
     def examine(self, candidate: Candidate) -> Scored:
         """Make or read one picture and score it."""
@@ -70,10 +70,15 @@ class Examiner:
 
     def _stylize(self, content: Tensor, style: Tensor, alpha: float) -> Tensor:
         assert self.stylizer is not None  # see list_candidates
-        if self._style is None or self._style[0] is not style:
-            self._style = style, self.stylizer.measure_style(style, style_size=self.look.style_size)
-        options = asdict(replace(self.look, alpha=alpha))
-        stylized: Tensor = self.stylizer.stylize(content, self._style[1], **options)
+        look = settle_strokes(self.look, self.look.size or max(content.shape[2:]))
+        if self._style is None or self._style[0] is not style or self._style[1] != look:
+            statistics = self.stylizer.measure_style(
+                style, style_size=look.style_size, stroke_scale=look.stroke_scale
+            )
+            self._style = style, look, statistics
+        stylized: Tensor = self.stylizer.stylize(
+            content, self._style[2], **asdict(replace(look, alpha=alpha))
+        )
         return stylized
 
 

@@ -1,4 +1,4 @@
-"""Make the results of `stylize` with one model; every style is measured once, every content read once."""
+"""Make the results of `stylize` with one model; every style is measured once for strokes of one scale."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from styletransfer import __version__
 
 from ..errors import MemoryLimitError, OptionError, StyleTransferError, is_out_of_memory
-from ..options import OutputOptions, StylizeOptions
+from ..options import OutputOptions, StylizeOptions, settle_strokes
 from .inputs import Source
 from .jobs import Job
 from .once import Once
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from ..api import Stylizer
     from ..media import Picture
     from ..model import StyleStatistics
+
+
+class Measurement(NamedTuple):
+    """A style, and what it is measured for: nothing where it comes as statistics."""
+
+    style: Source
+    size: int | None = None
+    stroke_scale: int | None = None
 
 
 class Painter:
@@ -62,9 +70,10 @@ class Painter:
         from ..media import write_picture
 
         start = time.perf_counter()
-        styles = [self._styles.get(style) for style in job.styles]
-        result = self.stylizer.stylize_picture(self._take(job), styles, self.look, self.output.bit_depth)
-        settings = self._list_settings(job) if self.output.metadata else None
+        held = [self._take(job)]  # not by a name: a content that is resized is then free to go
+        look, styles = self._measure_styles(job, self.look.size or max(held[0].width, held[0].height))
+        result = self.stylizer.stylize_picture(held.pop(), styles, look, self.output.bit_depth)
+        settings = self._list_settings(job, look) if self.output.metadata else None
         if job.output is None:
             buffer = io.BytesIO()  # so that a reader who hangs up is no failure of write_picture
             write_picture(result, buffer, format="png", metadata=settings)
@@ -96,10 +105,26 @@ class Painter:
             "seconds": seconds and round(seconds, 3),
         }
 
-    def _measure(self, source: Source) -> StyleStatistics:
+    def _measure_styles(self, job: Job, long_edge: int) -> tuple[StylizeOptions, list[StyleStatistics]]:
+        """Settle the strokes of a result, and measure its styles for them."""
+        ready = {style: self._styles.get(Measurement(style)) for style in job.styles if style.is_statistics}
+        look = settle_strokes(self.look, long_edge, [each.stroke_scale for each in ready.values()])
+        for style, statistics in ready.items():
+            if statistics.stroke_scale != look.stroke_scale:
+                raise OptionError(
+                    f"{style} was measured for --stroke-scale {statistics.stroke_scale}, not "
+                    f"{look.stroke_scale}",
+                    hint="measure the picture again by style-stats with that option",
+                )
+        return look, [
+            ready.get(style) or self._styles.get(Measurement(style, look.style_size, look.stroke_scale))
+            for style in job.styles
+        ]
+
+    def _measure(self, wanted: Measurement) -> StyleStatistics:
         """Measure a style; explain what a lack of memory calls for."""
         try:
-            return self._check_model(source)
+            return self._check_model(wanted)
         except StyleTransferError:
             raise
         except Exception as error:
@@ -107,28 +132,21 @@ class Painter:
                 raise
         # Out of the block and without a cause: the caught error holds the memory that is lacking.
         raise MemoryLimitError(
-            f"{source}: out of memory while this style is measured",
+            f"{wanted.style}: out of memory while this style is measured",
             hint="measure it smaller, for example --style-size 1024",
         )
 
-    def _check_model(self, source: Source) -> StyleStatistics:
-        """Measure a style, and refuse statistics that another model measured, or for other strokes."""
-        assert source.path is not None  # STYLE is never standard input, see expand_styles
-        if self._cache is not None and not source.is_statistics:
-            return self._cache.measure(source.path, self.look.style_size, self.look.stroke_scale)
-        statistics = self.stylizer.measure_style(
-            source.path, style_size=self.look.style_size, stroke_scale=self.look.stroke_scale
-        )
+    def _check_model(self, wanted: Measurement) -> StyleStatistics:
+        """Measure a style, and refuse statistics that another model measured."""
+        style, size, scale = wanted
+        assert style.path is not None  # STYLE is never standard input, see expand_styles
+        if self._cache is not None and not style.is_statistics:
+            return self._cache.measure(style.path, size, scale)
+        statistics = self.stylizer.measure_style(style.path, style_size=size, stroke_scale=scale)
         if statistics.model != self.stylizer.fingerprint:
             raise OptionError(
-                f"{source} was measured by another model ({statistics.model[:12]})",
+                f"{style} was measured by another model ({statistics.model[:12]})",
                 hint="choose that one by --model or measure the picture again",
-            )
-        if statistics.stroke_scale != self.look.stroke_scale:
-            raise OptionError(
-                f"{source} was measured for --stroke-scale {statistics.stroke_scale}, not "
-                f"{self.look.stroke_scale}",
-                hint="measure the picture again by style-stats with that option",
             )
         return statistics
 
@@ -147,7 +165,7 @@ class Painter:
 
         return read_picture(source.path or sys.stdin.buffer)
 
-    def _list_settings(self, job: Job) -> dict[str, str]:
+    def _list_settings(self, job: Job, look: StylizeOptions) -> dict[str, str]:
         """List what it takes to make the same pixels again; names without folders, which are private."""
         settings = {
             "styletransfer": __version__,
@@ -158,7 +176,7 @@ class Painter:
             "device": self.stylizer.device,
             "precision": self.stylizer.precision,
         }
-        chosen = {name: str(value) for name, value in asdict(self.look).items() if value is not None}
+        chosen = {name: str(value) for name, value in asdict(look).items() if value is not None}
         return settings | chosen
 
 

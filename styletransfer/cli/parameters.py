@@ -45,16 +45,19 @@ runtime_options = chain(
 style_size_option = field_option(
     StylizeOptions,
     "style_size",
-    none="full",
-    metavar="N|full",
-    help="Long edge to which larger styles are reduced: the smaller, the finer the strokes.",
+    none="auto",
+    metavar="N|auto",
+    help="Long edge to which larger styles are reduced: the smaller, the finer the strokes. Where the stroke "
+    "scale is auto, so is this: 1024, or 512 where strokes are enlarged; else none are reduced.",
 )
 
 stroke_scale_option = field_option(
     StylizeOptions,
     "stroke_scale",
-    metavar="K",
-    help="Strokes K times as large: a small copy is painted first and the picture over it.",
+    none="auto",
+    metavar="K|auto",
+    help="Strokes K times as large: a small copy is painted first and the picture over it. The copy of auto "
+    "has a long edge of 512 to 1023 pixels.",
 )
 
 cache_option = click.option(

@@ -38,7 +38,7 @@ class StyleCache:
         self._stylizer = stylizer
         self._folder = folder
 
-    def measure(self, style: Path, style_size: int | None, stroke_scale: int) -> StyleStatistics:
+    def measure(self, style: Path, style_size: int | None, stroke_scale: int | None) -> StyleStatistics:
         """Return the statistics of a picture file; for the arguments see `Stylizer.measure_style`.
 
         Raises:

@@ -67,7 +67,7 @@ def style_stats(
     styles: tuple[str, ...],
     model: str,
     style_size: int | None,
-    stroke_scale: int,
+    stroke_scale: int | None,
     force: bool,
     as_json: bool,
     **values: Any,
@@ -75,7 +75,7 @@ def style_stats(
     """Measure styles once and save their statistics, to be given as STYLE later.
 
     STYLE is a picture, a folder or a quoted pattern. A file of statistics is small, takes no time to load,
-    and works with the model that measured it.
+    and works with the model that measured it. It has its own stroke scale, 1 unless you give another one.
     """
     runtime = build_options(RuntimeOptions, values)
     output = build_options(OutputOptions, {**values, **({"if_exists": "overwrite"} if force else {})})

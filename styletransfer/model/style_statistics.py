@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,7 +14,9 @@ from ..options import check_style_weights
 from ..transfer import blend_statistics
 from .files import read_tensors, write_tensors
 
-FORMAT = "styletransfer-statistics-2"
+FORMAT = "styletransfer-statistics-3"
+# The levels of the two finest scales: large strokes take them from a style enlarged by less than the strokes.
+SHARP = slice(1, 3)
 UNDERPAINTING = "underpainting."  # begins the names of its tensors
 
 
@@ -25,9 +27,9 @@ class StyleStatistics:
     Attributes:
         levels: Mean [1, C] and covariance [1, C, C] of every level, the picture's first, float64.
         model: SHA-256 of the weights that measured them; other weights cannot use them.
-        stroke_scale: By how much the style was enlarged before it was measured.
+        stroke_scale: By how much the strokes were enlarged.
         underpainting: The statistics of the style as it is, for the small copy of a content that is painted
-            first; None where it was not enlarged.
+            first; None where nothing was enlarged.
     """
 
     levels: tuple[Statistics, ...]
@@ -66,6 +68,21 @@ class StyleStatistics:
         below = [member.underpainting for member in members if member.underpainting is not None]
         underpainting = cls.blend(below, weights) if below else None
         return cls(levels, members[0].model, members[0].stroke_scale, underpainting)
+
+    def enlarge(self, scale: int, enlarged: StyleStatistics, sharp: StyleStatistics) -> StyleStatistics:
+        """Make the statistics of this style for larger strokes.
+
+        Paint has an edge and a grain at whatever size it is looked at; an enlarged picture has not, and would
+        ask the finest scales for blur.
+
+        Args:
+            scale: Of the strokes.
+            enlarged: Of the style, so many times larger.
+            sharp: Of the style, enlarged by less: the finest scales are taken from there.
+        """
+        levels = list(enlarged.levels)
+        levels[SHARP] = sharp.levels[SHARP]
+        return replace(enlarged, levels=tuple(levels), stroke_scale=scale, underpainting=self)
 
     def save(self, path: str | Path) -> None:
         """Write the statistics as safetensors, atomically."""

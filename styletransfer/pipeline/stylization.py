@@ -101,7 +101,7 @@ class StylizationPipeline:
         """
         if style.model != self.fingerprint:
             raise OptionError("the style statistics are of another model", hint="measure the style again")
-        if style.stroke_scale != options.stroke_scale:
+        if options.stroke_scale not in {None, style.stroke_scale}:
             raise OptionError(
                 f"the style was measured for stroke scale {style.stroke_scale}, not {options.stroke_scale}",
                 hint="measure it again, for this one",
@@ -114,7 +114,7 @@ class StylizationPipeline:
             self._plan(
                 engine, samples, result_bytes + samples.nbytes
             )  # what does not fit is refused before any work
-            samples = self._underpaint(samples, style.underpainting, options)
+            samples = self._underpaint(samples, style.underpainting, style.stroke_scale, options)
         plan = self._plan(engine, samples, result_bytes)
 
         def blend(own: Levels) -> Coloring:
@@ -133,9 +133,10 @@ class StylizationPipeline:
             engine.paint(samples, fit, plan, canvas.paint)
         return canvas.pixels.view(content.shape)
 
-    def _underpaint(self, samples: Tensor, style: StyleStatistics, options: StylizeOptions) -> Tensor:
+    def _underpaint(
+        self, samples: Tensor, style: StyleStatistics, scale: int, options: StylizeOptions
+    ) -> Tensor:
         """Paint a small copy and give the picture its colours and strokes."""
-        scale = options.stroke_scale
         small = average_blocks(samples, scale)
         painted = self.stylize(small, style, replace(options, stroke_scale=1, preserve_color="none"))
         return add_enlarged(samples, painted.to(small.device) - small, scale)

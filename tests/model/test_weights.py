@@ -97,11 +97,11 @@ def test_headers_that_lack_something_are_refused(tmp_path: Path) -> None:
     write_tensors(tmp_path / "a.safetensors", {}, {"format": "styletransfer-autoencoder-1"})
     with pytest.raises(WeightsError, match="no model"):
         load_model(tmp_path / "a.safetensors")
-    write_tensors(tmp_path / "b.safetensors", {}, {"format": "styletransfer-statistics-2"})
+    write_tensors(tmp_path / "b.safetensors", {}, {"format": "styletransfer-statistics-3"})
     with pytest.raises(WeightsError, match="no style statistics"):
         StyleStatistics.load(tmp_path / "b.safetensors")
     wrong = {"0.mean": torch.zeros(1, 3), "0.covariance": torch.zeros(1, 3, 2), "0.count": torch.ones(1)}
-    metadata = {"format": "styletransfer-statistics-2", "model": "m"}
+    metadata = {"format": "styletransfer-statistics-3", "model": "m"}
     for tensors in (wrong, wrong | {"0.covariance": torch.full((1, 3, 3), torch.nan)}):
         write_tensors(tmp_path / "c.safetensors", tensors, metadata)
         with pytest.raises(WeightsError, match="level 0"):
