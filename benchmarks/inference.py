@@ -1,11 +1,11 @@
 """Time of a stylization, paired with the cascade of Collaborative-Distillation in the same run.
 
-    python -m benchmarks.inference --baseline collaborative_distillation_16x.safetensors
+    python -m benchmarks.inference --baseline collaborative_distillation_16x.safetensors --strokes auto 1
 
 Each works in a process of its own, in turns, and processor time is counted, so that other work on the
 machine disturbs both alike. Printed are medians, and medians of the ratios. Without a baseline only our
 times are. The program keeps freed memory (see `styletransfer.pipeline.memory`), the cascade as published does
-not; `--baseline-holds` gives it the same setting.
+not; `--baseline-holds` gives it the same setting. `--strokes 1` is a single pass at every size.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import statistics
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -22,9 +23,10 @@ from torch import Tensor
 
 from benchmarks.collaborative_distillation import Cascade
 from benchmarks.workers import Worker
-from styletransfer.model import StyleStatistics, load_model
-from styletransfer.options import Precision, RuntimeOptions, StylizeOptions
-from styletransfer.pipeline import StylizationPipeline
+from styletransfer.api import Stylizer
+from styletransfer.media import Picture
+from styletransfer.model import StyleStatistics
+from styletransfer.options import Precision, RuntimeOptions, StylizeOptions, settle_strokes
 from styletransfer.pipeline.memory import hold_freed_memory
 
 
@@ -35,19 +37,23 @@ def make_pair(size: int) -> tuple[Tensor, Tensor]:
     return content, style
 
 
-def set_up_ours(model: str, precision: Precision, threads: int) -> Callable[[str, int], None]:
+def set_up_ours(
+    model: str, precision: Precision, strokes: int | None, threads: int
+) -> Callable[[str, int], None]:
     """Load our network; the work is to "measure" a style or to "stylize" with it, at a size."""
     hold_freed_memory()
-    runtime = RuntimeOptions(device="cpu", precision=precision, threads=threads)
-    pipeline = StylizationPipeline(load_model(model), "benchmark", runtime)
+    stylizer = Stylizer(model, runtime=RuntimeOptions(device="cpu", precision=precision, threads=threads))
     measured: dict[int, StyleStatistics] = {}
 
     def work(task: str, size: int) -> None:
-        content, style = make_pair(size)
+        content, style = map(Picture, make_pair(size))
+        look = settle_strokes(StylizeOptions(stroke_scale=strokes), size)
         if task == "measure":
-            measured[size] = pipeline.measure(style)
+            measured[size] = stylizer.measure_style(
+                style, style_size=look.style_size, stroke_scale=look.stroke_scale
+            )
         else:
-            pipeline.stylize(content, measured[size], StylizeOptions())
+            stylizer.stylize_picture(content, [measured[size]], look)
 
     return work
 
@@ -86,6 +92,7 @@ def main() -> None:
     parser.add_argument("--baseline-holds", action="store_true", help="let the cascade keep freed memory too")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--precisions", nargs="+", default=["auto", "fp32"])
+    parser.add_argument("--strokes", nargs="+", default=["auto"], help="scales of the strokes, or auto")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--model", default="default")
@@ -95,12 +102,14 @@ def main() -> None:
         if given.baseline:
             arguments = given.baseline, given.threads, given.baseline_holds
             baseline = stack.enter_context(Worker(set_up_baseline, *arguments))
-        for precision in given.precisions:
-            ours = stack.enter_context(Worker(set_up_ours, given.model, precision, given.threads))
+        for precision, strokes in product(given.precisions, given.strokes):
+            scale = None if strokes == "auto" else int(strokes)
+            ours = stack.enter_context(Worker(set_up_ours, given.model, precision, scale, given.threads))
             for size in given.sizes:
                 row = compare(ours, baseline, size, given.repetitions)
                 rounded = {name: round(value, 4) for name, value in row.items()}
-                print(json.dumps({"size": size, "precision": precision, **rounded}), flush=True)
+                way = {"size": size, "precision": precision, "strokes": strokes}
+                print(json.dumps(way | rounded), flush=True)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def set_up_nothing() -> Callable[[], None]:
 
 def stylize_ours(model: str, size: int) -> Cost:
     """Measure our network, the style not known before."""
-    with Worker(set_up_ours, model, "auto", 1) as worker:
+    with Worker(set_up_ours, model, "auto", None, 1) as worker:
         seconds = [
             worker.run("measure", size).seconds + worker.run("stylize", size).seconds
             for _ in range(REPETITIONS)

@@ -19,15 +19,22 @@ class Canvas:
         content: What it is painted after, [3, H, W].
         dtype: uint8, uint16 or a float type.
         keep_chroma: Keep the colours of the content.
+        over: What is painted over, if it is of that type: the result takes its place, row by row, and no
+            memory of its own.
 
     Attributes:
         pixels: [3, H, W], on the CPU; floats are in 0..1.
     """
 
-    def __init__(self, content: Tensor, dtype: torch.dtype, *, keep_chroma: bool) -> None:
+    def __init__(
+        self, content: Tensor, dtype: torch.dtype, *, keep_chroma: bool, over: Tensor | None = None
+    ) -> None:
         self.content = content
         self.keep_chroma = keep_chroma
-        self.pixels = torch.empty(content.shape, dtype=dtype)
+        if over is not None and over.dtype == dtype and over.device.type == "cpu":
+            self.pixels = over
+        else:
+            self.pixels = torch.empty(content.shape, dtype=dtype)
 
     def paint(self, start: int, strip: Tensor) -> None:
         """Paint a strip [3, h, W], float32, near 0..255, from a row on."""

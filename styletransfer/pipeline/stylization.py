@@ -110,12 +110,15 @@ class StylizationPipeline:
         dtype = dtype or content.dtype
         engine = self.engine if dtype == torch.uint8 else self._fine_engine
         result_bytes = samples.numel() * dtype.itemsize
+        over = None
         if style.underpainting is not None:
-            self._plan(
-                engine, samples, result_bytes + samples.nbytes
-            )  # what does not fit is refused before any work
-            samples = self._underpaint(samples, style.underpainting, style.stroke_scale, options)
-        plan = self._plan(engine, samples, result_bytes)
+            self._plan(engine, samples, result_bytes)  # what does not fit is refused before any work
+            samples = over = self._underpaint(samples, style.underpainting, style.stroke_scale, options)
+            if samples[0].numel() >= LARGE:
+                keep_resident_below(0)  # an enlarged style has left holes as large as its strips
+        # Rows are read once in the last pass, before they are painted.
+        canvas = Canvas(original, dtype, keep_chroma=options.preserve_color == "luma", over=over)
+        plan = self._plan(engine, samples, 0 if canvas.pixels is over else result_bytes)
 
         def blend(own: Levels) -> Coloring:
             levels = blend_statistics([own, style.levels], [1 - options.alpha, options.alpha])
@@ -129,7 +132,6 @@ class StylizationPipeline:
                 thumbnail = make_thumbnail(samples)
                 small = engine.fit(thumbnail, coloring, self._plan(engine, thumbnail))
                 fit = Fit(small.kernels, small.recolor)  # what is stored is of another size
-            canvas = Canvas(original, dtype, keep_chroma=options.preserve_color == "luma")
             engine.paint(samples, fit, plan, canvas.paint)
         return canvas.pixels.view(content.shape)
 
