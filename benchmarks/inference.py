@@ -47,7 +47,8 @@ def set_up_ours(
 
     def work(task: str, size: int) -> None:
         content, style = map(Picture, make_pair(size))
-        look = settle_strokes(StylizeOptions(stroke_scale=strokes), size)
+        full = size if strokes == 1 else None  # all of the style, as much as of the content
+        look = settle_strokes(StylizeOptions(stroke_scale=strokes, style_size=full), size, size)
         if task == "measure":
             measured[size] = stylizer.measure_style(
                 style, style_size=look.style_size, stroke_scale=look.stroke_scale

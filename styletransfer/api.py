@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -103,27 +102,29 @@ class Stylizer:
             style: Path, PIL image, Picture, tensor [3, H, W] or [1, 3, H, W] in 0..1, a `.safetensors`
                 file of statistics, or statistics, which are returned as they are.
             style_size: Long edge to which a larger picture is reduced first; see `StylizeOptions`.
-            stroke_scale: That of the results to be made; None for those below 1024 pixels.
+            stroke_scale: That of the results to be made; None for 1, which suits those below 1024 pixels.
 
         Raises:
             ImageError: The style cannot be read.
             OptionError: A size is out of range, or the enlarged style would be too large.
         """
-        look = settle_strokes(StylizeOptions(style_size=style_size, stroke_scale=stroke_scale), long_edge=1)
-        scale, opened = look.stroke_scale or 1, open_style(style)
+        look = settle_strokes(StylizeOptions(style_size=style_size, stroke_scale=stroke_scale))
+        assert look.stroke_scale is not None
+        assert look.style_size is not None
+        scale, opened = look.stroke_scale, open_style(style)
         if isinstance(opened, StyleStatistics):
             return opened
         picture = as_batch(opened) if isinstance(opened, Tensor) else load_picture(opened)
-        size = min(long_edge(picture), look.style_size or sys.maxsize)
+        size = min(max(measure_edges(picture)), look.style_size)
         if isinstance(picture, Tensor):  # which stays float unless it is to be resized
-            if scale == 1 and size == long_edge(picture):
+            if scale == 1 and size == max(measure_edges(picture)):
                 return self.pipeline.measure(picture)
             picture = load_picture(picture)
         reduced = resize_picture(picture, size)
         if scale > 1 and reduced.width * reduced.height * scale**2 > LARGEST_STYLE:
             raise OptionError(
                 f"a style of {reduced.width}x{reduced.height} cannot be enlarged {scale} times",
-                hint="measure it smaller, for example --style-size 512",
+                hint=f"measure it smaller, for example --style-size {math.isqrt(LARGEST_STYLE) // scale}",
             )
         measured = self.pipeline.measure(reduced.pixels)
         if scale == 1:
@@ -168,11 +169,12 @@ class Stylizer:
             )
         look = StylizeOptions(**options)
         # Floats stay floats, unless they are to be resized.
-        resized = look.size is not None
-        opened = load_picture(content) if resized or not isinstance(content, Tensor) else as_batch(content)
+        opened = as_batch(content) if isinstance(content, Tensor) else load_picture(content)
+        if look.size is not None:
+            opened = resize_picture(load_picture(opened), look.size)
         styles = [open_style(one) for one in ([style] if isinstance(style, ONE_STYLE) else style)]
         scales = [one.stroke_scale for one in styles if isinstance(one, StyleStatistics)]
-        look = settle_strokes(look, look.size or long_edge(opened), scales)
+        look = settle_strokes(look, *measure_edges(opened), scales)
         measured = [
             self.measure_style(one, style_size=look.style_size, stroke_scale=look.stroke_scale)
             for one in styles
@@ -200,7 +202,7 @@ class Stylizer:
         Args:
             content: Of any size from a single pixel.
             styles: At least one, blended by `options.style_weights`.
-            options: How it shall look.
+            options: How it shall look; strokes are those of the styles.
             bit_depth: Of the result, 8 or 16; None for the content's own.
         """
         if options.size is not None:
@@ -246,10 +248,11 @@ def open_style(style: Style) -> Style:
     return style
 
 
-def long_edge(picture: Tensor | Picture) -> int:
-    """Return the pixels along the longer edge."""
-    pixels = picture if isinstance(picture, Tensor) else picture.pixels
-    return max(pixels.shape[-2:])
+def measure_edges(picture: Tensor | Picture) -> tuple[int, int]:
+    """Return width and height."""
+    if isinstance(picture, Picture):
+        return picture.width, picture.height
+    return picture.shape[-1], picture.shape[-2]
 
 
 def load_picture(source: Source) -> Picture:
@@ -259,5 +262,7 @@ def load_picture(source: Source) -> Picture:
     if isinstance(source, str | Path):
         return read_picture(source)
     if isinstance(source, Tensor):
+        if not torch.isfinite(source).all():
+            raise ImageError("a tensor with NaN or infinity", hint="give floats in 0..1")
         return Picture.from_float(as_batch(source), bit_depth=16)
     return picture_from_pil(source)

@@ -24,10 +24,12 @@ Stage = Literal["all", "decoder"]
 Optimizer = Literal["soap", "adam"]
 
 DEFAULT_MODEL = "default"
-# Long edge, in pixels, of pictures whose strokes are right as the network paints them; and by how much they
+# Pixels along the edges of pictures whose strokes are right as the network paints them; and by how much they
 # are enlarged at most where nobody says: the largest prints are looked at from near.
-STROKE_EDGE = 512
+LONG_EDGE, SHORT_EDGE = 512, 128
 LARGEST_STROKES = 8
+# Long edge of what is measured of a style, for the strokes of the network, and to be enlarged.
+STYLE_EDGE, ENLARGED_STYLE_EDGE = 1024, 512
 
 
 def check_choice(name: str, value: object, choices: object) -> None:
@@ -83,11 +85,10 @@ class StylizeOptions:
         style_weights: One non-negative weight per style, not all zero; None weighs styles equally.
         size: Long edge of the result in pixels, None for the content's own size.
         style_size: Long edge to which larger styles are reduced before they are measured: the smaller, the
-            finer the strokes. None for their own size, or with `stroke_scale` None for 1024 pixels, and for
-            512 where strokes are enlarged.
+            finer the strokes. None for 1024 pixels, and for 512 where strokes are enlarged.
         stroke_scale: K paints a copy K times smaller first and the picture over it, in the style enlarged K
-            times: a large picture then has the strokes of a small one. None chooses it so that the copy has
-            a long edge of 512 to 1023 pixels, see `settle_strokes`.
+            times: a large picture then has the strokes of a small one. None chooses it by the size of the
+            picture, see `settle_strokes`.
         preserve_color: "luma" keeps the content's colours and takes only the lightness of the result.
         transform: The map between the statistics: "wct" (ZCA), "monge" (optimal transport), "adain".
         statistics: Where those of a content are measured: "exact", or "thumbnail" for a copy of at most 1024
@@ -111,8 +112,9 @@ class StylizeOptions:
                 check_range(name, value, 1, 1_000_000)
         if self.stroke_scale is not None:
             check_range("stroke_scale", self.stroke_scale, 1, 64)
-            if not isinstance(self.stroke_scale, int):
-                raise OptionError(f"stroke_scale is {self.stroke_scale}", hint="give a whole number")
+        for name in ("size", "style_size", "stroke_scale"):
+            if isinstance(value := getattr(self, name), float):
+                raise OptionError(f"{name} is {value}", hint="give a whole number")
         if self.style_weights is not None:
             check_style_weights(self.style_weights)
         check_choice("preserve_color", self.preserve_color, PreserveColor)
@@ -120,21 +122,30 @@ class StylizeOptions:
         check_choice("statistics", self.statistics, Measurement)
 
 
-def settle_strokes(look: StylizeOptions, long_edge: int, measured: Iterable[int] = ()) -> StylizeOptions:
-    """Choose the scale of the strokes where it is left open, and with it the size of the styles.
+def settle_strokes(
+    look: StylizeOptions, width: int = 1, height: int = 1, measured: Iterable[int] = ()
+) -> StylizeOptions:
+    """Choose the scale of the strokes and the size of the styles where they are left open.
+
+    From 1024 pixels on, strokes are enlarged as much as leaves a copy of 512 pixels along its longer edge and
+    128 along the other; 8 times at most.
 
     Args:
-        look: Returned as it is where it has a stroke scale.
-        long_edge: Of the result, in pixels.
+        look: How a result shall look.
+        width: Of the content, in pixels; the result may have another size.
+        height: Of the content.
         measured: Stroke scales of the styles that come as statistics; they cannot be changed, so the first
             is kept to.
+
+    Returns:
+        The same with a stroke scale and a style size.
     """
-    if look.stroke_scale is not None:
-        return look
-    suitable = min(max(long_edge // STROKE_EDGE, 1), LARGEST_STROKES)
-    scale = next(iter(measured), suitable)
-    # What is enlarged need not be larger than the picture that it is for.
-    size = look.style_size or (2 * STROKE_EDGE if scale == 1 else STROKE_EDGE)
+    long, short = max(width, height), min(width, height)
+    if look.size is not None:
+        long, short = look.size, short * look.size // long
+    suitable = max(1, min(long // LONG_EDGE, short // SHORT_EDGE, LARGEST_STROKES))
+    scale = look.stroke_scale or next(iter(measured), suitable)
+    size = look.style_size or (STYLE_EDGE if scale == 1 else ENLARGED_STYLE_EDGE)
     return replace(look, stroke_scale=scale, style_size=size)
 
 

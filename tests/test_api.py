@@ -15,6 +15,7 @@ from styletransfer import StyleStatistics, Stylizer
 from styletransfer.errors import ImageError, OptionError
 from styletransfer.media import Picture, picture_from_pil, read_picture, resize_picture, write_picture
 from styletransfer.options import RuntimeOptions
+from styletransfer.pipeline.stylization import UNDERPAINTING
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def long_edge(path: Path) -> int:
 def test_large_strokes_are_painted_small_first(stylizer: Stylizer, style: Path) -> None:
     content = torch.rand(1, 3, 20, 27).mul_(0.5).add_(0.25)
     small = torch.nn.functional.avg_pool2d(content, 2, ceil_mode=True, count_include_pad=False)
-    change = stylizer.stylize(small, style) - small
+    change = UNDERPAINTING * (stylizer.stylize(small, style) - small)
     enlarged = torch.nn.functional.interpolate(change, scale_factor=2, mode="bilinear")[..., :20, :27]
     large, sharp = (
         stylizer.measure_style(resize_picture(read_picture(style), round(factor * long_edge(style))))
@@ -113,7 +114,7 @@ def test_large_strokes_show_all_that_the_style_has(stylizer: Stylizer, style: Pa
 
 
 def test_large_pictures_have_large_strokes_by_themselves(stylizer: Stylizer, style: Path) -> None:
-    large = torch.rand(3, 40, 1024, generator=torch.Generator().manual_seed(0))
+    large = torch.rand(3, 256, 1024, generator=torch.Generator().manual_seed(0))
     result = stylizer.stylize(large, style)
     assert result.equal(stylizer.stylize(large, style, stroke_scale=2))
     assert not result.equal(stylizer.stylize(large, style, stroke_scale=1))
@@ -130,11 +131,11 @@ def test_strokes_are_those_of_the_size_that_is_asked_for(
 
 def test_statistics_keep_their_strokes(stylizer: Stylizer, style: Path) -> None:
     """Where nothing else is asked for, also in a blend with a picture that could have others."""
-    large = torch.rand(3, 40, 1024, generator=torch.Generator().manual_seed(0))
+    large = torch.rand(3, 256, 1024, generator=torch.Generator().manual_seed(0))
     measured = stylizer.measure_style(style)
     assert stylizer.stylize(large, measured).equal(stylizer.stylize(large, style, stroke_scale=1))
     blended = stylizer.stylize(large, [style, measured])
-    torch.testing.assert_close(blended, stylizer.stylize(large, measured), atol=1e-4, rtol=0)
+    torch.testing.assert_close(blended, stylizer.stylize(large, measured), atol=1e-3, rtol=0)
 
 
 def test_large_strokes_leave_colors_that_are_to_be_kept(stylizer: Stylizer, style: Path) -> None:
@@ -164,8 +165,14 @@ def test_mistakes_are_named(stylizer: Stylizer, content: Path, style: Path) -> N
         stylizer.stylize(content, style, stroke_scale=2.5)  # type: ignore[call-overload]
     with pytest.raises(OptionError, match="stroke_scale is 0"):
         stylizer.measure_style(style, stroke_scale=0)
-    with pytest.raises(OptionError, match="a style of 900x900 cannot be enlarged 64 times"):
+    with pytest.raises(OptionError, match=r"size is 22\.0"):
+        stylizer.stylize(content, style, size=22.0)  # type: ignore[call-overload]
+    with pytest.raises(
+        OptionError, match=r"a style of 512x512 cannot be enlarged 64 times; .* --style-size 128"
+    ):
         stylizer.measure_style(torch.rand(3, 900, 900), stroke_scale=64)
+    with pytest.raises(ImageError, match="NaN"):
+        stylizer.measure_style(torch.full((3, 1100, 4), torch.nan))
     with pytest.raises(OptionError, match="2 style weights for 1"):
         stylizer.stylize(content, style, style_weights=(1, 2))
 

@@ -8,19 +8,32 @@ from styletransfer.options import StylizeOptions, settle_strokes
 
 
 @pytest.mark.parametrize(
-    ("long_edge", "scale", "size"),
-    [(1, 1, 1024), (1023, 1, 1024), (1024, 2, 512), (2048, 4, 512), (4095, 7, 512), (100_000, 8, 512)],
+    ("width", "height", "scale", "style_size"),
+    [
+        (1, 1, 1, 1024),
+        (1023, 1000, 1, 1024),
+        (700, 1024, 2, 512),
+        (2048, 1536, 4, 512),
+        (4095, 3000, 7, 512),
+        (100_000, 2000, 8, 512),
+        (8192, 300, 2, 512),
+        (8192, 8, 1, 1024),
+    ],
 )
-def test_strokes_suit_the_size_of_the_picture(long_edge: int, scale: int, size: int) -> None:
-    look = settle_strokes(StylizeOptions(), long_edge)
-    assert (look.stroke_scale, look.style_size) == (scale, size)
+def test_strokes_suit_the_size_of_the_picture(width: int, height: int, scale: int, style_size: int) -> None:
+    look = settle_strokes(StylizeOptions(), width, height)
+    assert (look.stroke_scale, look.style_size) == (scale, style_size)
+
+
+def test_strokes_suit_the_size_that_is_asked_for() -> None:
+    assert settle_strokes(StylizeOptions(size=2048), 300, 200).stroke_scale == 4
+    assert settle_strokes(StylizeOptions(size=512), 3000, 2000).stroke_scale == 1
 
 
 def test_what_is_asked_for_stays() -> None:
-    look = StylizeOptions(stroke_scale=3)
-    assert settle_strokes(look, 2048) is look
-    assert settle_strokes(StylizeOptions(style_size=300), 2048).style_size == 300
+    look = settle_strokes(StylizeOptions(stroke_scale=3, style_size=300), 512, 512)
+    assert (look.stroke_scale, look.style_size) == (3, 300)
 
 
 def test_strokes_of_statistics_are_kept_to() -> None:
-    assert settle_strokes(StylizeOptions(), 2048, [2, 1]).stroke_scale == 2
+    assert settle_strokes(StylizeOptions(), 2048, 2048, [2, 1]).stroke_scale == 2

@@ -84,7 +84,7 @@ def run_batch(
                     raise
                 except Exception as error:
                     report.traceback(error)
-                    failures.append(explain(error, job.inputs))
+                    failures.append(explain(error, job.inputs).with_traceback(None))  # frames hold pictures
                     line = describe_failure(job, failures[-1])
                 told += 1
                 if line is not None:

@@ -44,7 +44,7 @@ class Examiner:
         self.stylizer = stylizer
         self.look = look
         self._scorer: tuple[Pair, PairScorer] | None = None
-        self._style: tuple[Tensor, StylizeOptions, StyleStatistics] | None = None
+        self._style: tuple[Tensor, StyleStatistics] | None = None
 
     def examine(self, candidate: Candidate) -> Scored:
         """Make or read one picture and score it."""
@@ -70,14 +70,17 @@ class Examiner:
 
     def _stylize(self, content: Tensor, style: Tensor, alpha: float) -> Tensor:
         assert self.stylizer is not None  # see list_candidates
-        look = settle_strokes(self.look, self.look.size or max(content.shape[2:]))
-        if self._style is None or self._style[0] is not style or self._style[1] != look:
+        assert self._scorer is not None
+        # By the pair's content, also for frames of it that are a little smaller.
+        height, width = self._scorer[1].content.shape[2:]
+        look = settle_strokes(self.look, width, height)
+        if self._style is None or self._style[0] is not style:
             statistics = self.stylizer.measure_style(
                 style, style_size=look.style_size, stroke_scale=look.stroke_scale
             )
-            self._style = style, look, statistics
+            self._style = style, statistics
         stylized: Tensor = self.stylizer.stylize(
-            content, self._style[2], **asdict(replace(look, alpha=alpha))
+            content, self._style[1], **asdict(replace(look, alpha=alpha))
         )
         return stylized
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from styletransfer import __version__
 
-from ..errors import MemoryLimitError, OptionError, StyleTransferError, is_out_of_memory
+from ..errors import MemoryLimitError, OptionError, is_out_of_memory
 from ..options import OutputOptions, StylizeOptions, settle_strokes
 from .inputs import Source
 from .jobs import Job
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..model import StyleStatistics
 
 
-class Measurement(NamedTuple):
+class WantedStyle(NamedTuple):
     """A style, and what it is measured for: nothing where it comes as statistics."""
 
     style: Source
@@ -70,9 +70,10 @@ class Painter:
         from ..media import write_picture
 
         start = time.perf_counter()
-        held = [self._take(job)]  # not by a name: a content that is resized is then free to go
-        look, styles = self._measure_styles(job, self.look.size or max(held[0].width, held[0].height))
-        result = self.stylizer.stylize_picture(held.pop(), styles, look, self.output.bit_depth)
+        content = self._take(job)
+        look, styles = self._measure_styles(job, content)
+        result = self.stylizer.stylize_picture(content, styles, look, self.output.bit_depth)
+        del content  # before the result is encoded
         settings = self._list_settings(job, look) if self.output.metadata else None
         if job.output is None:
             buffer = io.BytesIO()  # so that a reader who hangs up is no failure of write_picture
@@ -105,10 +106,11 @@ class Painter:
             "seconds": seconds and round(seconds, 3),
         }
 
-    def _measure_styles(self, job: Job, long_edge: int) -> tuple[StylizeOptions, list[StyleStatistics]]:
+    def _measure_styles(self, job: Job, content: Picture) -> tuple[StylizeOptions, list[StyleStatistics]]:
         """Settle the strokes of a result, and measure its styles for them."""
-        ready = {style: self._styles.get(Measurement(style)) for style in job.styles if style.is_statistics}
-        look = settle_strokes(self.look, long_edge, [each.stroke_scale for each in ready.values()])
+        ready = {style: self._styles.get(WantedStyle(style)) for style in job.styles if style.is_statistics}
+        scales = [each.stroke_scale for each in ready.values()]
+        look = settle_strokes(self.look, content.width, content.height, scales)
         for style, statistics in ready.items():
             if statistics.stroke_scale != look.stroke_scale:
                 raise OptionError(
@@ -117,26 +119,26 @@ class Painter:
                     hint="measure the picture again by style-stats with that option",
                 )
         return look, [
-            ready.get(style) or self._styles.get(Measurement(style, look.style_size, look.stroke_scale))
+            ready.get(style) or self._styles.get(WantedStyle(style, look.style_size, look.stroke_scale))
             for style in job.styles
         ]
 
-    def _measure(self, wanted: Measurement) -> StyleStatistics:
+    def _measure(self, wanted: WantedStyle) -> StyleStatistics:
         """Measure a style; explain what a lack of memory calls for."""
         try:
             return self._check_model(wanted)
-        except StyleTransferError:
-            raise
         except Exception as error:
-            if not is_out_of_memory(error):
+            if not isinstance(error, MemoryLimitError) and not is_out_of_memory(error):
                 raise
         # Out of the block and without a cause: the caught error holds the memory that is lacking.
+        enlarged = wanted.stroke_scale is not None and wanted.stroke_scale > 1
         raise MemoryLimitError(
-            f"{wanted.style}: out of memory while this style is measured",
-            hint="measure it smaller, for example --style-size 1024",
+            f"{wanted.style}: out of memory while this style is measured"
+            + (f" for --stroke-scale {wanted.stroke_scale}" if enlarged else ""),
+            hint="measure it smaller, for example --style-size 256",
         )
 
-    def _check_model(self, wanted: Measurement) -> StyleStatistics:
+    def _check_model(self, wanted: WantedStyle) -> StyleStatistics:
         """Measure a style, and refuse statistics that another model measured."""
         style, size, scale = wanted
         assert style.path is not None  # STYLE is never standard input, see expand_styles
@@ -151,13 +153,15 @@ class Painter:
         return statistics
 
     def _take(self, job: Job) -> Picture:
-        """Return the content of a job; after the last of them, nothing here keeps it from being freed."""
+        """Return the content of a job, in the size of its result; after the last, nothing here keeps it."""
+        from ..media import resize_picture
+
         content = self._contents.get(job.content)
         with self._lock:
             self._uses[job.content] -= 1
             if not self._uses[job.content]:
                 self._contents.forget(job.content)
-        return content
+        return content if self.look.size is None else resize_picture(content, self.look.size)
 
     @staticmethod
     def _read(source: Source) -> Picture:

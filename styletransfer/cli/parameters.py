@@ -47,8 +47,8 @@ style_size_option = field_option(
     "style_size",
     none="auto",
     metavar="N|auto",
-    help="Long edge to which larger styles are reduced: the smaller, the finer the strokes. Where the stroke "
-    "scale is auto, so is this: 1024, or 512 where strokes are enlarged; else none are reduced.",
+    help="Long edge to which larger styles are reduced: the smaller, the finer the strokes. Auto is 1024, "
+    "and 512 where strokes are enlarged.",
 )
 
 stroke_scale_option = field_option(
@@ -56,8 +56,8 @@ stroke_scale_option = field_option(
     "stroke_scale",
     none="auto",
     metavar="K|auto",
-    help="Strokes K times as large: a small copy is painted first and the picture over it. The copy of auto "
-    "has a long edge of 512 to 1023 pixels.",
+    help="Strokes K times as large: a copy K times smaller is painted first and the picture over it. Auto "
+    "enlarges them from 1024 pixels on, so that the copy has at least 512; 8 times at most.",
 )
 
 cache_option = click.option(

@@ -19,8 +19,8 @@ class Canvas:
         content: What it is painted after, [3, H, W].
         dtype: uint8, uint16 or a float type.
         keep_chroma: Keep the colours of the content.
-        over: What is painted over, if it is of that type: the result takes its place, row by row, and no
-            memory of its own.
+        over: What is painted over, if it is of that type and on the CPU: the result takes its place, row by
+            row, and no memory of its own.
 
     Attributes:
         pixels: [3, H, W], on the CPU; floats are in 0..1.

@@ -27,6 +27,9 @@ MERGING = 72
 TILES = (512, 256, 128, 64, 32)
 # Larger strips leave the processor's cache, lower ones pay for more calls and more rows beside them.
 STRIP_PIXELS, STRIP_ROWS = 2**17, 64
+# What a strip may take of the limit. The least strips take several times as long: most of their rows are
+# beside them.
+STRIP_SHARE = 0.4
 
 
 def plan_passes(
@@ -49,7 +52,7 @@ def plan_passes(
     row = row_bytes(engine, width)
     if tile is None:
         quick = (each for each in TILES if each <= STRIP_ROWS or min(each, height) * width <= STRIP_PIXELS)
-        tiles = [each for each in quick if row * min(each, height) <= limit // 3] or [stride]
+        tiles = [each for each in quick if row * min(each, height) <= STRIP_SHARE * limit] or [stride]
     else:
         tiles = [tile or -(-height // stride) * stride]
     ways = [

@@ -44,7 +44,7 @@ def add_enlarged(samples: Tensor, change: Tensor, factor: int) -> Tensor:
     Returns:
         [3, H, W], of the type of the samples, in their range.
     """
-    changed, white = torch.empty_like(samples), white_of(samples)
+    changed, white = samples.new_empty(samples.shape), white_of(samples)
     height, width = samples.shape[1:]
     for rows, strip in _enlarge_strips(change, factor):
         part = strip[:, : height - rows.start, :width].mul_(white).add_(samples[:, rows].float())

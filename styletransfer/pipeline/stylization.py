@@ -27,6 +27,9 @@ from .planning import MIB, modest_bytes, plan_passes, strip_bytes
 from .reduction import add_enlarged, average_blocks
 from .thumbnail import make_thumbnail
 
+# How much of what a copy was changed by goes into the picture: the whole of it would cover thin lines of the
+# content, and the statistics are reached without.
+UNDERPAINTING = 0.8
 # Pixels from which on freed memory goes back to the system: below, the time that it takes to come again
 # (0.2 s of 0.6 at 1024 x 1024) counts for more.
 LARGE = 2**22
@@ -89,7 +92,7 @@ class StylizationPipeline:
             style: Of one style or a blend of several, measured by this model.
             options: Of these, all but the sizes and style_weights, which are the caller's.
             dtype: Of the result, uint8, uint16 or float32; None for the content's. Mixed precision is for
-                uint8, the others are computed in float32.
+                uint8, the others, and what is painted first for larger strokes, are computed in float32.
 
         Returns:
             The shape of the content, on the CPU; floats are in 0..1.
@@ -112,9 +115,11 @@ class StylizationPipeline:
         result_bytes = samples.numel() * dtype.itemsize
         over = None
         if style.underpainting is not None:
-            self._plan(engine, samples, result_bytes)  # what does not fit is refused before any work
+            # What does not fit is refused before any work. The copy is painted over where its type allows it.
+            kept = 0 if dtype == samples.dtype and samples.device.type == "cpu" else samples.nbytes
+            self._plan(engine, samples, result_bytes + kept)
             samples = over = self._underpaint(samples, style.underpainting, style.stroke_scale, options)
-            if samples[0].numel() >= LARGE:
+            if samples[0].numel() == LARGE:  # below, it takes too long; above, it is done for every plan
                 keep_resident_below(0)  # an enlarged style has left holes as large as its strips
         # Rows are read once in the last pass, before they are painted.
         canvas = Canvas(original, dtype, keep_chroma=options.preserve_color == "luma", over=over)
@@ -141,7 +146,7 @@ class StylizationPipeline:
         """Paint a small copy and give the picture its colours and strokes."""
         small = average_blocks(samples, scale)
         painted = self.stylize(small, style, replace(options, stroke_scale=1, preserve_color="none"))
-        return add_enlarged(samples, painted.to(small.device) - small, scale)
+        return add_enlarged(samples, (painted.to(small.device) - small).mul_(UNDERPAINTING), scale)
 
     def _plan(self, engine: Engine, samples: Tensor, result_bytes: int = 0) -> Plan:
         """Plan the passes over a picture within the limit of the user or what the machine has left.

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
+from styletransfer import Stylizer
 from styletransfer.media import read_picture
 from styletransfer.model.vgg import STYLE_LAYERS, needed_convolutions
 
@@ -114,6 +116,26 @@ def test_a_damaged_picture_spoils_only_its_pair(run: Run, network: str) -> None:
     assert "error" in also_failed
     assert [each["method"] for each in rest] == ["content itself", "content itself"]
     assert rest[1]["mean_of"] == 1
+
+
+def test_all_scores_are_of_strokes_of_one_size(
+    run: Run, model: str, network: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those of the pan, whose frames are some pixels smaller than the content."""
+    write_content(Path("cat.png"), (1024, 256))
+    write_content(Path("waves.png"), SIZE, seed=1)
+    scales = []
+
+    def stylize(self: Stylizer, content: Tensor, *words: Any, **options: Any) -> Tensor:
+        scales.append(options["stroke_scale"])
+        return content
+
+    monkeypatch.setattr(Stylizer, "stylize", stylize)
+    words = ("evaluate", "cat.png", "waves.png", "-m", model, "--network", network)
+    assert run(*words).exit_code == 0
+    assert set(scales) == {2}
+    assert run(*words, "--stroke-scale", "3").exit_code == 0
+    assert set(scales) == {2, 3}
 
 
 def test_size_and_transform_reach_the_model(run: Run, model: str, network: str) -> None:

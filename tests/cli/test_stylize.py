@@ -97,7 +97,7 @@ class TestOneResult:
         assert not read_picture("full.png").pixels.equal(read_picture("small.png").pixels)
 
     def test_strokes_suit_the_size_of_each_content(self, run: Run) -> None:
-        write_content(Path("photos/large.png"), (1024, 8))
+        write_content(Path("photos/large.png"), (1024, 256))
         write_content(Path("photos/small.png"), (64, 8))
         run("stylize", "photos", "waves.png", "-o", "{content}.png")
         scales = {name: read_info(f"{name}.png")["stroke_scale"] for name in ("large", "small")}
@@ -392,6 +392,27 @@ def test_memory_exhausted_by_a_style_names_the_style_and_is_tried_once(
     assert summary == "error: 2 of 2 results failed"
     alone = run("stylize", "in/1.png", "waves.png", "-q")
     assert alone.exit_code == MemoryLimitError.exit_code
+
+
+@pytest.mark.usefixtures("content")
+def test_contents_are_let_go_of_where_the_style_is_broken(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error is kept for the end, and its traceback would keep what its frames hold."""
+    contents: list[weakref.ref[Picture]] = []
+    alive = []
+
+    def read(source: Path) -> Picture:
+        alive.append(sum(content() is not None for content in contents))
+        picture = read_picture(source)
+        contents.append(weakref.ref(picture))
+        return picture
+
+    monkeypatch.setattr("styletransfer.media.read_picture", read)
+    for number in range(5):
+        write_content(Path(f"in/{number}.png"), (8, 8))
+    Path("broken.png").write_bytes(b"no picture")
+    result = run("stylize", "in", "broken.png", "-o", "out/", "--threads", "1")
+    assert result.stderr.splitlines()[-1] == "error: 5 of 5 results failed"
+    assert max(alive) <= 1
 
 
 @pytest.mark.usefixtures("content", "style")
