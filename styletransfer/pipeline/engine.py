@@ -192,8 +192,13 @@ class Engine:
     @staticmethod
     def _pull(sink: FeatureMap, scale: int, tile: int, ceiling: int | None) -> None:
         """Compute a map strip by strip, and look at the memory after each."""
+
+        def look(start: int, rows: Tensor) -> None:
+            nonlocal ceiling
+            ceiling = None if ceiling is None else keep_resident_below(ceiling)
+
         if ceiling is not None:
-            sink.observers.append(lambda start, rows: keep_resident_below(ceiling))
+            sink.observers.append(look)
         pull(sink, scale, tile)
 
     def _graph(

@@ -15,6 +15,8 @@ from torch import Tensor
 # Options of glibc's mallopt.
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
 HUGE_PAGE = 2**21
+# Bytes by which a process grows before it is worth returning what is free once more.
+SLACK = 2**26
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -90,14 +92,20 @@ class Pages:
             self._released = end
 
 
-def keep_resident_below(ceiling: int) -> None:
+def keep_resident_below(ceiling: int) -> int:
     """Return what is freed but held to the system if the process occupies more than some bytes.
 
     Between long-lived strips of a stored map, freed ones leave holes that not everything fits into: at times
     twice the memory in use.
+
+    Returns:
+        The ceiling for the next time: higher where what is in use leaves no room below it, so that the same
+        strips do not go and come again, zeroed, each time.
     """
-    if resident_memory() > ceiling and (library := _find_glibc()) is not None:
-        library.malloc_trim(0)
+    if resident_memory() <= ceiling or (library := _find_glibc()) is None:
+        return ceiling
+    library.malloc_trim(0)
+    return max(ceiling, resident_memory() + SLACK)
 
 
 @cache

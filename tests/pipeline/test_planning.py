@@ -154,8 +154,10 @@ def test_memory_that_is_freed_but_held_goes_back() -> None:
     del held
     before = memory.resident_memory()
     del pieces
-    memory.keep_resident_below(before - 2**27)
+    assert memory.keep_resident_below(before - 2**27) == before - 2**27
     assert memory.resident_memory() < before - 2**27
+    # What is in use does not go, however often one tries: the next time is when there is more.
+    assert memory.keep_resident_below(0) > memory.resident_memory() + memory.SLACK // 2
     assert len(pins) == 64
 
 
