@@ -202,11 +202,9 @@ class Stylizer:
         Args:
             content: Of any size from a single pixel.
             styles: At least one, blended by `options.style_weights`.
-            options: How it shall look; strokes are those of the styles.
+            options: How it shall look; the sizes are the caller's, strokes are those of the styles.
             bit_depth: Of the result, 8 or 16; None for the content's own.
         """
-        if options.size is not None:
-            content = resize_picture(content, options.size)
         depth = bit_depth or content.bit_depth
         dtype = torch.uint8 if depth == 8 else torch.uint16
         pixels = self.pipeline.stylize(content.pixels, self._blend(styles, options), options, dtype)

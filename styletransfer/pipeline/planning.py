@@ -27,8 +27,7 @@ MERGING = 72
 TILES = (512, 256, 128, 64, 32)
 # Larger strips leave the processor's cache, lower ones pay for more calls and more rows beside them.
 STRIP_PIXELS, STRIP_ROWS = 2**17, 64
-# What a strip may take of the limit. The least strips take several times as long: most of their rows are
-# beside them.
+# What a strip may take of the limit. The least strips take longer, for the rows beside them.
 STRIP_SHARE = 0.4
 
 
