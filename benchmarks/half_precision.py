@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     parser.add_argument("--size", type=int, default=1024)
     given = parser.parse_args()
-    model = load_model(given.model)
+    model = load_model(given.model).network
     table = Table(f"{given.size} pixels, float32", ["pair", "largest", "share"])
     for name, pair in read_samples(given.pairs, given.size).items():
         full, halved = (paint(model, ARITHMETICS["fp32"], pair, halve=way) for way in (False, True))

@@ -21,7 +21,7 @@ from styletransfer.transfer.maps import EPS
 @torch.no_grad()
 def count_living(model: str, pictures: list[Path]) -> list[str]:
     """Return how many channels live, of how many, at every scale."""
-    network = load_model(model)
+    network = load_model(model).network
     measured = [measure_levels(network.encode(read_picture(path).to_float())[1:]) for path in pictures]
     cells = []
     for scale in zip(*measured, strict=True):

@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     parser.add_argument("--size", type=int, default=512)
     given = parser.parse_args()
-    model = load_model(given.model)
+    model = load_model(given.model).network
     pairs = list(read_samples(given.pairs, given.size).values())
     exact = [paint(model, ARITHMETICS["fp32"], pair) for pair in pairs]
     title = f"{len(pairs)} pairs of {given.size} pixels, means (and the worst pair)"

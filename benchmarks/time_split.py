@@ -144,7 +144,7 @@ def main() -> None:
     watch_pipeline(stopwatch)
     for precision in given.precisions:
         runtime = RuntimeOptions(device="cpu", precision=precision, threads=1)
-        pipeline = StylizationPipeline(load_model(given.model), "benchmark", runtime)
+        pipeline = StylizationPipeline(load_model(given.model).network, "benchmark", runtime)
         for size in given.sizes:
             row = measure(pipeline, size, given.repetitions, stopwatch)
             product = multiply(pipeline.arithmetic.content, given.repetitions)

@@ -25,7 +25,7 @@ from benchmarks.linalg.tables import Table
 from styletransfer.evaluation import Pair, PairScorer, psnr, read_pairs
 from styletransfer.linalg import Statistics
 from styletransfer.media import read_picture, readable_extensions
-from styletransfer.model import Autoencoder, compress_range, count_parameters
+from styletransfer.model import Autoencoder, soft_clip, count_parameters
 from styletransfer.model.vgg import VGG19, load_vgg19
 from styletransfer.options import TrainOptions
 from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, build_network
@@ -118,8 +118,8 @@ def score(network: Autoencoder, pairs: Iterable[Pair], perceptual: VGG19) -> lis
     rows = []
     for pair in pairs:
         content, style = (read_picture(path).to_float() for path in (pair.content, pair.style))
-        scores = PairScorer(perceptual, content, style).score(compress_range(network(content, style)))
-        own = psnr(compress_range(network(content, content)), content)
+        scores = PairScorer(perceptual, content, style).score(soft_clip(network(content, style)))
+        own = psnr(soft_clip(network(content, content)), content)
         rows.append(
             [scores.style_gram, scores.style_pyr, scores.content_in, scores.ssim, scores.swd_rgb, own]
         )

@@ -1,7 +1,7 @@
-"""Every option of the program, its default and its range: the only place where either is written.
+"""All options of the program with their defaults, ranges and help texts; they are written nowhere else.
 
-The command line, the Python interface and TOML files all end in these frozen dataclasses, so a value
-is checked once and means the same everywhere. Imports no torch: `--help` reads its defaults here.
+The command line, the Python interface and TOML files all build these frozen dataclasses, so every value is
+checked once and means the same everywhere. This module imports no torch because `--help` reads it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, get_args
 
 from .errors import OptionError
 
 PreserveColor = Literal["none", "luma"]
 Transform = Literal["wct", "monge", "adain"]
-Measurement = Literal["exact", "thumbnail"]
+ContentStatistics = Literal["exact", "thumbnail"]
 IfExists = Literal["error", "skip", "overwrite", "rename"]
 Precision = Literal["auto", "fp32", "mixed", "bf16"]
 TrainingPrecision = Literal["fp32", "bf16"]
@@ -24,16 +24,21 @@ Stage = Literal["all", "decoder"]
 Optimizer = Literal["soap", "adam"]
 
 DEFAULT_MODEL = "default"
-# Pixels along the edges of pictures whose strokes are right as the network paints them; and by how much they
-# are enlarged at most where nobody says: the largest prints are looked at from near.
-LONG_EDGE, SHORT_EDGE = 512, 128
-LARGEST_STROKES = 8
-# Long edge of what is measured of a style, for the strokes of the network, and to be enlarged.
-STYLE_EDGE, ENLARGED_STYLE_EDGE = 1024, 512
+# The network paints strokes that suit a picture of this size, in pixels. Larger pictures get larger strokes.
+NATIVE_LONG_EDGE, NATIVE_SHORT_EDGE = 512, 128
+# The stroke scale that is chosen automatically never exceeds this: the largest prints are viewed from nearby.
+MAX_AUTO_STROKE_SCALE = 8
+# Long edge to which a style is reduced before it is measured, for stroke scale 1 and for larger ones.
+STYLE_SIZE, STYLE_SIZE_FOR_LARGE_STROKES = 1024, 512
+
+
+def option(default: Any, help: str) -> Any:
+    """Declare an option as a dataclass field with its help text, which every interface shows."""
+    return field(default=default, metadata={"help": help})
 
 
 def check_choice(name: str, value: object, choices: object) -> None:
-    """Raise OptionError unless a value is one of the members of a Literal type."""
+    """Raise OptionError unless a value is a member of a Literal type."""
     allowed = get_args(choices)
     if value not in allowed:
         raise OptionError(f"{name} is {value!r}", hint=f"choose one of {', '.join(map(str, allowed))}")
@@ -53,8 +58,15 @@ def check_range(
         raise OptionError(f"{name} is {value}", hint=f"it must be {bound}")
 
 
+def check_integer(name: str, value: int, low: int, high: float = math.inf) -> None:
+    """Raise OptionError unless a value is a whole number with low <= value <= high."""
+    check_range(name, value, low, high)
+    if not isinstance(value, int):
+        raise OptionError(f"{name} is {value}", hint="give a whole number")
+
+
 def check_style_weights(weights: Sequence[float]) -> None:
-    """Raise OptionError unless weights are numbers of which none is negative and not all are zero."""
+    """Raise OptionError unless weights are non-negative numbers that are not all zero."""
     if not isinstance(weights, Sequence) or isinstance(weights, str):
         raise OptionError(f"style_weights is {weights!r}", hint="give one number per style, such as (2, 1)")
     for weight in weights:
@@ -67,143 +79,166 @@ def parse_bytes(text: str) -> int:
     """Read an amount of memory such as 700M, 2G or 1.5GB; units are powers of 1024.
 
     Raises:
-        OptionError: It is none.
+        OptionError: The text is not an amount of memory, or it is less than 1M.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     amount = float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " ") if match else 0
     if amount < 2**20:
-        raise OptionError(f"{text!r} is no amount of memory", hint="write 700M or 2G")
+        raise OptionError(f"{text!r} is not an amount of memory", hint="write 700M or 2G")
     return int(amount)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StylizeOptions:
-    """What a stylized picture looks like.
+    """Options that decide what a stylized picture looks like.
 
-    Attributes:
-        alpha: Strength in 0..1; 0 reconstructs the content, 1 is the full transfer.
-        style_weights: One non-negative weight per style, not all zero; None weighs styles equally.
-        size: Long edge of the result in pixels, None for the content's own size.
-        style_size: Long edge to which larger styles are reduced before they are measured: the smaller, the
-            finer the strokes. None for 1024 pixels, and for 512 where strokes are enlarged.
-        stroke_scale: K paints a copy K times smaller first and the picture over it, in the style enlarged K
-            times: a large picture then has the strokes of a small one. None chooses it by the size of the
-            picture, see `settle_strokes`.
-        preserve_color: "luma" keeps the content's colours and takes only the lightness of the result.
-        transform: The map between the statistics: "wct" (ZCA), "monge" (optimal transport), "adain".
-        statistics: Where those of a content are measured: "exact", or "thumbnail" for a copy of at most 1024
-            pixels: less time from 4096 pixels on, and other pixels.
+    Each field's help text describes it. None means: `style_weights` weighs all styles equally, `size` keeps
+    the content's size, `style_size` and `stroke_scale` are chosen by `resolve_stroke_scale`.
+
+    Raises:
+        OptionError: A value is of the wrong type or out of its range.
     """
 
-    alpha: float = 1.0
-    style_weights: tuple[float, ...] | None = None
-    size: int | None = None
-    style_size: int | None = None
-    stroke_scale: int | None = None
-    preserve_color: PreserveColor = "none"
-    transform: Transform = "wct"
-    statistics: Measurement = "exact"
+    alpha: float = option(
+        1.0, "Strength of the style, from 0 (the content is reconstructed) to 1 (the full transfer)."
+    )
+    style_weights: tuple[float, ...] | None = option(
+        None, "Blend all styles into one, in these proportions. Give one number per style, such as 2,1."
+    )
+    size: int | None = option(None, "Long edge of the result in pixels.")
+    style_size: int | None = option(
+        None,
+        "Long edge in pixels to which larger styles are reduced before they are measured. Smaller values give "
+        "finer strokes. Auto is 1024 for stroke scale 1 and 512 for larger strokes.",
+    )
+    stroke_scale: int | None = option(
+        None,
+        "Size of the strokes. With K, a copy K times smaller is stylized first and the picture is stylized over "
+        "it, with the style enlarged K times. Auto enlarges strokes for pictures of 1024 pixels and more, so "
+        "that the copy has at least 512 pixels, and by 8 at most.",
+    )
+    preserve_color: PreserveColor = option(
+        "none", "Colors to keep. Luma takes the lightness from the style and the colors from the content."
+    )
+    transform: Transform = option(
+        "wct",
+        "Map between the feature statistics. Wct whitens and colors, monge is optimal transport, adain matches "
+        "the variance of each channel.",
+    )
+    content_statistics: ContentStatistics = option(
+        "exact",
+        "Where the content is measured. Thumbnail measures a copy of at most 1024 pixels, which is faster for "
+        "pictures of 4096 pixels and more and gives slightly different results.",
+    )
 
     def __post_init__(self) -> None:
         check_range("alpha", self.alpha, 0, 1)
-        for name in ("size", "style_size"):
-            value = getattr(self, name)
-            if value is not None:
-                check_range(name, value, 1, 1_000_000)
-        if self.stroke_scale is not None:
-            check_range("stroke_scale", self.stroke_scale, 1, 64)
-        for name in ("size", "style_size", "stroke_scale"):
-            if isinstance(value := getattr(self, name), float):
-                raise OptionError(f"{name} is {value}", hint="give a whole number")
+        for name, largest in (("size", 1_000_000), ("style_size", 1_000_000), ("stroke_scale", 64)):
+            if (value := getattr(self, name)) is not None:
+                check_integer(name, value, 1, largest)
         if self.style_weights is not None:
             check_style_weights(self.style_weights)
         check_choice("preserve_color", self.preserve_color, PreserveColor)
         check_choice("transform", self.transform, Transform)
-        check_choice("statistics", self.statistics, Measurement)
+        check_choice("content_statistics", self.content_statistics, ContentStatistics)
 
 
-def settle_strokes(
-    look: StylizeOptions, width: int = 1, height: int = 1, measured: Iterable[int] = ()
+def resolve_stroke_scale(
+    options: StylizeOptions, width: int = 1, height: int = 1, measured: Iterable[int] = ()
 ) -> StylizeOptions:
-    """Choose the scale of the strokes and the size of the styles where they are left open.
+    """Choose the stroke scale and the style size where the options leave them open.
 
-    From 1024 pixels on, strokes are enlarged as much as leaves a copy of 512 pixels along its longer edge and
-    128 along the other; 8 times at most.
+    Pictures of 1024 pixels and more get a stroke scale above 1: the largest one that leaves the small copy at
+    least 512 pixels along its long edge and 128 along the short one, but at most 8.
 
     Args:
-        look: How a result shall look.
-        width: Of the content, in pixels; the result may have another size.
-        height: Of the content.
-        measured: Stroke scales of the styles that come as statistics; they cannot be changed, so the first
-            is kept to.
+        options: The options to complete.
+        width: Width of the content in pixels, before it is resized to `options.size`.
+        height: Height of the content in pixels.
+        measured: Stroke scales of styles that were measured before. They cannot change, so the first one is
+            used.
 
     Returns:
-        The same with a stroke scale and a style size.
+        The options with `stroke_scale` and `style_size` set.
     """
     long, short = max(width, height), min(width, height)
-    if look.size is not None:
-        long, short = look.size, short * look.size // long
-    suitable = max(1, min(long // LONG_EDGE, short // SHORT_EDGE, LARGEST_STROKES))
-    scale = look.stroke_scale or next(iter(measured), suitable)
-    size = look.style_size or (STYLE_EDGE if scale == 1 else ENLARGED_STYLE_EDGE)
-    return replace(look, stroke_scale=scale, style_size=size)
+    if options.size is not None:
+        long, short = options.size, short * options.size // long
+    suitable = max(1, min(long // NATIVE_LONG_EDGE, short // NATIVE_SHORT_EDGE, MAX_AUTO_STROKE_SCALE))
+    scale = options.stroke_scale or next(iter(measured), suitable)
+    size = options.style_size or (STYLE_SIZE if scale == 1 else STYLE_SIZE_FOR_LARGE_STROKES)
+    return replace(options, stroke_scale=scale, style_size=size)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeOptions:
-    """Where and how the computation runs.
+    """Options that decide where and how a picture is computed.
 
-    Attributes:
-        device: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
-        precision: Of the convolutions: "fp32"; "bf16"; "mixed", bf16 for those whose rounding is hidden in
-            results of 8 bits; "auto", mixed where that is faster. Statistics are float64 whatever it is.
-        threads: Processor threads, None for torch's own choice.
-        seed: Of the program's random number generators; the transfer itself draws none.
-        tile: Rows of the picture that are worked on at a time, 0 for all; None for what fits. The result is
-            the same.
-        max_memory: What pictures may take of memory, such as "2G", beside what the program itself takes;
-            None for a modest share of what there is.
+    Statistics are float64 at every precision. None means: `tile` and `max_memory` are chosen by size.
+
+    Raises:
+        OptionError: A value is of the wrong type or out of its range.
     """
 
-    device: str = "auto"
-    precision: Precision = "auto"
-    threads: int | None = None
-    seed: int = 0
-    tile: int | None = None
-    max_memory: str | None = None
+    device: str = option(
+        "auto", "Device that computes: auto (a GPU if there is one), cpu, cuda, cuda:N or mps."
+    )
+    precision: Precision = option(
+        "auto",
+        "Precision of the convolutions. Mixed uses bfloat16 where 8-bit results hide the rounding; auto is "
+        "mixed where the processor computes it faster, else fp32.",
+    )
+    tile: int | None = option(
+        None, "Rows of the picture that are computed at a time, or 0 for all. The result is the same."
+    )
+    max_memory: str | None = option(
+        None,
+        "Memory that pictures may take beside the program itself, such as 2G. Less memory takes more time. "
+        "Auto takes a modest share of what is free.",
+    )
 
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, Precision)
         if self.tile is not None:
-            check_range("tile", self.tile, 0, 1_000_000)
+            check_integer("tile", self.tile, 0, 1_000_000)
         if self.max_memory is not None:
             parse_bytes(self.max_memory)
-        check_range("seed", self.seed, 0, 2**63 - 1)
-        if self.threads is not None:
-            check_range("threads", self.threads, 1, 4096)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise OptionError(f"device is {self.device!r}", hint="choose auto, cpu, cuda, cuda:N or mps")
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputOptions:
-    """How results are written.
+class ProcessOptions:
+    """Options of the whole process, which only the command line sets."""
 
-    Attributes:
-        output: File, existing folder (or a path that ends in a separator), template with the fields
-            {content} {style} {alpha} {ext}, or "-" for stdout; None is "{content}_{style}.png" here.
-        if_exists: What to do about an output that is there; None is "error" for one result and "skip"
-            when the contents are many, so that a stopped run resumes.
-        bit_depth: Bits per channel, 8 or 16 (PNG and TIFF only).
-        quality: Of lossy formats, 1..100.
-        metadata: Record the settings in the file.
+    threads: int | None = option(None, "Number of processor threads. Auto is what PyTorch chooses.")
+
+    def __post_init__(self) -> None:
+        if self.threads is not None:
+            check_integer("threads", self.threads, 1, 4096)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """Options that decide where and how results are written.
+
+    None means: `output` is "{content}_{style}.png" in the current folder, `if_exists` is "error" for one
+    result and "skip" for several, so that a stopped run resumes.
+
+    Raises:
+        OptionError: A value is of the wrong type or out of its range.
     """
 
-    output: str | None = None
-    if_exists: IfExists | None = None
-    bit_depth: int = 8
-    quality: int = 95
-    metadata: bool = True
+    output: str | None = option(
+        None,
+        "File, folder (an existing one, or a path that ends in a slash), template with the fields {content} "
+        "{style} {alpha} {ext} and {folder} (the subfolder in which a pattern found the content), or - for a "
+        "PNG on standard output.",
+    )
+    if_exists: IfExists | None = option(None, "What to do when an output exists already.")
+    bit_depth: int = option(8, "Bits per channel of the result, 8 or 16. Only PNG and TIFF hold 16.")
+    quality: int = option(95, "Quality of lossy formats (JPEG, WebP, AVIF), 1..100.")
+    metadata: bool = option(True, "Record the settings in the file of the result.")
 
     def __post_init__(self) -> None:
         if self.if_exists is not None:
@@ -215,83 +250,87 @@ class OutputOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """How a network is trained; one recipe is one set of these.
+    """The recipe of a training run.
 
-    Attributes:
-        widths: Channels at every scale of the encoder, finest first.
-        convolutions: 3x3 convolutions at every scale.
-        decoder_convolutions: Those of the decoder, None for as many as the encoder's.
-        stage: "all" trains encoder and decoder together, "decoder" leaves the encoder as it is.
-        steps: Optimiser steps of the whole run.
-        batch: Pairs of content and style per step and process.
-        crop: Height and width of the training crops in pixels.
-        optimizer: "soap" learns more from every pair, "adam" serves for comparison.
-        learning_rate: At its highest; rises over `warmup` steps, then falls by a cosine to zero.
-        warmup: Steps until the learning rate is at its highest.
-        content_weight: Of the distance of instance-normalised relu3_1 to the content's.
-        style_weight: Of the relative distance of feature statistics to the style's.
-        color_weight: Of the distance of colours to the style's.
-        identity_weight: Of the error of a picture that is given its own statistics.
-        stability_weight: Of the flicker from one frame of a moving camera to the next.
-        range_weight: Of the amount by which pixels leave 0..1, where they are compressed.
-        spectral_penalty: Weight of the squared norms of the decoder's convolutions.
-        spectral_cap: Largest norm of a convolution of the decoder, None for any.
-        octaves: Levels of the Gaussian pyramid on which style is compared.
-        octave_decay: Weight of an octave of the style's term relative to the next finer one; 1 for all alike.
-        clip: Largest norm of the gradient; longer ones are scaled down to it.
-        ema: Decay per step of the averaged weights that become the model.
-        seed: Of the initial weights and of every crop.
-        precision: Of the convolutions; statistics are float64 whatever it is.
-        workers: Processes that read pictures, 0 for none.
-        checkpoint_every: Steps between checkpoints.
-        sample_every: Steps between sample pictures.
+    `decoder_convolutions` None means as many as in the encoder; `spectral_cap` None means no cap.
+
+    Raises:
+        OptionError: A value is of the wrong type or out of its range.
     """
 
-    widths: tuple[int, ...] = (16, 32, 64, 128, 64)
-    convolutions: tuple[int, ...] = (2, 2, 2, 1, 1)
-    decoder_convolutions: tuple[int, ...] | None = None
-    stage: Stage = "all"
-    steps: int = 10_000
-    batch: int = 4
-    crop: int = 128
-    optimizer: Optimizer = "soap"
-    learning_rate: float = 2e-3
-    warmup: int = 200
-    content_weight: float = 1.0
-    style_weight: float = 40.0
-    color_weight: float = 30.0
-    identity_weight: float = 60.0
-    stability_weight: float = 100.0
-    range_weight: float = 30.0
-    spectral_penalty: float = 0.0
-    spectral_cap: float | None = None
-    octaves: int = 3
-    octave_decay: float = 0.3
-    clip: float = 5.0
-    ema: float = 0.999
-    seed: int = 0
-    precision: TrainingPrecision = "fp32"
-    workers: int = 0
-    checkpoint_every: int = 250
-    sample_every: int = 500
+    widths: tuple[int, ...] = option(
+        (16, 32, 64, 128, 64), "Channels at every scale of the encoder, finest scale first."
+    )
+    convolutions: tuple[int, ...] = option(
+        (2, 2, 2, 1, 1), "Number of 3x3 convolutions at every scale of the encoder."
+    )
+    decoder_convolutions: tuple[int, ...] | None = option(
+        None, "Number of 3x3 convolutions at every scale of the decoder. None copies the encoder's."
+    )
+    stage: Stage = option(
+        "all", "Part that is trained: encoder and decoder together, or the decoder with a fixed encoder."
+    )
+    steps: int = option(10_000, "Number of optimizer steps of the whole run.")
+    batch: int = option(4, "Pairs of content and style per step and process.")
+    crop: int = option(128, "Height and width of the training crops in pixels.")
+    optimizer: Optimizer = option(
+        "soap", "Optimizer. Soap learns more from every pair; adam is there for comparison."
+    )
+    learning_rate: float = option(
+        2e-3, "Highest learning rate. It rises during the warm-up and then falls to zero along a cosine."
+    )
+    warmup: int = option(200, "Number of steps until the learning rate is highest.")
+    content_weight: float = option(
+        1.0, "Weight of the distance of instance-normalized relu3_1 features to the content's."
+    )
+    style_weight: float = option(40.0, "Weight of the relative distance of Gram matrices to the style's.")
+    color_weight: float = option(30.0, "Weight of the distance of colors to the style's.")
+    identity_weight: float = option(
+        60.0, "Weight of the error of a picture that is stylized in its own statistics."
+    )
+    stability_weight: float = option(
+        100.0, "Weight of the flicker from one frame of a moving camera to the next."
+    )
+    range_weight: float = option(
+        30.0, "Weight of the amount by which pixels leave 0..1, where they are clipped softly."
+    )
+    spectral_penalty: float = option(
+        0.0, "Weight of the squared spectral norms of the decoder's convolutions."
+    )
+    spectral_cap: float | None = option(
+        None, "Largest spectral norm that a convolution of the decoder may have."
+    )
+    octaves: int = option(3, "Number of octaves of the Gaussian pyramid on which styles are compared.")
+    octave_decay: float = option(
+        0.3, "Weight of each octave of the style term relative to the next finer one. 1 weighs all equally."
+    )
+    gradient_clip: float = option(5.0, "Largest norm of the gradient. Larger gradients are scaled down to it.")
+    ema: float = option(0.999, "Decay per step of the averaged weights, which become the model.")
+    seed: int = option(0, "Seed of the initial weights and of the random crops.")
+    precision: TrainingPrecision = option(
+        "fp32", "Precision of the convolutions. Statistics are always float64."
+    )
+    workers: int = option(0, "Number of processes that read pictures, or 0 to read in the main process.")
+    checkpoint_every: int = option(250, "Number of steps between checkpoints.")
+    sample_every: int = option(500, "Number of steps between sheets of sample pictures.")
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "octaves", "checkpoint_every", "sample_every"):
-            check_range(name, getattr(self, name), 1)
+            check_integer(name, getattr(self, name), 1)
         for name in ("warmup", "workers", "seed"):
-            check_range(name, getattr(self, name), 0)
-        for name in [field.name for field in fields(self) if field.name.endswith("_weight")]:
+            check_integer(name, getattr(self, name), 0)
+        for name in [each.name for each in fields(self) if each.name.endswith("_weight")]:
             check_range(name, getattr(self, name), 0, 1e9)
         for name in ("widths", "convolutions", "decoder_convolutions"):
             for number in getattr(self, name) or ():
-                check_range(f"a number of {name}", number, 1)
+                check_integer(f"a number of {name}", number, 1)
         check_range("spectral_penalty", self.spectral_penalty, 0, 1e9)
         if self.spectral_cap is not None:
             check_range("spectral_cap", self.spectral_cap, 0, 1e9, open_low=True)
-        check_range("crop", self.crop, 32, 4096)
+        check_integer("crop", self.crop, 32, 4096)
         check_range("learning_rate", self.learning_rate, 0, 1, open_low=True)
         check_range("octave_decay", self.octave_decay, 0, 1)
-        check_range("clip", self.clip, 0, open_low=True)
+        check_range("gradient_clip", self.gradient_clip, 0, open_low=True)
         check_range("ema", self.ema, 0, 0.999999)
         check_choice("stage", self.stage, Stage)
         check_choice("optimizer", self.optimizer, Optimizer)

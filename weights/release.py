@@ -13,15 +13,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from styletransfer.model import ModelEntry, count_parameters, load_model
-from styletransfer.model.files import compute_sha256
-from styletransfer.model.manifest import MANIFEST
+from styletransfer.files import compute_sha256
+from styletransfer.model.weights import MANIFEST
 
 WEIGHTS = Path(__file__).parent
 
 
 def release(source: Path, name: str) -> ModelEntry:
     """Copy a weights file and list it in the manifest under a name."""
-    model = load_model(source)
+    model = load_model(source).network
     target = WEIGHTS / f"{name}.safetensors"
     shutil.copyfile(source, target)
     listed = json.loads(MANIFEST.read_text(encoding="utf-8"))["models"] if MANIFEST.exists() else []

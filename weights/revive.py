@@ -136,7 +136,7 @@ def main() -> None:
         torch.stack([crop_randomly(pool.draw(generator)[0], CROP, generator) for _ in range(PAIRS)])
         for pool in (PicturePool(given.content), PicturePool(given.style))
     )
-    model = load_model(given.model)
+    model = load_model(given.model).network
     layers = Layers(model, content, style)
     print("before:", layers.count_dead())
     revive(layers)

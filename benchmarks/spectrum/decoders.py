@@ -34,7 +34,7 @@ def compare_decoders(files: Sequence[Path], size: int) -> Table:
     )
     content, style = (_read(path, size) for path in (CONTENT, STYLE))
     for file in files:
-        model = load_model(file)
+        model = load_model(file).network
         product, largest = bound_decoder(model, size)
         with torch.no_grad():
             targets = measure_levels(model.encode(style))

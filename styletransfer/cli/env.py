@@ -79,12 +79,12 @@ def list_devices() -> list[str]:
 
 def list_models() -> list[str]:
     """List the models with the place of their weights, or with what is wrong with them."""
-    from ..model import available_models, find_model
+    from ..model import available_models, verify_model
 
     lines = []
     for entry in available_models():
         try:
-            lines.append(f"{entry.name} {find_model(entry.name, weights_folder=find_weights_folder())}")
+            lines.append(f"{entry.name} {verify_model(entry.name, weights_folder=find_weights_folder())}")
         except StyleTransferError as error:
             lines.append(f"{entry.name}: {error}")
     return lines

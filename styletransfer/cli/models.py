@@ -60,7 +60,7 @@ def info(report: Report, name: str, as_json: bool) -> None:
 def export(report: Report, run: Path, output: Path, force: bool) -> None:
     """Copy the averaged model of a training RUN to a file, for --model; it tells how it was trained."""
     from ..model import load_model
-    from ..model.files import write_atomically
+    from ..files import write_atomically
     from ..training.loop import WEIGHTS
 
     if output.exists() and not force:
@@ -95,6 +95,6 @@ def verify(report: Report, names: tuple[str, ...]) -> int:
 @click.pass_obj
 def path(report: Report, name: str) -> None:
     """Print where the weights of a model lie."""
-    from ..model import find_model
+    from ..model import verify_model
 
-    report.product(str(find_model(name, weights_folder=find_weights_folder())))
+    report.product(str(verify_model(name, weights_folder=find_weights_folder())))

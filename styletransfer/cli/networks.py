@@ -54,7 +54,7 @@ def _find_convolutions(model: nn.Module) -> dict[str, Convolution]:
 def _read_file(report: Report, path: Path, padding: Padding) -> dict[str, Convolution]:
     """Read a file as the model of this program that it is, or as loose weights."""
     from ..model import load_model
-    from ..model.files import read_tensors
+    from ..files import read_tensors
     from ..spectrum import build_convolution
 
     tensors, metadata = read_tensors(path)

@@ -1,36 +1,38 @@
-"""The network, its weights, and what it measures of a style."""
+"""The network, its weights, and the statistics of a style."""
 
-from .architecture import Architecture
-from .autoencoder import Autoencoder, measure_levels
-from .manifest import (
+from .autoencoder import Architecture, Autoencoder, measure_levels, soft_clip
+from .style_statistics import StyleStatistics
+from .weights import (
+    LoadedModel,
     ModelEntry,
     available_models,
+    count_parameters,
+    describe_weights,
     find_entry,
-    find_model,
+    find_weights,
     is_weights_path,
-    plan_folders,
+    load_model,
+    load_torchvision_model,
+    save_model,
     verify_model,
 )
-from .shoulder import compress_range
-from .style_statistics import StyleStatistics
-from .weights import count_parameters, describe_weights, fingerprint_model, load_model, save_model
 
 __all__ = [
     "Architecture",
     "Autoencoder",
+    "LoadedModel",
     "ModelEntry",
     "StyleStatistics",
     "available_models",
-    "compress_range",
     "count_parameters",
     "describe_weights",
     "find_entry",
-    "find_model",
-    "fingerprint_model",
+    "find_weights",
     "is_weights_path",
     "load_model",
+    "load_torchvision_model",
     "measure_levels",
-    "plan_folders",
     "save_model",
+    "soft_clip",
     "verify_model",
 ]

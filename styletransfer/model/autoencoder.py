@@ -1,46 +1,104 @@
 """The network: an encoder, a decoder, and a transfer of statistics at every scale.
 
-The classic WCT chains five autoencoders. Here the content is encoded once. On the way up the decoder
-adds the encoder's features of each scale to its own and gives the sum the style's mean and covariance
-of that scale, before its convolutions paint on. At last the picture itself is given the mean and the
-covariance of the style's colours. Style therefore enters at every scale, coarse to fine, and in the colours;
-detail reaches the output only through the statistics of the style.
+The classic WCT chains five autoencoders. Here the content is encoded once. On the way up, the decoder adds
+the encoder's features of each scale to its own and gives the sum the style's mean and covariance of that
+scale before it convolves on. At the end the picture itself gets the mean and the covariance of the style's
+colors. So the style enters at every scale, from coarse to fine, and in the colors, and detail of the content
+reaches the output only after it has taken on the statistics of the style.
 
-Levels count what has statistics: level 0 is the picture, level l the features of scale l - 1.
+A level is anything whose statistics are transferred: level 0 is the picture, level l is the features of
+scale l - 1.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import WeightsError
 from ..linalg import Statistics, compute_statistics
 from ..transfer import transfer_features
-from .architecture import Architecture
+
+Pooling = Literal["average", "max"]
+# Soft clipping begins this far from black and white: 5 of 255 levels.
+KNEE = 0.02
 
 
-def convolution(inputs: int, outputs: int) -> nn.Conv2d:
-    """Build a 3x3 convolution that keeps height and width.
+@dataclass(frozen=True)
+class Architecture:
+    """Widths and depths of an encoder and of the decoder that goes back up its scales.
 
-    Borders are replicated, which is defined for every picture down to a single pixel (reflection needs
-    two) and, unlike zeros, darkens no edge.
+    Attributes:
+        widths: Channels at every scale, finest first. Each scale has half the height and width of the one
+            before.
+        convolutions: Number of 3x3 convolutions of the encoder at every scale.
+        decoder_convolutions: Number of 3x3 convolutions of the decoder at every scale; None repeats the
+            encoder's.
+        pooling: How the encoder halves its features. Averages shift smoothly with the picture, which keeps
+            video steady; "max" is for encoders with the weights of VGG-19.
+        negative_slope: Slope of the leaky ReLUs below zero. With 0, most coarse channels die in training,
+            because whitening removes their scale and with it the gradient that would keep them active.
+
+    Raises:
+        WeightsError: The numbers do not describe a network.
     """
-    layer = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="replicate")
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.get_parameter("bias"))
-    return layer
 
+    widths: tuple[int, ...] = (16, 32, 64, 128, 64)
+    convolutions: tuple[int, ...] = (2, 2, 2, 1, 1)
+    pooling: Pooling = "average"
+    decoder_convolutions: tuple[int, ...] | None = None
+    negative_slope: float = 0.1
 
-def convolutions(widths: Sequence[int], negative_slope: float) -> nn.Sequential:
-    """Chain convolutions from width to width, each followed by a leaky ReLU."""
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(widths):
-        layers += [convolution(inputs, outputs), nn.LeakyReLU(negative_slope, inplace=True)]
-    return nn.Sequential(*layers)
+    def __post_init__(self) -> None:
+        depths = (self.convolutions, self.decoder_depths)
+        if not self.widths or any(len(depth) != len(self.widths) for depth in depths):
+            counts = [len(depth) for depth in depths]
+            raise WeightsError(f"architecture of {len(self.widths)} widths, {counts} depths")
+        if min(*self.widths, *self.convolutions, *self.decoder_depths) < 1:
+            raise WeightsError(f"architecture {self} has an empty scale")
+        if self.pooling not in {"average", "max"}:
+            raise WeightsError(f"architecture with unknown pooling {self.pooling!r}")
+        if not 0 <= self.negative_slope <= 1:
+            raise WeightsError(f"architecture with a negative slope of {self.negative_slope}")
+
+    @property
+    def decoder_depths(self) -> tuple[int, ...]:
+        """Number of 3x3 convolutions of the decoder at every scale."""
+        return self.convolutions if self.decoder_convolutions is None else self.decoder_convolutions
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the picture per pixel of the deepest features."""
+        return 1 << (len(self.widths) - 1)
+
+    def to_json(self) -> str:
+        """Return the architecture as it is written in the header of a weights file."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Architecture:
+        """Read what `to_json` wrote.
+
+        Raises:
+            WeightsError: The text does not describe an architecture of this program.
+        """
+        try:
+            values = {
+                name: tuple(map(int, value)) if isinstance(value, list) else value
+                for name, value in json.loads(text).items()
+            }
+            if values.keys() != {field.name for field in fields(cls)}:
+                raise ValueError("fields are missing or unknown")
+            return cls(**values)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise WeightsError(f"unknown architecture {text!r}", hint="update styletransfer") from error
 
 
 class Encoder(nn.Module):
@@ -48,7 +106,7 @@ class Encoder(nn.Module):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        # Rounding up and averaging only what is there serves odd sizes without padding.
+        # Sizes are rounded up and only existing pixels are pooled, so odd sizes need no padding.
         self.pool: nn.Module
         if architecture.pooling == "average":
             self.pool = nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)
@@ -56,7 +114,7 @@ class Encoder(nn.Module):
             self.pool = nn.MaxPool2d(2, ceil_mode=True)
         inputs = (3, *architecture.widths)
         self.scales = nn.ModuleList(
-            convolutions([before, *[width] * depth], architecture.negative_slope)
+            build_convolutions([before, *[width] * depth], architecture.negative_slope)
             for before, width, depth in zip(
                 inputs, architecture.widths, architecture.convolutions, strict=False
             )
@@ -66,7 +124,7 @@ class Encoder(nn.Module):
         """Encode pictures [B, 3, H, W] in 0..1.
 
         Returns:
-            The pictures themselves, and the features [B, C_l, ceil(H / 2^l), ceil(W / 2^l)] of every scale,
+            The pictures themselves, then the features [B, C_l, ceil(H / 2^l), ceil(W / 2^l)] of every scale,
             finest first.
         """
         levels = [pictures]
@@ -76,22 +134,22 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Turn features back into pictures, painting in the style's statistics at every scale."""
+    """Turn features back into pictures, with the style's statistics at every scale."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         outputs = (3, *architecture.widths[:-1])
         scales = [
-            convolutions([*[width] * depth, after], architecture.negative_slope)
+            build_convolutions([*[width] * depth, after], architecture.negative_slope)
             for width, after, depth in zip(
                 architecture.widths, outputs, architecture.decoder_depths, strict=True
             )
         ]
         scales[0] = scales[0][:-1]  # no activation on the picture itself
-        # Its mean will be the style's whatever it is before: grey keeps numbers near those of a picture.
+        # The color transfer replaces the mean in any case; gray keeps the numbers near those of a picture.
         nn.init.constant_(scales[0][-1].get_parameter("bias"), 0.5)
         self.scales = nn.ModuleList(scales)
-        # How much of each encoder channel joins the decoder's own; the deepest has nothing to join.
+        # Weight with which each encoder channel is added to the decoder's. The deepest scale adds none.
         self.skips = nn.ParameterList(
             nn.Parameter(torch.full((width, 1, 1), 0.5)) for width in architecture.widths[:-1]
         )
@@ -102,18 +160,19 @@ class Decoder(nn.Module):
         """Decode features.
 
         Args:
-            features: Of the content at every level, as the encoder gave them.
+            features: Features of the content at every level, as the encoder returned them.
             targets: The statistics to reach at every level, the picture's first.
-            transform: The map between the statistics, see `transfer.maps`.
+            transform: The map between the statistics, see `transfer.transfer_features`.
 
         Returns:
-            [B, 3, H, W]; near 0..1, not clamped.
+            Pictures [B, 3, H, W], near 0..1 but not clamped.
         """
         maps = features[-1]
         for level in range(len(self.scales), 0, -1):
             if level < len(self.scales):
                 height, width = features[level].shape[-2:]
-                # Repeated pixels would stand as blocks in flat sky: whitening makes the coarse scales strong.
+                # Nearest-neighbor upsampling would show as blocks in flat sky, because whitening amplifies
+                # the coarse scales.
                 maps = F.interpolate(maps, scale_factor=2, mode="bilinear")[..., :height, :width]
                 maps = maps + self.skips[level - 1] * features[level]
             maps = self.scales[level - 1](transfer_features(maps, targets[level], transform))
@@ -142,15 +201,51 @@ class Autoencoder(nn.Module):
     def decode(
         self, features: Sequence[Tensor], targets: Sequence[Statistics], transform: str = "wct"
     ) -> Tensor:
-        """Decode features with the statistics to reach at every level into pictures [B, 3, H, W]."""
+        """Decode features into pictures [B, 3, H, W] with the given statistics at every level."""
         pictures: Tensor = self.decoder(features, targets, transform)
         return pictures
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
-        """Stylize content [B, 3, H, W] by style [B or 1, 3, H', W'], both 0..1, fully."""
+        """Stylize content [B, 3, H, W] with style [B or 1, 3, H', W'], both in 0..1, at full strength."""
         return self.decode(self.encode(content), measure_levels(self.encode(style)))
+
+
+def build_convolutions(widths: Sequence[int], negative_slope: float) -> nn.Sequential:
+    """Chain 3x3 convolutions from width to width, each followed by a leaky ReLU.
+
+    Borders are replicated. That is defined for every picture down to a single pixel, where reflection needs
+    two, and it darkens no edge, as zeros would.
+    """
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        convolution = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="replicate")
+        nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+        nn.init.zeros_(convolution.get_parameter("bias"))
+        layers += [convolution, nn.LeakyReLU(negative_slope, inplace=True)]
+    return nn.Sequential(*layers)
 
 
 def measure_levels(features: Sequence[Tensor]) -> tuple[Statistics, ...]:
     """Compute mean and covariance of the features [B, C, H, W] of every level."""
     return tuple(compute_statistics(level.flatten(2).float()) for level in features)
+
+
+def soft_clip(pictures: Tensor, white: float = 1.0) -> Tensor:
+    """Clip values softly to 0..white; values that are not near an end do not change.
+
+    This is the toe and shoulder of a film's tone curve. A decoder ends in a convolution, whose results leave
+    the range where an artwork is darkest and brightest, and hard clipping would lose the detail there.
+
+    Args:
+        pictures: Any shape, any values.
+        white: The value of white.
+
+    Returns:
+        x between KNEE * white and (1 - KNEE) * white. Below it is the hyperbola KNEE^2 / (2 KNEE - x), which
+        continues with the same slope and maps 0 to KNEE / 2; above it is the mirror image.
+    """
+    knee = KNEE * white
+    # One of the two fractions is always `knee`, so there are no branches, and there is a gradient everywhere.
+    low = knee**2 / (2 * knee - pictures).clamp_min(knee)
+    high = knee**2 / (pictures - (white - 2 * knee)).clamp_min(knee)
+    return pictures.clamp(knee, white - knee) + low - high

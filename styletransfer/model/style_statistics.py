@@ -1,4 +1,4 @@
-"""What the program needs to know of a style: mean and covariance at every level, a file of some 300 KB."""
+"""The statistics of a style: mean and covariance at every level, in a file of some 300 KB."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from pathlib import Path
 import torch
 
 from ..errors import OptionError, WeightsError
+from ..files import read_tensors, write_tensors
 from ..linalg import Statistics
 from ..options import check_style_weights
 from ..transfer import blend_statistics
-from .files import read_tensors, write_tensors
 
 FORMAT = "styletransfer-statistics-3"
-# The levels of the two finest scales: large strokes take them from a style enlarged by less than the strokes.
-SHARP = slice(1, 3)
-UNDERPAINTING = "underpainting."  # begins the names of its tensors
+# The levels of the two finest scales. For large strokes they are measured on a style that is enlarged less.
+FINE_LEVELS = slice(1, 3)
+UNDERPAINTING = "underpainting."  # prefix of the names of its tensors in a file
 
 
 @dataclass(frozen=True, eq=False)
 class StyleStatistics:
-    """Statistics of a picture under one model; compute once, save, blend, use for any content.
+    """Statistics of a picture under one model; they can be saved, blended and used for any content.
 
     Attributes:
         levels: Mean [1, C] and covariance [1, C, C] of every level, the picture's first, float64.
         model: SHA-256 of the weights that measured them; other weights cannot use them.
-        stroke_scale: By how much the strokes were enlarged.
-        underpainting: The statistics of the style as it is, for the small copy of a content that is painted
-            first; None where nothing was enlarged.
+        stroke_scale: Factor by which the strokes are enlarged.
+        underpainting: The statistics of the style at its own size, for the small copy of the content that is
+            stylized first; None for stroke scale 1.
     """
 
     levels: tuple[Statistics, ...]
@@ -42,11 +42,11 @@ class StyleStatistics:
         """Blend styles by their statistics.
 
         Args:
-            members: One or more styles, all of the same model.
-            weights: One non-negative number per style, not all zero; their scale does not matter.
+            members: One or more styles, all measured by the same model for the same stroke scale.
+            weights: One non-negative number per style, not all zero; only their ratios matter.
 
         Raises:
-            OptionError: The styles were measured by different models or for different strokes, or the
+            OptionError: The styles were measured by different models or for different stroke scales, or the
                 weights do not fit.
         """
         if not members:
@@ -70,22 +70,26 @@ class StyleStatistics:
         return cls(levels, members[0].model, members[0].stroke_scale, underpainting)
 
     def enlarge(self, scale: int, enlarged: StyleStatistics, sharp: StyleStatistics) -> StyleStatistics:
-        """Make the statistics of this style for larger strokes.
+        """Return the statistics of this style for larger strokes.
 
-        Paint has an edge and a grain at whatever size it is looked at; an enlarged picture has not, and would
-        ask the finest scales for blur.
+        Paint has sharp edges and grain at every size. An enlarged picture has lost both, and if the finest
+        scales were measured on it, results would be blurred.
 
         Args:
-            scale: Of the strokes.
-            enlarged: Of the style, so many times larger.
-            sharp: Of the style, enlarged by less: the finest scales are taken from there.
+            scale: Factor by which the strokes are enlarged.
+            enlarged: Statistics of the style enlarged by that factor.
+            sharp: Statistics of the style enlarged less; the finest scales are taken from them.
         """
         levels = list(enlarged.levels)
-        levels[SHARP] = sharp.levels[SHARP]
+        levels[FINE_LEVELS] = sharp.levels[FINE_LEVELS]
         return replace(enlarged, levels=tuple(levels), stroke_scale=scale, underpainting=self)
 
     def save(self, path: str | Path) -> None:
-        """Write the statistics as safetensors, atomically."""
+        """Write the statistics as a safetensors file that appears whole or not at all.
+
+        Raises:
+            StyleTransferError: The file cannot be written.
+        """
         parts = {"": self.levels, UNDERPAINTING: self.underpainting.levels if self.underpainting else ()}
         tensors = {
             f"{prefix}{level}.{field}": getattr(statistics, field).cpu()
@@ -93,22 +97,22 @@ class StyleStatistics:
             for level, statistics in enumerate(levels)
             for field in Statistics._fields
         }
-        origin = {"format": FORMAT, "model": self.model, "stroke_scale": str(self.stroke_scale)}
-        write_tensors(Path(path), tensors, origin)
+        metadata = {"format": FORMAT, "model": self.model, "stroke_scale": str(self.stroke_scale)}
+        write_tensors(Path(path), tensors, metadata)
 
     @classmethod
     def load(cls, path: str | Path) -> StyleStatistics:
         """Read what `save` wrote.
 
         Raises:
-            WeightsError: The file is missing, corrupt or no statistics of a style.
+            WeightsError: The file is missing, corrupt or holds no style statistics.
         """
-        tensors, metadata = read_tensors(Path(path))
+        tensors, metadata, _ = read_tensors(Path(path))
         if metadata.get("format") != FORMAT or "model" not in metadata:
             raise WeightsError(
                 f"{path}: holds no style statistics", hint="make them with `styletransfer style-stats`"
             )
-        model, scale = metadata["model"], metadata.get("stroke_scale", "1")
+        model, scale = metadata["model"], metadata.get("stroke_scale", "")
         below = {name: tensor for name, tensor in tensors.items() if name.startswith(UNDERPAINTING)}
         levels = _read_levels(path, {name: tensors[name] for name in tensors.keys() - below.keys()}, "")
         if not scale.isdecimal() or not int(scale) or (int(scale) > 1) != bool(below):
@@ -121,7 +125,7 @@ class StyleStatistics:
         return cls(levels, model, int(scale), cls(small, model))
 
     def to(self, device: torch.device | str) -> StyleStatistics:
-        """Move the statistics to a device."""
+        """Return the statistics on a device."""
         levels = tuple(Statistics(*(field.to(device) for field in level)) for level in self.levels)
         underpainting = self.underpainting and self.underpainting.to(device)
         return StyleStatistics(levels, self.model, self.stroke_scale, underpainting)
@@ -130,15 +134,15 @@ class StyleStatistics:
 def _read_levels(
     path: str | Path, tensors: Mapping[str, torch.Tensor], prefix: str
 ) -> tuple[Statistics, ...]:
-    """Put the tensors of a file together, and check that they are statistics."""
+    """Assemble the statistics of all levels from named tensors and check their shapes and values."""
     fields = Statistics._fields
     levels = []
     for level in range(len(tensors) // len(fields)):
         members = [tensors.get(f"{prefix}{level}.{field}", torch.empty(0)) for field in fields]
         channels = members[0].shape[-1]
         shapes = [(1, channels), (1, channels, channels), (1,)]
-        sound = all(bool(torch.isfinite(member).all()) for member in members)
-        if [tuple(member.shape) for member in members] != shapes or not sound:
-            raise WeightsError(f"{path}: level {level} is no mean and covariance", hint="make it again")
+        finite = all(bool(torch.isfinite(member).all()) for member in members)
+        if [tuple(member.shape) for member in members] != shapes or not finite:
+            raise WeightsError(f"{path}: level {level} is not a mean and a covariance", hint="make it again")
         levels.append(Statistics(*members))
     return tuple(levels)

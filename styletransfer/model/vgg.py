@@ -1,7 +1,7 @@
-"""VGG-19, frozen: the network in whose features style and content are compared.
+"""VGG-19, frozen: the perceptual network in whose features style and content are compared.
 
-Pictures go in as RGB in 0..1, whatever the weights were trained on: the preprocessing is affine, so it is
-folded into the first convolution. Padding is by reflection, which makes that exact at the borders too.
+Pictures go in as RGB in 0..1 whatever the weights were trained on. The preprocessing is affine, so it is
+folded into the first convolution. Padding reflects the picture, so that this is exact at the borders too.
 """
 
 from __future__ import annotations
@@ -21,17 +21,26 @@ STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1")
 
 
 class Convolution(NamedTuple):
-    """One 3 x 3 convolution of VGG-19 and where the two common file formats keep it."""
+    """One 3x3 convolution of VGG-19 and its place in the two common file formats.
 
-    name: str  # "3_1": first convolution of the third block
+    Attributes:
+        name: Such as "3_1", the first convolution of the third block.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        torchvision_index: Index in torchvision's `features`, which counts convolutions, ReLUs and poolings.
+        normalized_index: Index in the network of WCT and AdaIN, which also counts paddings and starts with a
+            1x1 convolution.
+    """
+
+    name: str
     in_channels: int
     out_channels: int
-    torchvision_index: int  # in `features`, which counts convolutions, ReLUs and poolings
-    normalised_index: int  # in the WCT / AdaIN network, which also counts paddings and starts with a 1 x 1
+    torchvision_index: int
+    normalized_index: int
 
     @property
     def starts_block(self) -> bool:
-        """Tell whether a pooling precedes this convolution."""
+        """Whether a pooling precedes this convolution."""
         return self.name.endswith("_1") and self.name != "1_1"
 
 
@@ -51,9 +60,9 @@ def _list_convolutions() -> dict[str, Convolution]:
 
 
 CONVOLUTIONS = _list_convolutions()
-# Where the two file formats keep each convolution: the key is followed by ".weight" or ".bias".
+# Key of each convolution in the two file formats; ".weight" or ".bias" follows it.
 TORCHVISION_KEYS = {name: f"features.{each.torchvision_index}" for name, each in CONVOLUTIONS.items()}
-NORMALISED_KEYS = {name: str(each.normalised_index) for name, each in CONVOLUTIONS.items()}
+NORMALIZED_KEYS = {name: str(each.normalized_index) for name, each in CONVOLUTIONS.items()}
 
 Kernel = tuple[Tensor, Tensor]  # weight [out, in, 3, 3] and bias [out]
 
@@ -61,12 +70,12 @@ Kernel = tuple[Tensor, Tensor]  # weight [out, in, 3, 3] and bias [out]
 class VGG19(nn.Module):
     """The first convolutions of VGG-19, frozen, with reflection padding and max pooling.
 
-    Only the convolutions up to the deepest layer asked for are built.
+    Only the convolutions up to the deepest requested layer are built.
 
     Args:
-        kernels: Weight and bias of every convolution needed, by name ("1_1", "1_2", ...); the first one
+        kernels: Weight and bias of every convolution needed, by name ("1_1", "1_2", ...). The first one
             takes RGB in 0..1.
-        layers: What `forward` returns: "relu1_1" ... "relu5_4".
+        layers: Names of the layers that `forward` returns, from "relu1_1" to "relu5_4".
     """
 
     def __init__(self, kernels: Mapping[str, Kernel], layers: Sequence[str] = STYLE_LAYERS) -> None:
@@ -78,26 +87,26 @@ class VGG19(nn.Module):
             weight, bias = kernels[convolution.name]
             module.load_state_dict({"weight": weight, "bias": bias})
             self.convolutions[convolution.name] = module
-        # Channels last: half as much time again on CPUs otherwise, and what tensor cores want.
+        # Channels last saves a third of the time on CPUs and suits tensor cores.
         self.to(memory_format=torch.channels_last)
         self.eval().requires_grad_(False)
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
-        """Compute the asked layers.
+        """Compute the requested layers.
 
         Args:
-            pictures: RGB in 0..1, [B, 3, H, W]; the sides must be at least two pixels at the deepest layer
-                (8 for relu3_1, 32 for relu5_1).
+            pictures: RGB in 0..1, [B, 3, H, W]. Both sides must have at least two pixels at the deepest layer
+                (8 pixels for relu3_1, 32 for relu5_1).
 
         Returns:
-            Layer name -> features [B, C, H / s, W / s] after the ReLU, s = 1, 2, 4, 8, 16 for blocks 1 to 5.
+            Features [B, C, H / s, W / s] after the ReLU by layer name, s = 1, 2, 4, 8, 16 for blocks 1 to 5.
         """
         features = pictures
         found: dict[str, Tensor] = {}
         for name, convolution in self.convolutions.items():
             if CONVOLUTIONS[name].starts_block:
                 features = nn.functional.max_pool2d(features, 2)
-            # Autocast would have every map converted to float32 to be padded, and back.
+            # Autocast would convert every map to float32 for padding, and back.
             with torch.autocast(features.device.type, enabled=False):
                 features = nn.functional.pad(features, (1, 1, 1, 1), mode="reflect")
             features = nn.functional.relu(convolution(features), inplace=True)
@@ -126,17 +135,17 @@ def needed_convolutions(layers: Sequence[str]) -> list[Convolution]:
 def load_vgg19(path: Path | None = None, layers: Sequence[str] = STYLE_LAYERS) -> VGG19:
     """Load VGG-19 from a safetensors file, or torchvision's weights.
 
-    Two formats are recognised by their keys: torchvision's names (`features.0.weight`, ...) with the original
-    Oxford weights, whose input is BGR in 0..255 minus the mean colour; and the normalised VGG of WCT and
+    Two formats are recognized by their keys: torchvision's names (`features.0.weight`, ...) with the original
+    Oxford weights, whose input is BGR in 0..255 minus the mean color; and the normalized VGG of WCT and
     AdaIN (`0.weight`, `2.weight`, `5.weight`, ...), whose input is RGB in 0..1.
 
     Args:
-        path: The file; None is torchvision's VGG-19, downloaded (548 MB) unless it is in torch's cache.
-        layers: The layers that the network is to return.
+        path: The file. None is torchvision's VGG-19, which is downloaded (548 MB) unless torch has cached it.
+        layers: Names of the layers that the network returns.
 
     Raises:
-        WeightsError: The file is missing, damaged, of another format, holds a convolution of a wrong shape or
-            not the layers asked for; or torchvision's weights cannot be downloaded.
+        WeightsError: The file is missing, damaged or of another format, a convolution has a wrong shape, a
+            requested layer is missing, or torchvision's weights cannot be downloaded.
     """
     convolutions = needed_convolutions(layers)
     kernels = _fetch_torchvision(convolutions) if path is None else _read_file(path, convolutions)
@@ -144,7 +153,7 @@ def load_vgg19(path: Path | None = None, layers: Sequence[str] = STYLE_LAYERS) -
 
 
 def _read_file(path: Path, convolutions: Sequence[Convolution]) -> dict[str, Kernel]:
-    """Read the kernels of some convolutions, the first one made to take RGB in 0..1."""
+    """Read the kernels of some convolutions and make the first one take RGB in 0..1."""
     try:
         with safe_open(path, framework="pt") as file:
             keys = set(file.keys())
@@ -152,14 +161,14 @@ def _read_file(path: Path, convolutions: Sequence[Convolution]) -> dict[str, Ker
                 kernels = _read_kernels(path, keys, file.get_tensor, convolutions, TORCHVISION_KEYS)
                 kernels["1_1"] = _fold_bgr_mean(kernels["1_1"])
             elif "0.weight" in keys and file.get_slice("0.weight").get_shape() == [3, 3, 1, 1]:
-                kernels = _read_kernels(path, keys, file.get_tensor, convolutions, NORMALISED_KEYS)
+                kernels = _read_kernels(path, keys, file.get_tensor, convolutions, NORMALIZED_KEYS)
                 preprocessing = (file.get_tensor("0.weight").float(), file.get_tensor("0.bias").float())
                 kernels["1_1"] = _fold_preprocessing(kernels["1_1"], *preprocessing)
             else:
                 raise WeightsError(
                     f"{path}: not a VGG-19",
                     hint="it must have torchvision's names (features.0.weight, ...) or those of the VGG "
-                    "normalised by WCT and AdaIN (0.weight of 3 x 3 x 1 x 1, ...)",
+                    "normalized by WCT and AdaIN (0.weight of 3 x 3 x 1 x 1, ...)",
                 )
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file", hint="name a safetensors file with VGG-19") from error
@@ -175,8 +184,7 @@ def _read_kernels(
     convolutions: Sequence[Convolution],
     file_keys: Mapping[str, str],
 ) -> dict[str, Kernel]:
-    """Read kernels as fp32, checking that they are all there and that their shapes are VGG-19's."""
-
+    """Read kernels as float32 and check that none is missing and that their shapes are VGG-19's."""
     offered = [f"relu{name}" for name, key in file_keys.items() if {f"{key}.weight", f"{key}.bias"} <= keys]
     missing = [f"relu{each.name}" for each in convolutions if f"relu{each.name}" not in offered]
     if missing:
@@ -198,9 +206,9 @@ def _read_kernels(
 
 
 def _fold_bgr_mean(kernel: Kernel) -> Kernel:
-    """Turn a first convolution of BGR 0..255 minus the mean colour into one of RGB 0..1.
+    """Make a first convolution that takes BGR in 0..255 minus the mean color take RGB in 0..1.
 
-    Source: Simonyan & Zisserman 2014 (arXiv 1409.1556); the mean colour is that of the published Caffe model.
+    Source: Simonyan & Zisserman 2014 (arXiv 1409.1556); the mean color is that of the published Caffe model.
     """
     mean = torch.tensor([103.939, 116.779, 123.68])
     # x_bgr = P x - mean with P = 255 * (reversal of the channels).
@@ -209,7 +217,7 @@ def _fold_bgr_mean(kernel: Kernel) -> Kernel:
 
 
 def _fold_preprocessing(kernel: Kernel, weight: Tensor, bias: Tensor) -> Kernel:
-    """Compose a 1 x 1 convolution (weight [3, 3, 1, 1], bias [3]) with the 3 x 3 one that follows it."""
+    """Fold a 1x1 convolution (weight [3, 3, 1, 1], bias [3]) into the 3x3 convolution that follows it."""
     first_weight, first_bias = kernel
     folded_weight = torch.einsum("oikl,ij->ojkl", first_weight, weight[:, :, 0, 0])
     folded_bias = first_bias + torch.einsum("oikl,i->o", first_weight, bias)
@@ -217,7 +225,7 @@ def _fold_preprocessing(kernel: Kernel, weight: Tensor, bias: Tensor) -> Kernel:
 
 
 def _fetch_torchvision(convolutions: Sequence[Convolution]) -> dict[str, Kernel]:
-    """Fetch torchvision's VGG-19, whose input is RGB in 0..1 minus a mean, over a standard deviation."""
+    """Load torchvision's VGG-19, whose input is RGB in 0..1, standardized per channel."""
     try:
         from torchvision.models import VGG19_Weights
 
@@ -225,7 +233,7 @@ def _fetch_torchvision(convolutions: Sequence[Convolution]) -> dict[str, Kernel]
     except (ImportError, OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise WeightsError(
-            f"torchvision's VGG-19 cannot be had ({reason})",
+            f"torchvision's VGG-19 cannot be downloaded ({reason})",
             hint="connect once to download it, or name a safetensors file with VGG-19",
         ) from error
     kernels: dict[str, Kernel] = {}

@@ -1,29 +1,172 @@
-"""Save and load networks, each with the provenance that makes it worth trusting."""
+"""Find, check, load and save networks: the shipped models by name, weights files by path."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 from torch import nn
 
-from ..errors import WeightsError
-from .architecture import Architecture
-from .autoencoder import Autoencoder
-from .files import compute_sha256, read_tensors, write_tensors
-from .manifest import find_model
+from ..errors import OptionError, WeightsError
+from ..files import compute_sha256, read_tensors, write_tensors
+from .autoencoder import Architecture, Autoencoder
 
 FORMAT = "styletransfer-autoencoder-1"
+MANIFEST = Path(__file__).with_name("manifest.json")
+PACKAGE = Path(__file__).parents[1]
+# Folders that hold the weights of the shipped models: in an installed package, in a source checkout.
+WEIGHTS_FOLDERS = (PACKAGE / "weights", PACKAGE.parent / "weights")
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One shipped model, as the manifest lists it.
+
+    Attributes:
+        name: Name that the user types.
+        file: Name of the weights file.
+        sha256: Hash of the weights file.
+        bytes: Size of the weights file.
+        parameters: Number of trainable parameters.
+        license: SPDX identifier of the license of the weights.
+        architecture: Description of the architecture.
+        trained_on: Description of the training data and the training time.
+        description: One line for `models list`.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    bytes: int
+    parameters: int
+    license: str
+    architecture: str
+    trained_on: str
+    description: str
+
+
+class LoadedModel(NamedTuple):
+    """A network with the identity of its weights.
+
+    Attributes:
+        network: The network in evaluation mode, on the CPU, in float32.
+        fingerprint: SHA-256 of the weights file. Style statistics carry it, because other weights cannot
+            use them.
+        provenance: What the file records of its training.
+    """
+
+    network: Autoencoder
+    fingerprint: str
+    provenance: dict[str, Any]
+
+
+@cache
+def available_models() -> tuple[ModelEntry, ...]:
+    """List the shipped models, the default one first."""
+    entries = json.loads(MANIFEST.read_text(encoding="utf-8"))["models"]
+    return tuple(ModelEntry(**entry) for entry in entries)
+
+
+def find_entry(name: str) -> ModelEntry:
+    """Return the manifest's entry of a model.
+
+    Raises:
+        WeightsError: There is no model of this name; the message lists the names.
+    """
+    for entry in available_models():
+        if entry.name == name:
+            return entry
+    names = ", ".join(entry.name for entry in available_models())
+    raise WeightsError(
+        f"no model is called {name!r}", hint=f"choose {names}, or give the path of a .safetensors file"
+    )
+
+
+def is_weights_path(model: str | Path) -> bool:
+    """Tell whether a model is given by the path of its weights and not by its name."""
+    path = Path(model)
+    return path.suffix == ".safetensors" or len(path.parts) > 1
+
+
+def find_weights(model: str | Path, *, weights_folder: Path | None = None) -> Path:
+    """Find the weights file of a model; its content is not checked.
+
+    Args:
+        model: A name of `available_models()`, or a path (anything that ends in .safetensors or has a folder).
+        weights_folder: A folder to search before the package's own.
+
+    Raises:
+        WeightsError: The name is unknown or the file is missing.
+    """
+    if is_weights_path(model):
+        if not Path(model).is_file():
+            raise WeightsError(f"{model}: no such weights file", hint="see `styletransfer models list`")
+        return Path(model)
+    entry = find_entry(str(model))
+    folders = WEIGHTS_FOLDERS if weights_folder is None else (weights_folder, *WEIGHTS_FOLDERS)
+    for folder in folders:
+        if (folder / entry.file).is_file():
+            return folder / entry.file
+    raise WeightsError(
+        f"the weights {entry.file} are missing from {folders[0]}", hint="install styletransfer again"
+    )
+
+
+def verify_model(model: str | Path, *, weights_folder: Path | None = None) -> Path:
+    """Find the weights of a model and compare those of a shipped one with the manifest.
+
+    Args:
+        model: A name of `available_models()` or the path of a weights file.
+        weights_folder: A folder to search before the package's own.
+
+    Returns:
+        The path of the weights file.
+
+    Raises:
+        WeightsError: The file is missing or is not, byte for byte, the one that was released.
+    """
+    path = find_weights(model, weights_folder=weights_folder)
+    if not is_weights_path(model):
+        _check_hash(find_entry(str(model)), path, compute_sha256(path))
+    return path
+
+
+def load_model(model: str | Path = "default", *, weights_folder: Path | None = None) -> LoadedModel:
+    """Load a network together with its fingerprint; the file is read once.
+
+    Args:
+        model: A name of `available_models()` or the path of a weights file.
+        weights_folder: A folder to search before the package's own.
+
+    Raises:
+        WeightsError: The name is unknown; the file is missing, corrupt or not the one that was released.
+    """
+    path = find_weights(model, weights_folder=weights_folder)
+    tensors, metadata, fingerprint = read_tensors(path)
+    if not is_weights_path(model):
+        _check_hash(find_entry(str(model)), path, fingerprint)
+    if metadata.get("format") != FORMAT or "architecture" not in metadata:
+        raise WeightsError(f"{path}: not a model of this program", hint="see `styletransfer models list`")
+    network = Autoencoder(Architecture.from_json(metadata["architecture"]))
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise WeightsError(f"{path}: its tensors do not fit its architecture") from error
+    provenance = json.loads(metadata.get("provenance", "{}"))
+    return LoadedModel(network.eval().requires_grad_(False), fingerprint, provenance)
 
 
 def save_model(model: Autoencoder, path: Path, provenance: Mapping[str, object] | None = None) -> None:
-    """Write a network as safetensors, with its architecture and origin in the header.
+    """Write a network as safetensors, with its architecture and provenance in the header.
 
     Args:
-        model: Any autoencoder of this program.
-        path: Ends in .safetensors by convention.
-        provenance: What it was trained on, how long, by which options; must be JSON.
+        model: The network to save.
+        path: The file, which ends in .safetensors by convention.
+        provenance: Training data, time and options; must be JSON.
     """
     metadata = {"format": FORMAT, "architecture": model.architecture.to_json()}
     if provenance:
@@ -31,50 +174,54 @@ def save_model(model: Autoencoder, path: Path, provenance: Mapping[str, object] 
     write_tensors(path, model.state_dict(), metadata)
 
 
-def load_model(model: str | Path = "default", *, weights_folder: Path | None = None) -> Autoencoder:
-    """Load a network in evaluation mode, on the CPU, in float32.
-
-    Args:
-        model: A name of `available_models()` or the path of a weights file.
-        weights_folder: A folder to search for named weights before all others.
-
-    Raises:
-        WeightsError: Unknown name; missing or corrupt file; a file that is not what the manifest lists.
-    """
-    path = find_model(model, weights_folder=weights_folder)
-    tensors, metadata = read_tensors(path)
-    if metadata.get("format") != FORMAT or "architecture" not in metadata:
-        raise WeightsError(f"{path}: holds no model of this program", hint="see `styletransfer models list`")
-    network = Autoencoder(Architecture.from_json(metadata["architecture"]))
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise WeightsError(f"{path}: its tensors do not fit its architecture") from error
-    return network.eval().requires_grad_(False)
-
-
 def describe_weights(path: str | Path) -> dict[str, object]:
-    """Read from the header of a weights file what it is and how it was trained.
+    """Return what a weights file holds and how it was trained.
 
     Raises:
-        WeightsError: The file is missing, corrupt or no model of this program.
+        WeightsError: The file is missing, corrupt or not a model of this program.
     """
-    model = load_model(path)
-    _, metadata = read_tensors(Path(path))
+    network, fingerprint, provenance = load_model(path)
     return {
         "file": str(path),
-        "sha256": compute_sha256(Path(path)),
-        "parameters": count_parameters(model),
-        "architecture": json.loads(metadata["architecture"]),
-        **json.loads(metadata.get("provenance", "{}")),
+        "sha256": fingerprint,
+        "parameters": count_parameters(network),
+        "architecture": json.loads(network.architecture.to_json()),
+        **provenance,
     }
 
 
-def fingerprint_model(model: str | Path = "default", *, weights_folder: Path | None = None) -> str:
-    """Return the SHA-256 of a model's weights file: the identity that style statistics carry."""
-    return compute_sha256(find_model(model, weights_folder=weights_folder))
-
-
 def count_parameters(module: nn.Module) -> int:
-    """Count the trainable numbers of a network."""
+    """Return the number of trainable parameters of a module."""
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def load_torchvision_model(name: str) -> nn.Module:
+    """Load a network of torchvision with its default weights, which are downloaded unless they are cached.
+
+    Raises:
+        OptionError: torchvision cannot be imported, or has no network of this name.
+        WeightsError: The weights cannot be downloaded.
+    """
+    try:
+        from torchvision import models  # imported here only, because it doubles the time to start
+    except ImportError as error:
+        raise OptionError(f"torchvision cannot be imported ({error})") from error
+    if name not in models.list_models():
+        raise OptionError(
+            f"{name} is not a model of this program or of torchvision", hint="or give a .safetensors file"
+        )
+    try:
+        return cast(nn.Module, models.get_model(name, weights="DEFAULT").eval())
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(
+            f"the weights of {name} cannot be downloaded ({reason})", hint="connect once to download them"
+        ) from error
+
+
+def _check_hash(entry: ModelEntry, path: Path, found: str) -> None:
+    if found != entry.sha256:
+        raise WeightsError(
+            f"{path}: SHA-256 is {found[:12]}…, the manifest says {entry.sha256[:12]}…",
+            hint="the file is damaged or was changed: install styletransfer again",
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..model import compress_range
+from ..model import soft_clip
 from .color import keep_chroma
 
 # What the type calls white, over the 255 of the strips.
@@ -38,7 +38,7 @@ class Canvas:
 
     def paint(self, start: int, strip: Tensor) -> None:
         """Paint a strip [3, h, W], float32, near 0..255, from a row on."""
-        strip = compress_range(strip, 255)
+        strip = soft_clip(strip, 255)
         stop = start + strip.shape[1]
         if self.keep_chroma:
             strip = self._recolor(strip, self.content[:, start:stop])

@@ -41,11 +41,11 @@ def build_network(
         )
     torch.manual_seed(options.seed)
     if init is not None:
-        network = load_model(init).train().requires_grad_(True)
+        network = load_model(init).network.train().requires_grad_(True)
     elif encoder == VGG19_ENCODER:
         network = build_around_vgg19(perceptual, options.decoder_convolutions)
     elif encoder is not None:
-        trained = load_model(encoder)
+        trained = load_model(encoder).network
         shape = trained.architecture
         depths = options.decoder_convolutions or shape.decoder_convolutions
         check_depths(shape.widths, shape.convolutions, depths)

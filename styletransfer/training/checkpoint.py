@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import StyleTransferError
-from ..model.files import read_tensors, write_tensors
+from ..files import read_tensors, write_tensors
 
 FORMAT = "styletransfer-checkpoint-2"
 CHECKPOINT = "checkpoint.safetensors"
@@ -64,7 +64,7 @@ def load_checkpoint(
         WeightsError: The file is missing or corrupt.
         StyleTransferError: It is of another program or recipe; the message names the first difference.
     """
-    tensors, metadata = read_tensors(path)
+    tensors, metadata, _ = read_tensors(path)
     if metadata.get("format") != FORMAT:
         raise StyleTransferError(f"{path}: no checkpoint of this program")
     saved = json.loads(metadata["run"])

@@ -188,7 +188,7 @@ class Trainer:
             terms: LossTerms = self.loss(self._place(content), self._place(style))
         self.optimizer.zero_grad()
         terms.total.backward()  # type: ignore[no-untyped-call]
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip))
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip))
         self._changing = True
         if math.isfinite(norm):
             self.optimizer.step()

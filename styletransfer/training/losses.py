@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..linalg import NumericalError
-from ..model import Autoencoder, compress_range, measure_levels
+from ..model import Autoencoder, soft_clip, measure_levels
 from ..model.vgg import VGG19
 from ..options import TrainOptions
 from ..spectrum import SpectralPenalty
@@ -78,10 +78,10 @@ class TransferLoss(nn.Module):
         content_features, style_features = self.model.encode(content), self.model.encode(style)
         content_levels, style_levels = measure_levels(content_features), measure_levels(style_features)
         raw = self.model.decode(content_features, style_levels).float()
-        stylized = compress_range(raw)
-        itself = compress_range(self.model.decode(content_features, content_levels).float())
+        stylized = soft_clip(raw)
+        itself = soft_clip(self.model.decode(content_features, content_levels).float())
         moved_features = self.model.encode(move(content))
-        next_frame = compress_range(self.model.decode(moved_features, style_levels).float())
+        next_frame = soft_clip(self.model.decode(moved_features, style_levels).float())
 
         with torch.no_grad():
             targets = [self.perceptual(octave) for octave in build_pyramid(style, self.options.octaves)]

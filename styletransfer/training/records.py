@@ -15,7 +15,7 @@ from torch import Tensor
 from ..errors import StyleTransferError
 from ..media import Picture, write_picture
 from ..media.contact_sheet import Tile, draw_contact_sheet
-from ..model import Autoencoder, compress_range
+from ..model import Autoencoder, soft_clip
 
 METRICS = "metrics.jsonl"
 SAMPLES = "samples"
@@ -94,7 +94,7 @@ def paint_samples(model: Autoencoder, content: Tensor, style: Tensor, path: Path
         style: [B, 3, H, W] in 0..1.
         path: The picture to write.
     """
-    stylized, itself = (compress_range(model(content, other).float()) for other in (style, content))
+    stylized, itself = (soft_clip(model(content, other).float()) for other in (style, content))
     columns = {"content": content, "style": style, "stylized": stylized, "own style": itself}
     rows = [
         [Tile(pictures[index].float().clamp(0, 1).cpu(), name) for name, pictures in columns.items()]

@@ -1,7 +1,6 @@
-"""Statistics of features and the maps that carry one picture's statistics onto another's."""
+"""Maps that give the features of one picture the statistics of another."""
 
-from .blending import blend_statistics
+from .feature_transform import TransferTarget, blend_statistics, transfer_features
 from .gram import gram
-from .maps import transfer_features
 
-__all__ = ["blend_statistics", "gram", "transfer_features"]
+__all__ = ["TransferTarget", "blend_statistics", "gram", "transfer_features"]

@@ -1,4 +1,4 @@
-"""The Gram matrix: which channels fire together, wherever in the picture."""
+"""The Gram matrix of features: which channels are active together, anywhere in the picture."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def gram(features: Tensor) -> Tensor:
 
 
 class _Gram(torch.autograd.Function):
-    """Pulled back by one product, the matrix being symmetric, where autograd takes two and adds them."""
+    """The Gram matrix with a backward pass of one product, where autograd computes two and adds them."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:
         ctx.save_for_backward(features)
         batch, channels, pixels = features.shape
-        # Their differences are taken later on; bfloat16 would keep two digits of the sums.
+        # Gram matrices are subtracted later, and bfloat16 would keep only two digits of the sums.
         wide = torch.promote_types(features.dtype, torch.float32)
         matrix = features.new_zeros(batch, channels, channels, dtype=wide)
         for block in blocks(features):

@@ -13,10 +13,10 @@ from styletransfer.model import (
     Autoencoder,
     available_models,
     count_parameters,
-    find_model,
+    verify_model,
     save_model,
 )
-from styletransfer.model.files import compute_sha256
+from styletransfer.files import compute_sha256
 
 from .conftest import Run
 from .pictures import read_size
@@ -29,7 +29,7 @@ def tampered(monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put weights with one other bit where the program searches first."""
     path = Path("weights", DEFAULT.file)
     path.parent.mkdir()
-    data = bytearray(find_model(DEFAULT.name).read_bytes())
+    data = bytearray(verify_model(DEFAULT.name).read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
     monkeypatch.setenv("STYLETRANSFER_WEIGHTS", "weights")
@@ -82,7 +82,7 @@ def test_the_shipped_model_stylizes(run: Run, content: Path, style: Path) -> Non
 
 
 def test_weights_are_searched_first_where_the_variable_says(run: Run, tampered: Path) -> None:
-    shutil.copy(find_model(DEFAULT.name), tampered)
+    shutil.copy(verify_model(DEFAULT.name), tampered)
     assert Path(run("models", "path").stdout.strip()) == tampered
 
 

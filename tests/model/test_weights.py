@@ -16,13 +16,13 @@ from styletransfer.model import (
     StyleStatistics,
     available_models,
     count_parameters,
-    find_model,
+    verify_model,
     load_model,
     measure_levels,
     save_model,
     verify_model,
 )
-from styletransfer.model.files import compute_sha256, read_tensors, write_tensors
+from styletransfer.files import compute_sha256, read_tensors, write_tensors
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_round_trip(saved: Path) -> None:
     assert not loaded.training
     for (name, a), b in zip(original.state_dict().items(), loaded.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
-    assert json.loads(read_tensors(saved)[1]["provenance"]) == {"steps": 7}
+    assert json.loads(read_tensors(saved).metadata["provenance"]) == {"steps": 7}
 
 
 def test_a_save_leaves_only_the_file(saved: Path) -> None:
@@ -86,7 +86,7 @@ def test_manifest_is_true() -> None:
 
 def test_tampered_weights_are_refused(tmp_path: Path) -> None:
     entry = available_models()[0]
-    data = bytearray(find_model(entry.name).read_bytes())
+    data = bytearray(verify_model(entry.name).read_bytes())
     data[-1] ^= 1
     (tmp_path / entry.file).write_bytes(data)
     with pytest.raises(WeightsError, match="SHA-256"):
@@ -119,12 +119,12 @@ def test_nonsense_weights_are_refused(weights: list[float]) -> None:
 def test_statistics_of_underpaintings_come_with_their_scale(tmp_path: Path) -> None:
     path = tmp_path / "style.safetensors"
     measured(0).save(path)
-    tensors, metadata = read_tensors(path)
+    tensors, metadata, _ = read_tensors(path)
     write_tensors(path, tensors, {**metadata, "stroke_scale": "2"})
     with pytest.raises(WeightsError, match="stroke scale is '2'"):
         StyleStatistics.load(path)
     measured(0, stroke_scale=2).save(path)
-    tensors, metadata = read_tensors(path)
+    tensors, metadata, _ = read_tensors(path)
     write_tensors(path, {name: each for name, each in tensors.items() if "ing.1" not in name}, metadata)
     with pytest.raises(WeightsError, match="do not match"):
         StyleStatistics.load(path)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from styletransfer.linalg import NumericalError, compute_statistics
 from styletransfer.model import Architecture, Autoencoder, measure_levels
-from styletransfer.model.architecture import Pooling
+from styletransfer.model.autoencoder import Pooling
 from styletransfer.pipeline import layers
 from styletransfer.pipeline.accumulation import Accumulator
 from styletransfer.pipeline.arithmetic import ARITHMETICS

@@ -124,7 +124,7 @@ def test_tiles_and_limits_move_no_pixel_by_more_than_a_level(precision: Precisio
     results = []
     for runtime in runtimes:
         options = RuntimeOptions(device="cpu", precision=precision, **runtime)  # type: ignore[arg-type]
-        pipeline = StylizationPipeline(load_model(), "x", options)
+        pipeline = StylizationPipeline(load_model().network, "x", options)
         results.append(pipeline.stylize(photo, pipeline.measure(artwork), StylizeOptions(alpha=0.9)).int())
     assert all((result - results[0]).abs().max() <= 1 for result in results[1:])
 
@@ -134,7 +134,7 @@ def test_mixed_precision_is_within_two_levels() -> None:
     exact, mixed = (
         pipeline.stylize(photo, pipeline.measure(artwork), StylizeOptions()).int()
         for name in ("fp32", "mixed")
-        for pipeline in [StylizationPipeline(load_model(), "x", RuntimeOptions(device="cpu", precision=name))]
+        for pipeline in [StylizationPipeline(load_model().network, "x", RuntimeOptions(device="cpu", precision=name))]
     )
     differences = (mixed - exact).abs().flatten().float()
     assert 0 < differences.mean() < 1

@@ -40,7 +40,7 @@ def test_a_result_by_thumbnail_is_near_the_exact_one_and_equal_for_a_small_pictu
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(thumbnail, "LONG_EDGE", 256)
-    pipeline = StylizationPipeline(load_model(), "x", RuntimeOptions())
+    pipeline = StylizationPipeline(load_model().network, "x", RuntimeOptions())
     photo, artwork = (read_picture(EXAMPLES / name) for name in ("content/china.jpg", "style/knife.jpg"))
     style = pipeline.measure(resize_picture(artwork, 256).pixels)
     for size in (256, 512):

@@ -77,7 +77,7 @@ def test_torchvisions_networks_go_by_name(tmp_path: Path, monkeypatch: pytest.Mo
     assert json.loads(result.stdout)["weight"] == [64, 3, 3, 3]
     assert "default weights" in result.stderr
     cached.write_bytes(cached.read_bytes()[:100_000])
-    with pytest.raises(WeightsError, match="weights of squeezenet1_1 cannot be had"):
+    with pytest.raises(WeightsError, match="weights of squeezenet1_1 cannot be downloaded"):
         run("squeezenet1_1")
 
 

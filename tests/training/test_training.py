@@ -18,7 +18,7 @@ import torch
 from styletransfer.errors import OptionError, StyleTransferError
 from styletransfer.media import Picture, read_picture, write_picture
 from styletransfer.model import load_model
-from styletransfer.model.files import read_tensors, write_tensors
+from styletransfer.files import read_tensors, write_tensors
 from styletransfer.model.vgg import TORCHVISION_KEYS, VGG19, needed_convolutions
 from styletransfer.options import TrainOptions
 from styletransfer.spectrum import norm_bounds
@@ -152,7 +152,7 @@ def test_resumed_run_is_the_same_to_the_bit(start: Start, tmp_path: Path, recipe
     reports.close()  # as Ctrl-C does: between checkpoints
     rest = list(start(tmp_path / "parts", recipe, resume=True).run())
     assert [report.step for report in rest] == [4, 5, 6]
-    tensors = [load_model(tmp_path / run / "model.safetensors").state_dict() for run in ("whole", "parts")]
+    tensors = [load_model(tmp_path / run / "model.safetensors").network.state_dict() for run in ("whole", "parts")]
     digests = [
         hashlib.sha256(b"".join(t.numpy().tobytes() for t in state.values())).hexdigest() for state in tensors
     ]
@@ -175,13 +175,13 @@ def test_a_run_can_start_from_weights(start: Start, tmp_path: Path) -> None:
     list(start(tmp_path / "first").run())
     weights = tmp_path / "first" / "model.safetensors"
     trainer = start(tmp_path / "second", init=weights)
-    expected = load_model(weights).state_dict()
+    expected = load_model(weights).network.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in trainer.model.state_dict().items())
 
 
 def test_caps_hold_in_the_weights_that_are_kept(start: Start, tmp_path: Path) -> None:
     list(start(tmp_path / "run", replace(RECIPE, spectral_cap=0.7)).run())
-    model = load_model(tmp_path / "run" / "model.safetensors")
+    model = load_model(tmp_path / "run" / "model.safetensors").network
     for layer in (layer for layer in model.decoder.modules() if isinstance(layer, torch.nn.Conv2d)):
         assert 0.65 < norm_bounds(layer, (16, 16), "dense").upper <= 0.7 * (1 + 1e-6)
     assert not any("parametrizations" in name for name in model.state_dict())
@@ -209,7 +209,7 @@ def test_options_younger_than_a_checkpoint_are_what_was_there_before(
     next(reports := start(tmp_path / "run", old).run())
     reports.close()
     path = tmp_path / "run" / "checkpoint.safetensors"
-    tensors, metadata = read_tensors(path)
+    tensors, metadata, _ = read_tensors(path)
     recipe = json.loads(metadata["run"])
     del recipe[name]
     write_tensors(path, tensors, {**metadata, "run": json.dumps(recipe)})
@@ -283,7 +283,7 @@ def test_a_step_cut_in_half_is_not_saved(start: Start, tmp_path: Path) -> None:
     rest = list(start(tmp_path / "run", resume=True).run())
     list(start(tmp_path / "whole").run())
     assert rest[-1].step == RECIPE.steps
-    one, two = (load_model(tmp_path / run / "model.safetensors").state_dict() for run in ("whole", "run"))
+    one, two = (load_model(tmp_path / run / "model.safetensors").network.state_dict() for run in ("whole", "run"))
     assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
 
 
@@ -349,7 +349,7 @@ def test_decoders_are_as_deep_as_asked(
     trainer = start(tmp_path / "run", replace(RECIPE, decoder_convolutions=depths), encoder=encoder)
     assert trainer.model.architecture.decoder_depths == depths
     next(trainer.run())
-    assert load_model(tmp_path / "run" / "model.safetensors").architecture == trainer.model.architecture
+    assert load_model(tmp_path / "run" / "model.safetensors").network.architecture == trainer.model.architecture
 
 
 def test_beginnings_that_contradict_are_refused(start: Start, tmp_path: Path) -> None:
@@ -393,6 +393,6 @@ def test_two_processes_learn_as_one_with_the_joint_batch(
     for arguments in (joint, shared):
         done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
-    one, two = (load_model(tmp_path / run / "model.safetensors").state_dict() for run in ("joint", "shared"))
+    one, two = (load_model(tmp_path / run / "model.safetensors").network.state_dict() for run in ("joint", "shared"))
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, atol=1e-5, rtol=1e-4)

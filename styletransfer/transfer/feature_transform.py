@@ -1,0 +1,107 @@
+"""Give features the mean and covariance of a style, by any transform that the program offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from torch import Tensor
+
+from ..linalg import (
+    Statistics,
+    Method,
+    inverse_sqrt,
+    matrix_sqrt,
+    transfer_map,
+    wasserstein_barycenter,
+    whitening_coloring,
+)
+
+# Transforms by the names that users type, with the name of `linalg` for the map between the covariances.
+METHODS: dict[str, Method] = {"wct": "eigh", "monge": "monge", "adain": "adain"}
+
+# Added to every eigenvalue, relative to the mean eigenvalue. Where the content hardly varies, its features are
+# rounding and compression noise, which whitening would amplify to the style's strength: speckle in flat areas.
+EPS = 1e-3
+
+
+def transfer_features(features: Tensor, target: Statistics, transform: str = "wct") -> Tensor:
+    """Map features so that their mean and covariance become those of a target.
+
+    The map is affine and the same at every pixel, y = T (x - mean) + mean_target. It is differentiable in the
+    features and in the target, also where eigenvalues coincide.
+
+    Args:
+        features: [B, C, H, W]. They are mapped in float32 and their statistics are float64.
+        target: Mean [B or 1, C] and covariance [B or 1, C, C] to reach.
+        transform: A key of METHODS.
+
+    Returns:
+        [B, C, H, W], in the dtype of the features.
+
+    Raises:
+        NumericalError: The features hold NaN or infinity.
+    """
+    flat = features.flatten(2).float()  # [B, C, H*W]
+    moved = whitening_coloring(flat, target, eps=EPS, method=METHODS[transform])
+    return moved.view(features.shape).to(features.dtype)
+
+
+class TransferTarget:
+    """The statistics that a transfer shall reach, with square roots that serve any number of contents.
+
+    Args:
+        levels: Mean and covariance to reach at every level, batch 1, the picture's first.
+        transform: A key of METHODS.
+    """
+
+    def __init__(self, levels: Sequence[Statistics], transform: str) -> None:
+        self.levels = levels
+        self.transform = transform
+
+    @cached_property
+    def roots(self) -> list[Tensor]:
+        """Square roots [1, C, C] of the covariances."""
+        return [matrix_sqrt(level.covariance, eps=EPS) for level in self.levels]
+
+    def find_map(self, content: Statistics, level: int) -> tuple[Tensor, Tensor]:
+        """Return the map y = matrix @ x + offset from the content's statistics to those of a level.
+
+        Args:
+            content: Statistics of the content's features at the level, batch 1.
+            level: Index into `levels`.
+
+        Returns:
+            matrix [C, C] and offset [C].
+        """
+        target = self.levels[level]
+        if METHODS[self.transform] != "eigh":
+            matrix, offset = transfer_map(content, target, eps=EPS, method=METHODS[self.transform])
+            return matrix[0], offset[0]
+        matrix = (self.roots[level] @ inverse_sqrt(content.covariance, eps=EPS))[0]
+        return matrix, target.mean[0] - matrix @ content.mean[0]
+
+
+def blend_statistics(
+    levels: Sequence[Sequence[Statistics]], weights: Sequence[float]
+) -> tuple[Statistics, ...]:
+    """Blend the statistics of several pictures, level by level.
+
+    The blend of two Gaussians is the point on the geodesic of optimal transport between them. It is a valid
+    covariance and keeps the strength of both, where averaged features would cancel. With all the weight on
+    one picture, the blend is that picture's statistics.
+
+    Args:
+        levels: Statistics at every level of each picture; all pictures have equally many levels.
+        weights: One non-negative number per picture, not all zero; only their ratios matter.
+
+    Returns:
+        One statistics per level.
+    """
+    total = sum(weights)
+    kept = [(picture, weight / total) for picture, weight in zip(levels, weights, strict=True) if weight > 0]
+    if len(kept) == 1:
+        return tuple(kept[0][0])
+    pictures = [picture for picture, _ in kept]
+    shares = [share for _, share in kept]
+    return tuple(wasserstein_barycenter(level, shares) for level in zip(*pictures, strict=True))
