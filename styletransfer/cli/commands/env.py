@@ -1,4 +1,4 @@
-"""`styletransfer env`: versions, devices and folders, to be pasted into a bug report."""
+"""`styletransfer env`: versions, devices and folders for a bug report."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import click
 
 from styletransfer import __version__
 
-from ..errors import StyleTransferError
-from .command import Command
-from .configuration import PREFIX, find_configuration, find_weights_folder
-from .parameters import json_option
-from .report import Report
-from .style_cache import find_style_cache
+from ...errors import StyleTransferError
+from ..click_options import json_option
+from ..command import Command
+from ..configuration import PREFIX, find_configuration, find_style_folder, find_weights_folder
+from ..console import Console
 
 PACKAGES = ("torch", "torchvision", "pillow", "safetensors", "click")
 
@@ -24,24 +23,24 @@ PACKAGES = ("torch", "torchvision", "pillow", "safetensors", "click")
 @click.command(cls=Command)
 @json_option
 @click.pass_obj
-def env(report: Report, as_json: bool) -> None:
-    """Show versions, devices and folders: what to paste into a bug report."""
+def env(console: Console, as_json: bool) -> None:
+    """Show versions, devices and folders for a bug report."""
     facts = collect_facts()
     if as_json:
-        report.product(json.dumps(facts))
+        console.result(json.dumps(facts))
         return
     width = max(map(len, facts))
     for key, value in facts.items():
-        report.product(f"{key:{width}}  {', '.join(value) if isinstance(value, list) else value}")
+        console.result(f"{key:{width}}  {', '.join(value) if isinstance(value, list) else value}")
 
 
 def collect_facts() -> dict[str, str | int | list[str]]:
-    """Collect what tells one installation from another; never fails over what is broken."""
+    """Collect what distinguishes this installation; broken parts are described and raise no error."""
     import torch
 
-    from ..media import readable_extensions, writable_extensions
+    from ...media import readable_extensions, writable_extensions
 
-    configuration, styles = find_configuration(), find_style_cache()
+    configuration, styles = find_configuration(), find_style_folder()
     variables = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(PREFIX))
     return {
         "styletransfer": __version__,
@@ -51,8 +50,8 @@ def collect_facts() -> dict[str, str | int | list[str]]:
         "devices": list_devices(),
         "threads": torch.get_num_threads(),
         "models": list_models(),
-        "configuration": str(configuration) + ("" if configuration.is_file() else " (not there)"),
-        "style cache": str(styles) + ("" if styles.is_dir() else " (not there)"),
+        "configuration": str(configuration) + ("" if configuration.is_file() else " (does not exist)"),
+        "style cache": str(styles) + ("" if styles.is_dir() else " (does not exist)"),
         "variables": variables,
         "reads": [extension[1:] for extension in readable_extensions()],
         "writes": [extension[1:] for extension in writable_extensions()],
@@ -68,7 +67,7 @@ def find_version(package: str) -> str:
 
 
 def list_devices() -> list[str]:
-    """List the devices that --device may name, with their makers' names."""
+    """List the devices that --device accepts, with their names."""
     import torch
 
     indices = range(torch.cuda.device_count())
@@ -78,8 +77,8 @@ def list_devices() -> list[str]:
 
 
 def list_models() -> list[str]:
-    """List the models with the place of their weights, or with what is wrong with them."""
-    from ..model import available_models, verify_model
+    """List the models with the paths of their weights, or with what is wrong with them."""
+    from ...model import available_models, verify_model
 
     lines = []
     for entry in available_models():

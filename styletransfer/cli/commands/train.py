@@ -1,4 +1,4 @@
-"""`styletransfer train`: make a model of one's own."""
+"""`styletransfer train`: train a model of one's own."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from ..options import TrainOptions
-from .command import ConfiguredCommand
-from .fields import field_options
-from .parameters import device_option, threads_option
-from .report import Report
+from ...options import ProcessOptions, TrainOptions
+from ..click_options import dataclass_options, device_option, threads_option, vgg_option
+from ..command import ConfiguredCommand
+from ..console import Console
+from ..runtime import set_threads
 
 PATHS = click.Path(exists=True, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -25,7 +25,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=PATHS,
     multiple=True,
     required=True,
-    help="Folder or tar of photographs; repeatable.",
+    help="Folder or tar archive of photographs. The option can be repeated.",
 )
 @click.option(
     "--style",
@@ -33,7 +33,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=PATHS,
     multiple=True,
     required=True,
-    help="Folder or tar of artworks; repeatable.",
+    help="Folder or tar archive of artworks. The option can be repeated.",
 )
 @click.option(
     "-o",
@@ -43,39 +43,34 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     required=True,
     help="Folder of the run.",
 )
-@click.option(
-    "--network",
-    type=FILE,
-    show_default="torchvision's, downloaded",
-    help="VGG-19 as safetensors, down to relu3_1.",
-)
-@click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint, if it has one.")
+@vgg_option
+@click.option("--resume", is_flag=True, help="Continue from the checkpoint in the folder, if there is one.")
 @click.option("--init", type=FILE, show_default="random weights", help="Start from these weights.")
 @click.option(
     "--time-limit",
     type=click.FloatRange(min=0, min_open=True),
     metavar="MINUTES",
     show_default="none",
-    help="Stop and save after this long.",
+    help="Stop and save after this many minutes.",
 )
 @click.option(
     "--encoder",
     metavar="vgg19|NAME|PATH",
     show_default="a new one",
-    help="Start from this encoder, that of --network or of a model, and a new decoder.",
+    help="Start from a trained encoder, VGG-19's or that of a model, and a new decoder.",
 )
-@click.option("--tensorboard", is_flag=True, help="Write event files for TensorBoard too.")
+@click.option("--tensorboard", is_flag=True, help="Also write event files for TensorBoard.")
 @device_option
 @threads_option
-@field_options(TrainOptions)
+@dataclass_options(TrainOptions)
 @click.pass_obj
 def train(
-    report: Report,
+    console: Console,
     /,
     contents: tuple[Path, ...],
     styles: tuple[Path, ...],
     folder: Path,
-    network: Path | None,
+    vgg: Path | None,
     resume: bool,
     init: Path | None,
     encoder: str | None,
@@ -87,17 +82,16 @@ def train(
 ) -> None:
     """Train a network end to end through its transfers.
 
-    The run's folder receives model.safetensors (averaged weights, ready for `stylize --model`),
-    checkpoint.safetensors, metrics.jsonl and samples. Ctrl-C saves; --resume goes on exactly where a run
-    stopped. A recipe is a TOML file for --config with a table [train]. Under `torchrun
-    --nproc-per-node N -m styletransfer train ...` N processes share the work, each on a GPU of its own.
+    The folder of the run receives model.safetensors (averaged weights, ready for `stylize --model`),
+    checkpoint.safetensors, metrics.jsonl and samples. Ctrl-C saves a checkpoint, and --resume continues
+    exactly where a run stopped. A recipe is a TOML file for --config with a table [train]. With `torchrun
+    --nproc-per-node N -m styletransfer train ...`, N processes share the work, each on its own GPU.
     """
-    import torch
     from tqdm import tqdm
 
-    from ..model.vgg import load_vgg19
-    from ..pipeline.device import resolve_device
-    from ..training import (
+    from ...model.vgg import load_vgg19
+    from ...pipeline.device import resolve_device
+    from ...training import (
         PicturePool,
         Trainer,
         TrainingPairs,
@@ -107,12 +101,11 @@ def train(
         leave_processes,
     )
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    set_threads(ProcessOptions(threads=threads))
     options = TrainOptions(**recipe)
     check_folder(folder, resume=resume)
     processes = join_processes(resolve_device(device))
-    perceptual = load_vgg19(network)
+    perceptual = load_vgg19(vgg)
     data = TrainingPairs(
         [PicturePool(path) for path in contents],
         [PicturePool(path) for path in styles],
@@ -124,7 +117,7 @@ def train(
     trainer = Trainer(folder, model, data, perceptual, options, processes, resume=resume)
     seconds = math.inf if time_limit is None else 60 * time_limit
     reports = trainer.run(seconds=seconds, tensorboard=tensorboard)
-    silent = report.quiet or processes.rank > 0
+    silent = console.quiet or processes.rank > 0
     try:
         with tqdm(
             total=options.steps, initial=trainer.step, unit="step", disable=True if silent else None
@@ -138,12 +131,12 @@ def train(
                     refresh=False,
                 )
     except KeyboardInterrupt:
-        report.note(f"stopped at step {trainer.step}; the same command with --resume goes on")
+        console.note(f"stopped at step {trainer.step}; the same command with --resume continues")
         raise
     finally:
         reports.close()
         leave_processes()
     if trainer.skipped_files:
-        report.note(f"{trainer.skipped_files} times a corrupt picture was passed over")
+        console.note(f"{trainer.skipped_files} corrupt pictures were skipped")
     if processes.rank == 0:
-        report.product(str(folder / "model.safetensors"))
+        console.result(str(folder / "model.safetensors"))

@@ -1,4 +1,4 @@
-"""`styletransfer completion`: teach a shell the options of this program."""
+"""`styletransfer completion`: let a shell complete commands and options."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Literal, get_args
 
 import click
 
-from .command import Command
-from .report import Report
+from ..command import Command
+from ..console import Console
 
 Shell = Literal["bash", "zsh", "fish"]
 
@@ -22,12 +22,12 @@ Shell = Literal["bash", "zsh", "fish"]
 @click.argument("shell", type=click.Choice(get_args(Shell)))
 @click.pass_context
 def completion(context: click.Context, shell: Shell) -> None:
-    """Print the script that makes a shell complete this program's options."""
+    """Print a script that lets a shell complete commands and options."""
     from click.shell_completion import get_completion_class
 
     root = context.find_root()
     name = root.info_name or ""
     completer = get_completion_class(shell)
-    assert completer is not None  # click has the three of them
+    assert completer is not None  # click supports all three shells
     script = completer(root.command, {}, name, f"_{name.upper()}_COMPLETE").source()
-    context.ensure_object(Report).product(script)
+    context.ensure_object(Console).result(script)
