@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..linalg import Method, Statistics, whitening_coloring
+from ..linalg import Statistics, TransferMethod, whitening_coloring
 
 # Names as the user types them, and as `linalg` calls the map between the two covariances.
-METHODS: dict[str, Method] = {"wct": "eigh", "monge": "monge", "adain": "adain"}
+METHODS: dict[str, TransferMethod] = {"wct": "eigh", "monge": "monge", "adain": "adain"}
 
 # Relative to the mean eigenvalue. Directions in which the content hardly varies hold rounding and
 # compression noise: whitening would raise them to the style's strength, seen as speckle in flat areas.
