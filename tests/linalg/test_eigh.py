@@ -74,9 +74,7 @@ def test_taylor_is_the_published_formula(degree: int, device: torch.device) -> N
 
 @pytest.mark.parametrize("degree", [1, 9, 19])
 @pytest.mark.parametrize("function", [torch.sqrt, torch.rsqrt, torch.log], ids=lambda f: f.__name__)
-def test_taylor_error_of_a_spectral_function(
-    function: Callable[[Tensor], Tensor], degree: int
-) -> None:
+def test_taylor_error_of_a_spectral_function(function: Callable[[Tensor], Tensor], degree: int) -> None:
     """The true factor of each pair is multiplied by exactly 1 - r^(K + 1)."""
     values = torch.tensor(DISTINCT, dtype=torch.float64)
     upstream = random_features(1, 4, 4)[0]

@@ -14,7 +14,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from benchmarks.linalg.features import CASES, make_pair
 from benchmarks.linalg.fuzz import count_failures
 from benchmarks.linalg.memory import saved_bytes
-from benchmarks.linalg.methods import OURS
+from benchmarks.linalg.methods import PACKAGE_TRANSFERS
 from benchmarks.linalg.peers import PEERS, whiten_and_color
 from benchmarks.linalg.reference import reference_gradients
 from styletransfer.linalg import (
@@ -267,7 +267,9 @@ def test_large_common_offset_keeps_accuracy() -> None:
 
 @pytest.mark.parametrize("eps", [1e-5, 0.0])
 def test_random_trials_stay_finite(eps: float) -> None:
-    raised, not_finite = count_failures(OURS["fused, float64 statistics"], eps, trials=200, seed=1)
+    raised, not_finite = count_failures(
+        PACKAGE_TRANSFERS["fused, float64 statistics"], eps, trials=200, seed=1
+    )
     assert (raised, not_finite) == (0, 0)
 
 
