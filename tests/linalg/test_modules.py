@@ -1,4 +1,4 @@
-"""Whitening as a layer: a decorrelated batch normalisation for any network."""
+"""The layers: whitening as a decorrelated batch normalization, and whitening and coloring."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .matrices import random_features
 
 
 def covariance_of(features: torch.Tensor) -> torch.Tensor:
-    """Covariance over batch and samples, [C, C]."""
+    """Return the covariance over batch and samples, [C, C]."""
     return compute_statistics(features.transpose(0, 1).flatten(1)[None]).covariance[0]
 
 
@@ -37,7 +37,7 @@ def test_output_is_white(shape: tuple[int, ...], dtype: torch.dtype, device: tor
     torch.testing.assert_close(covariance_of(result).double(), identity, rtol=0, atol=2e-3)
 
 
-def test_groups_are_whitened_apart() -> None:
+def test_groups_are_whitened_separately() -> None:
     features = random_features(4, 6, 30)
     together = ZCAWhitening(6, groups=2, affine=False)(features)
     apart = [ZCAWhitening(3, affine=False)(part) for part in (features[:, :3], features[:, 3:])]
@@ -52,7 +52,7 @@ def test_running_statistics_follow_the_batches() -> None:
     expected = 0.9 * (0.9 * torch.eye(3).double() + 0.1 * first.covariance[0]) + 0.1 * second.covariance[0]
     torch.testing.assert_close(layer.running_covariance[0], expected)
     torch.testing.assert_close(layer.running_mean[0], 0.09 * first.mean[0] + 0.1 * second.mean[0])
-    assert layer.batches_seen == 2
+    assert layer.num_batches_tracked == 2
 
 
 def test_evaluation_uses_and_keeps_the_running_statistics() -> None:
@@ -64,13 +64,13 @@ def test_evaluation_uses_and_keeps_the_running_statistics() -> None:
     layer.eval()
     before = {name: value.clone() for name, value in layer.state_dict().items()}
     torch.testing.assert_close(layer(features), in_training, rtol=1e-6, atol=1e-6)
-    alone = layer(features[:1, :, :1])  # one sample has no covariance of its own
+    alone = layer(features[:1, :, :1])  # One sample has no covariance of its own.
     torch.testing.assert_close(alone, in_training[:1, :, :1], rtol=1e-6, atol=1e-6)
     for name, value in layer.state_dict().items():
         assert torch.equal(value, before[name])
 
 
-def test_state_survives_a_file() -> None:
+def test_state_is_saved_and_loaded() -> None:
     layer, copy = ZCAWhitening(6, groups=2), ZCAWhitening(6, groups=2)
     layer(random_features(4, 6, 30).float())
     file = io.BytesIO()
@@ -122,7 +122,7 @@ def test_a_network_with_dead_and_tied_channels_trains() -> None:
     assert all(torch.isfinite(p).all() for p in network.parameters())
 
 
-def test_refuses_bad_input() -> None:
+def test_invalid_input_raises() -> None:
     with pytest.raises(ValueError, match="4 groups do not divide 6 channels"):
         ZCAWhitening(6, groups=4)
     with pytest.raises(ValueError, match=r"\[B, 6, ...\]"):
@@ -131,7 +131,7 @@ def test_refuses_bad_input() -> None:
         ZCAWhitening(3)(torch.full((1, 3, 4), torch.nan))
 
 
-def test_settings_are_shown() -> None:
+def test_repr_shows_the_options() -> None:
     assert repr(ZCAWhitening(6, groups=2)) == "ZCAWhitening(6, groups=2, eps=1e-05, momentum=0.1)"
     assert "method='monge'" in repr(WhiteningColoring(method="monge"))
 

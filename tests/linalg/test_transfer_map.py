@@ -1,4 +1,4 @@
-"""The maps between statistics: each reaches its target, each in its own way."""
+"""Maps between statistics: every method reaches its target."""
 
 from __future__ import annotations
 
@@ -9,25 +9,34 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from styletransfer.linalg import NumericalError, Statistics, compute_statistics, transfer_map
-from styletransfer.linalg.maps import Method
+from styletransfer.linalg import (
+    NumericalError,
+    Statistics,
+    TransferMethod,
+    compute_statistics,
+    transfer_map,
+)
 
 from .matrices import CLUSTERS, DISTINCT, IDENTITY, SPECTRA, gradient, random_features, with_eigenvalues
 
-every_method = pytest.mark.parametrize("method", get_args(Method))
-FULL = [method for method in get_args(Method) if method != "adain"]
+every_method = pytest.mark.parametrize("method", get_args(TransferMethod))
+COVARIANCE_METHODS = [method for method in get_args(TransferMethod) if method != "adain"]
 
 
 def make_statistics(*seeds: int, channels: int = 4) -> Statistics:
-    """Statistics of random features, one batch entry per seed."""
+    """Return statistics of random features, one batch entry per seed."""
     return compute_statistics(torch.cat([random_features(1, channels, 50, seed=seed) for seed in seeds]))
 
 
 @every_method
 @pytest.mark.parametrize(("content", "style"), [((0, 1), (2, 3)), ((0, 1), (2,)), ((0,), (2, 3))], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_shapes_broadcast_and_types_stay(
-    method: Method, content: tuple[int, ...], style: tuple[int, ...], dtype: torch.dtype, device: torch.device
+def test_batches_broadcast_and_dtype_is_kept(
+    method: TransferMethod,
+    content: tuple[int, ...],
+    style: tuple[int, ...],
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> None:
     a, b = (Statistics(*(x.to(device, dtype) for x in make_statistics(*seeds))) for seeds in (content, style))
     matrix, offset = transfer_map(a, b, method=method)
@@ -41,8 +50,8 @@ def test_shapes_broadcast_and_types_stay(
         torch.testing.assert_close(single[0], matrix[i])
 
 
-@pytest.mark.parametrize("method", FULL)
-def test_reaches_mean_and_covariance(method: Method, device: torch.device) -> None:
+@pytest.mark.parametrize("method", COVARIANCE_METHODS)
+def test_reaches_mean_and_covariance(method: TransferMethod, device: torch.device) -> None:
     content, style = (Statistics(*(x.to(device) for x in make_statistics(seed))) for seed in (0, 1))
     matrix, offset = transfer_map(content, style, eps=0.0, method=method)
     torch.testing.assert_close(matrix @ content.covariance @ matrix.mT, style.covariance)
@@ -57,34 +66,34 @@ def test_adain_reaches_the_variances() -> None:
     assert torch.equal(matrix[0], torch.diag(matrix[0].diagonal()))
 
 
-def test_methods_differ_as_they_should() -> None:
+def test_properties_of_the_methods() -> None:
     content, style = make_statistics(0), make_statistics(1)
-    matrices = {m: transfer_map(content, style, eps=0.0, method=m)[0][0] for m in FULL}
+    matrices = {m: transfer_map(content, style, eps=0.0, method=m)[0][0] for m in COVARIANCE_METHODS}
     torch.testing.assert_close(matrices["newton_schulz"], matrices["eigh"])
     assert not matrices["cholesky"].triu(1).any()
     torch.testing.assert_close(matrices["monge"], matrices["monge"].mT)
-    # Of all maps the Monge map moves samples least: it has the largest trace of cross-covariance.
+    # The Monge map moves the samples least, so its trace of the cross-covariance is the largest.
     traces = {m: float((matrix @ content.covariance[0]).trace()) for m, matrix in matrices.items()}
     assert max(traces, key=traces.__getitem__) == "monge"
     assert len({round(trace, 6) for trace in traces.values()}) == 3
 
 
 @every_method
-def test_alpha_0_is_the_identity(method: Method) -> None:
+def test_alpha_0_is_the_identity(method: TransferMethod) -> None:
     matrix, offset = transfer_map(make_statistics(0), make_statistics(1), alpha=0.0, method=method)
     assert torch.equal(matrix[0], torch.eye(4, dtype=torch.float64))
     assert not offset.any()
 
 
 @every_method
-def test_content_as_its_own_style_is_left_alone(method: Method) -> None:
+def test_content_as_its_own_style_gives_the_identity(method: TransferMethod) -> None:
     statistics = make_statistics(0)
     matrix, offset = transfer_map(statistics, statistics, method=method)
     torch.testing.assert_close(matrix[0], torch.eye(4, dtype=torch.float64), rtol=0, atol=1e-11)
     torch.testing.assert_close(offset, torch.zeros_like(offset), rtol=0, atol=1e-11)
 
 
-def test_alpha_moves_the_root_of_the_target() -> None:
+def test_alpha_interpolates_the_root_of_the_target() -> None:
     content, style = make_statistics(0), make_statistics(1)
     matrix, _ = transfer_map(content, style, eps=0.0, alpha=0.3)
     target = matrix @ content.covariance @ matrix.mT
@@ -98,11 +107,11 @@ def test_alpha_moves_the_root_of_the_target() -> None:
 @pytest.mark.parametrize(
     "spectra", [(DISTINCT, CLUSTERS), (CLUSTERS, CLUSTERS), (IDENTITY, IDENTITY)], ids=str
 )
-def test_first_and_second_derivatives(method: Method, spectra: tuple[tuple[float, ...], ...]) -> None:
+def test_first_and_second_derivatives(method: TransferMethod, spectra: tuple[tuple[float, ...], ...]) -> None:
     def mapped(a: Tensor, b: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
         count = torch.ones(1, dtype=torch.float64)
         zero = torch.zeros_like(mean)
-        # Cholesky reads one triangle: differentiate along symmetric matrices.
+        # Cholesky reads one triangle only, so differentiate along symmetric matrices.
         a, b = (a + a.mT) / 2, (b + b.mT) / 2
         return transfer_map(
             Statistics(mean, a, count), Statistics(zero, b, count), eps=1e-3, alpha=0.8, method=method
@@ -116,11 +125,11 @@ def test_first_and_second_derivatives(method: Method, spectra: tuple[tuple[float
 
 @every_method
 @pytest.mark.parametrize("eps", [0.0, 1e-5])
-def test_content_without_variance_takes_the_mean_only(method: Method, eps: float) -> None:
+def test_content_without_variance_gets_the_mean_only(method: TransferMethod, eps: float) -> None:
     style = make_statistics(1)
     flat = Statistics(torch.ones(1, 4).double(), torch.zeros(1, 4, 4).double().requires_grad_(), style.count)
     if method == "newton_schulz" and eps == 0.0:
-        eps = 1e-5  # needs a positive definite style
+        eps = 1e-5  # It needs a positive definite style.
     matrix, offset = transfer_map(flat, style, eps=eps, method=method)
     assert not matrix.any()
     torch.testing.assert_close(offset, style.mean)
@@ -128,7 +137,7 @@ def test_content_without_variance_takes_the_mean_only(method: Method, eps: float
 
 
 @every_method
-def test_a_style_without_variance_leaves_one_point(method: Method) -> None:
+def test_style_without_variance_gives_a_constant(method: TransferMethod) -> None:
     content = make_statistics(0)
     flat = Statistics(torch.ones(1, 4).double(), torch.zeros(1, 4, 4).double(), content.count)
     matrix, offset = transfer_map(content, flat, method=method)
@@ -136,12 +145,12 @@ def test_a_style_without_variance_leaves_one_point(method: Method) -> None:
     torch.testing.assert_close(offset, flat.mean)
 
 
-def test_dead_channels_are_left_out_without_eps() -> None:
+def test_dead_channels_are_left_out_if_eps_is_0() -> None:
     features, style = random_features(1, 4, 50), make_statistics(1)
     features[:, 1] = 2.0
     features[:, 3] = features[:, 0]
     content = compute_statistics(features)
-    methods: tuple[Method, ...] = ("eigh", "monge")
+    methods: tuple[TransferMethod, ...] = ("eigh", "monge")
     for method in methods:
         matrix, _ = transfer_map(content, style, eps=0.0, method=method)
         assert torch.linalg.matrix_rank(matrix[0]) == 2
@@ -149,7 +158,7 @@ def test_dead_channels_are_left_out_without_eps() -> None:
         torch.testing.assert_close(matrix[0, :, 1], torch.zeros(4).double(), rtol=0, atol=1e-9)
 
 
-def test_cholesky_says_what_it_needs() -> None:
+def test_cholesky_of_a_singular_covariance_raises() -> None:
     singular = compute_statistics(random_features(1, 4, 2))
     with pytest.raises(NumericalError, match=r"content covariance is not positive definite.*eps > 0"):
         transfer_map(singular, make_statistics(1), eps=0.0, method="cholesky")
@@ -157,14 +166,14 @@ def test_cholesky_says_what_it_needs() -> None:
 
 @every_method
 @pytest.mark.parametrize("which", ["content", "style"])
-def test_refuses_what_is_not_finite(method: Method, which: str) -> None:
+def test_nonfinite_covariance_raises(method: TransferMethod, which: str) -> None:
     statistics = {"content": make_statistics(0), "style": make_statistics(1)}
     statistics[which].covariance[0, 2, 2] = torch.nan
     with pytest.raises(NumericalError, match="NaN"):
         transfer_map(statistics["content"], statistics["style"], method=method)
 
 
-def test_refuses_options_out_of_range() -> None:
+def test_options_out_of_range_raise() -> None:
     content, style = make_statistics(0), make_statistics(1)
     with pytest.raises(ValueError, match="eigh, newton_schulz, cholesky, adain, monge"):
         transfer_map(content, style, method="zca")  # type: ignore[arg-type]
@@ -176,9 +185,9 @@ def test_refuses_options_out_of_range() -> None:
 
 
 @pytest.mark.parametrize("eigenvalues", SPECTRA.values(), ids=SPECTRA.keys())
-def test_newton_schulz_gradient_is_that_of_the_root(eigenvalues: tuple[float, ...]) -> None:
+def test_newton_schulz_gradient_is_exact(eigenvalues: tuple[float, ...]) -> None:
     gradients = []
-    methods: tuple[Method, ...] = ("eigh", "newton_schulz")
+    methods: tuple[TransferMethod, ...] = ("eigh", "newton_schulz")
     for method in methods:
         a = with_eigenvalues(eigenvalues)[None].requires_grad_()
         one = torch.ones(1, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Functions of matrices: every operation gets the same tests, then its own."""
+"""Functions of matrices: tests that all operations share, followed by tests of each operation."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ every_spectrum = pytest.mark.parametrize("eigenvalues", SPECTRA.values(), ids=SP
 @every_operation
 @pytest.mark.parametrize("batch", [(), (2,), (2, 3), (0,)], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_keeps_shape_type_and_device(
+def test_shape_dtype_and_device_are_kept(
     operation: Operation, batch: tuple[int, ...], dtype: torch.dtype, device: torch.device
 ) -> None:
     matrix = with_eigenvalues(DISTINCT).to(device, dtype).expand(*batch, 4, 4)
@@ -63,7 +63,7 @@ def test_keeps_shape_type_and_device(
 
 
 @every_operation
-def test_a_batch_is_what_its_members_are(operation: Operation, device: torch.device) -> None:
+def test_a_batch_equals_its_members(operation: Operation, device: torch.device) -> None:
     members = [with_eigenvalues(DISTINCT, seed=i).to(device) * 10.0**i for i in range(-2, 1)]
     together = operation(torch.stack(members))
     apart = torch.stack([operation(member) for member in members])
@@ -77,7 +77,7 @@ def test_first_and_second_derivatives(
 ) -> None:
     matrix = with_eigenvalues(eigenvalues).to(device).requires_grad_()
     assert gradcheck(operation, matrix)
-    # Quadrature of a general function is slow: one random direction instead of all.
+    # The quadrature of a general function is slow, so only one random direction is tested.
     assert gradgradcheck(operation, matrix, fast_mode=operation is OPERATIONS["exp"])
 
 
@@ -110,7 +110,7 @@ def test_float32_is_near_float64(operation: Operation) -> None:
 
 
 @every_operation
-def test_refuses_what_is_not_finite(operation: Operation) -> None:
+def test_nonfinite_matrix_raises(operation: Operation) -> None:
     matrix = with_eigenvalues(DISTINCT).repeat(2, 1, 1)
     matrix[1, 2, 3] = torch.nan
     with pytest.raises(NumericalError, match=r"NaN"):
@@ -119,7 +119,7 @@ def test_refuses_what_is_not_finite(operation: Operation) -> None:
 
 @every_operation
 @pytest.mark.parametrize("bad", [torch.eye(3)[:2], torch.ones(3), torch.eye(2, dtype=torch.int64)], ids=str)
-def test_refuses_what_is_not_square(operation: Operation, bad: Tensor) -> None:
+def test_non_square_matrix_raises(operation: Operation, bad: Tensor) -> None:
     with pytest.raises(ValueError, match="square"):
         operation(bad)
 
@@ -152,7 +152,7 @@ def test_eps_is_relative_to_the_mean_eigenvalue() -> None:
 @pytest.mark.parametrize(
     "option", [{"eps": -1e-5}, {"eps": float("nan")}, {"rtol": 1.0}, {"rtol": -0.1}], ids=str
 )
-def test_refuses_options_out_of_range(option: dict[str, float]) -> None:
+def test_options_out_of_range_raise(option: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(option))):
         matrix_sqrt(torch.eye(2), **option)
 
@@ -168,7 +168,7 @@ def test_spectral_function_against_another_algorithm(function: Operation, refere
         assert relative_error(gradient(found, a, upstream), (expected + expected.mT) / 2) < 1e-12
 
 
-def test_spectral_function_agrees_with_written_out_differences() -> None:
+def test_quadrature_agrees_with_closed_forms() -> None:
     for spectrum in (DISTINCT, CLUSTERS, (1.0, 1.0 - 1e-7, 1e-4, 1.1e-4)):
         a, b = (with_eigenvalues(spectrum).requires_grad_() for _ in range(2))
         gradients = []
@@ -180,7 +180,7 @@ def test_spectral_function_agrees_with_written_out_differences() -> None:
             assert relative_error(found, truth) < 1e-8
 
 
-# Integers whose product has rank 3 exactly, in every precision.
+# A matrix of integers. Its product with its transpose has exactly rank 3 in every precision.
 FACTOR = torch.tensor([[2.0, 0, 1], [1, 1, 0], [0, 3, 1], [1, -1, 2], [3, 1, 1]])
 
 
@@ -220,7 +220,7 @@ def test_zero_matrices_have_zero_roots() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_roots_scale_with_the_matrix(dtype: torch.dtype) -> None:
-    """64 matrices of mixed scales are what 64 single calls are, and W(c^2 A) = W(A) / c."""
+    """A batch of 64 scales equals 64 single calls, and W(c^2 A) = W(A) / c for W = A^(-1/2)."""
     scales = 10 ** torch.linspace(-15, 15, 64, dtype=torch.float64)
     matrix = with_eigenvalues(DISTINCT)
     batch = (matrix * scales[:, None, None] ** 2).to(dtype).requires_grad_()
@@ -232,7 +232,7 @@ def test_roots_scale_with_the_matrix(dtype: torch.dtype) -> None:
         assert relative_error(inverse_sqrt(batch[i]).detach(), inverse[i].detach()) < 1e-6
     point = matrix.clone().requires_grad_()
     expected = gradient(inverse_sqrt(point), point, upstream)
-    # dL/d(c^2 A) = dL/dA / c^3: upstream c brings it back to c^2 times what float32 can hold.
+    # dL/d(c^2 A) = dL/dA / c^3 would overflow in float32. The factor c of the upstream gradient avoids that.
     found = gradient(inverse, batch, (upstream * scales[:, None, None]).to(dtype))
     for i, scale in enumerate(scales.tolist()):
         assert relative_error(found[i] * scale**2, expected) < 1e-5
@@ -264,6 +264,6 @@ def test_projector_of_indefinite_matrices() -> None:
 
 
 @pytest.mark.parametrize("k", [-1, 5])
-def test_projector_refuses_impossible_dimensions(k: int) -> None:
+def test_projector_rank_out_of_range_raises(k: int) -> None:
     with pytest.raises(ValueError, match=r"0\.\.4"):
         spectral_projector(torch.eye(4), k)
