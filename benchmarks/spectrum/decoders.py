@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from styletransfer.media import read_picture
 from styletransfer.model import Autoencoder, load_model, measure_levels
 from styletransfer.spectrum import lipschitz
-from styletransfer.spectrum.jacobian import largest_local_gain
+from styletransfer.spectrum.lipschitz import jacobian_norm
 
 from ..linalg.tables import Table
 
@@ -39,7 +39,7 @@ def compare_decoders(files: Sequence[Path], size: int) -> Table:
         with torch.no_grad():
             targets = measure_levels(model.encode(style))
         network = partial(_stylize, model, targets)
-        stretch = largest_local_gain(network, content, torch.Generator().manual_seed(0))
+        stretch = jacobian_norm(network, content, torch.Generator().manual_seed(0))
         table.add(str(file), f"{largest:.2f}", f"{product:.3g}", f"{stretch:.2f}")
     return table
 

@@ -10,7 +10,7 @@ from typing import get_args
 import torch
 
 from styletransfer.spectrum import conv_operator, singular_values
-from styletransfer.spectrum.distribution import Method
+from styletransfer.spectrum.distribution import DistributionMethod
 
 from ..linalg.tables import Table
 from .layers import Layer
@@ -26,14 +26,14 @@ def compare_distributions(layers: Sequence[Layer], most: int) -> Table:
         layers: Those too large for a dense matrix on 9 x 9 pixels are left out, 1 x 1 kernels too.
         most: Cases, at most.
     """
-    distances: dict[Method, list[float]] = {}
-    tops: dict[Method, list[float]] = {}
-    seconds: dict[Method, list[float]] = {}
+    distances: dict[DistributionMethod, list[float]] = {}
+    tops: dict[DistributionMethod, list[float]] = {}
+    seconds: dict[DistributionMethod, list[float]] = {}
     cases = list(_cases(layers))[:most]
     for layer, size in cases:
         conv = layer.conv()
         exact = _exact(layer, size)
-        for method in get_args(Method):
+        for method in get_args(DistributionMethod):
             if method == "exact":
                 continue
             start = process_time()

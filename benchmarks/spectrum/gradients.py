@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from styletransfer.spectrum import ConvOperator, NormTracker, conv_operator, spectral_norm
-from styletransfer.spectrum.classical import gram_bound, tensor_bound, unfolding_bound
+from styletransfer.spectrum.norm_bounds import gram_bound, tensor_bound, unfolding_bound
 
 from ..linalg.stopwatch import compare
 from ..linalg.tables import Table

@@ -10,13 +10,13 @@ from time import process_time
 from torch import Tensor
 
 from styletransfer.spectrum import norm_bounds
-from styletransfer.spectrum.bounds import Method
+from styletransfer.spectrum.norm_bounds import NormMethod
 
 from ..linalg.tables import Table
 from .layers import ExactNorms, Layer, Padding
 from .peers import PEERS
 
-OURS: tuple[Method, ...] = ("unfoldings", "taps", "hoelder", "tensor", "gram")
+OURS: tuple[NormMethod, ...] = ("unfoldings", "taps", "hoelder", "tensor", "gram")
 TOLERANCE = 1e-9  # by which a bound may miss the exact norm, which is known to about this
 Estimate = Callable[[Layer, int], float]
 
