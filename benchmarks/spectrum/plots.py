@@ -21,7 +21,7 @@ GRID = 96
 
 
 def draw_plots(folder: Path, layers: Sequence[Layer], size: int, exact: ExactNorms) -> list[Path]:
-    """Draw all pictures from the layers given; each names what it shows.
+    """Draw all pictures from layers; the title of each names the layer that it shows.
 
     Returns:
         The files written.
@@ -44,7 +44,7 @@ def draw_plots(folder: Path, layers: Sequence[Layer], size: int, exact: ExactNor
 
 
 def _symbol(layer: Layer) -> Figure:
-    """Draw the gain of a layer over all frequencies, and the grids of the transform and the circulant."""
+    """Draw the gain of a layer over all frequencies, with the grids of the transform and of the circulant."""
     size = 16
     circulant = embed_in_circulant(conv_operator(layer.conv(), (size, size)).double())
     peaks = find_peaks(circulant)

@@ -68,8 +68,9 @@ def test_other_modules_are_refused(module: nn.Module) -> None:
 
 
 def test_convolutions_of_a_network_are_found_in_order() -> None:
-    network = nn.Sequential(conv(1, 2), nn.ReLU(), nn.Sequential(nn.ConvTranspose2d(2, 1, 3), nn.Linear(1, 1)))
-    assert list(find_convolutions(network).items()) == [("0", network[0]), ("2.0", network[2][0])]
+    first, second = conv(1, 2), nn.ConvTranspose2d(2, 1, 3)
+    network = nn.Sequential(first, nn.ReLU(), nn.Sequential(second, nn.Linear(1, 1)))
+    assert list(find_convolutions(network).items()) == [("0", first), ("2.0", second)]
 
 
 def test_loose_weights_become_convolutions() -> None:
