@@ -103,7 +103,8 @@ class NormCap(nn.Module):
         super().__init__()
         self.cap = cap
         self.tracker = NormTracker(operator)
-        self.register_buffer("norm", operator.weight.detach().new_tensor(0.0))
+        # The norm at present, for a layer that is in evaluation mode from the start.
+        self.register_buffer("norm", torch.linalg.vector_norm(self.tracker.outputs[0]))
 
     def forward(self, weight: Tensor) -> Tensor:
         """Scale a weight."""

@@ -136,6 +136,12 @@ def test_in_evaluation_the_weight_stands_still() -> None:
     assert norm_bounds(layer, (16, 16)).lower == pytest.approx(0.7, rel=1e-2)
 
 
+def test_a_cap_holds_in_evaluation_from_the_start() -> None:
+    layer = conv(2, 3, padding=1).eval()
+    register_norm_cap(layer, 0.7)
+    assert norm_bounds(layer, (16, 16)).lower == pytest.approx(0.7, rel=1e-2)
+
+
 def test_a_zero_weight_stays_zero_under_a_cap() -> None:
     layer = conv(1, 1, padding=1)
     layer.weight.data.zero_()
