@@ -1,4 +1,4 @@
-"""Penalty and cap: they say what the norms are, and training under them obeys."""
+"""Penalties and caps: their values, and what training under them does to the norms."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_training_under_a_cap_obeys_it() -> None:
     assert 0.48 < interval.lower <= interval.upper <= 0.5 * (1 + 1e-6)
 
 
-def test_a_copy_tells_its_weight_and_training_goes_on() -> None:
+def test_the_capped_weight_of_a_copy_leaves_training_undisturbed() -> None:
     layer = conv(2, 2, padding=1)
     register_norm_cap(layer, 0.5, size=SIZE)
     average = copy.deepcopy(layer)
@@ -126,7 +126,7 @@ def test_a_norm_below_the_cap_is_left_alone() -> None:
     torch.testing.assert_close(layer.weight.detach(), weight)
 
 
-def test_in_evaluation_the_weight_stands_still() -> None:
+def test_the_weight_is_constant_in_evaluation() -> None:
     inner = conv(2, 3)
     layer = nn.Sequential(nn.ReflectionPad2d(1), inner)
     register_norm_cap(layer, 0.7)
