@@ -12,7 +12,7 @@ from ..errors import OptionError, WeightsError
 from ..model import Architecture, Autoencoder, load_model
 from ..model.vgg import VGG19
 from ..options import TrainOptions
-from .caps import cap_decoder
+from ..spectrum import register_norm_caps
 
 VGG19_ENCODER = "vgg19"
 
@@ -57,7 +57,7 @@ def build_network(
         network = Autoencoder(Architecture(options.widths, options.convolutions, decoder_convolutions=depths))
     network.encoder.requires_grad_(options.stage == "all")
     if options.spectral_cap is not None:
-        cap_decoder(network, options.spectral_cap)
+        register_norm_caps(network.decoder, options.spectral_cap)
     return network
 
 

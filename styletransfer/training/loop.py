@@ -20,7 +20,7 @@ from ..errors import StyleTransferError
 from ..model import Autoencoder, save_model
 from ..model.vgg import VGG19
 from ..options import TrainOptions
-from .caps import without_caps
+from ..spectrum import state_dict_without_norm_caps
 from .checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from .data import TrainingPairs
 from .losses import LossTerms, TransferLoss
@@ -161,10 +161,16 @@ class Trainer:
 
     @property
     def averaged_model(self) -> Autoencoder:
-        """The network with the averaged weights, its caps taken off: the one to keep."""
+        """The network with the averaged weights and without norm caps: the one to keep."""
         model = self.average.module
         assert isinstance(model, Autoencoder)
-        return without_caps(model)
+        if self.options.spectral_cap is None:
+            return model
+        # Removing a cap would break the deep copies of the model, so a plain network is made beside it.
+        with torch.device("meta"):  # draws no random numbers
+            plain = Autoencoder(model.architecture)
+        plain.load_state_dict(state_dict_without_norm_caps(model), assign=True)
+        return plain
 
     @property
     def _modules(self) -> dict[str, nn.Module]:

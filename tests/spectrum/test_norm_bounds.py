@@ -1,4 +1,4 @@
-"""Norm bounds against the dense matrix: they hold, and they are close."""
+"""Norm bounds against the dense matrix: they hold and are close to the norm."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import torch
 from conv_layers import conv, dense_matrix, draw_layer, laplacian
 from torch import nn
 
-from styletransfer.spectrum import Interval, norm_bounds
-from styletransfer.spectrum.bounds import Method
+from styletransfer.spectrum import NormBounds, norm_bounds
+from styletransfer.spectrum.norm_bounds import NormMethod
 
-KERNEL_METHODS: tuple[Method, ...] = ("extension", "unfoldings", "taps", "hoelder", "gram")
+KERNEL_METHODS: tuple[NormMethod, ...] = ("extension", "unfoldings", "taps", "hoelder", "gram")
 
 
 def exact_norm(layer: nn.Module, channels: int, size: tuple[int, int]) -> float:
     return float(torch.linalg.matrix_norm(dense_matrix(layer, channels, size), 2))
 
 
-def bound_without_matrix(layer: nn.Module, size: tuple[int, int]) -> Interval:
+def bound_without_matrix(layer: nn.Module, size: tuple[int, int]) -> NormBounds:
     try:
         return norm_bounds(layer, size, "twisted")
     except ValueError:
         return norm_bounds(layer, size, "lanczos")
 
 
-def test_two_hundred_random_layers_lie_inside() -> None:
+def test_intervals_of_two_hundred_random_layers_hold() -> None:
     widths = []
     for seed in range(200):
         layer, channels, size = draw_layer(seed)
@@ -41,7 +41,7 @@ def test_two_hundred_random_layers_lie_inside() -> None:
 
 @pytest.mark.parametrize("method", KERNEL_METHODS)
 @pytest.mark.parametrize("seed", range(12))
-def test_every_certified_method_is_an_upper_bound(method: Method, seed: int) -> None:
+def test_every_certified_method_is_an_upper_bound(method: NormMethod, seed: int) -> None:
     layer, channels, size = draw_layer(seed)
     interval = norm_bounds(layer, size, method)
     assert interval.certified
@@ -70,7 +70,7 @@ def test_circular_padding_with_fewer_outputs_is_close_from_below() -> None:
     assert interval.lower == pytest.approx(exact_norm(layer, 2, (8, 12)), rel=1e-3)
 
 
-def test_the_laplacian_is_met_exactly() -> None:
+def test_the_bound_of_the_laplacian_is_exact() -> None:
     # The largest eigenvalue belongs to the half sine; phase pi puts the symbol's peak mid-cell.
     interval = norm_bounds(laplacian(), (15, 15), "twisted")
     exact = 4 + 4 * math.cos(math.pi / 16)
@@ -108,7 +108,7 @@ def test_a_zero_kernel_has_norm_zero(mode: str) -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
-def test_it_scales_with_the_weight(scale: float) -> None:
+def test_bounds_scale_with_the_weight(scale: float) -> None:
     layer = conv(2, 2, padding=1)
     plain = norm_bounds(layer, (12, 12), "twisted")
     layer.weight.data *= scale
@@ -119,14 +119,14 @@ def test_it_scales_with_the_weight(scale: float) -> None:
 
 @pytest.mark.parametrize("kernel", [1, 3])
 @pytest.mark.parametrize("method", ["dense", "twisted", "lanczos", *KERNEL_METHODS, "tensor"])
-def test_kernels_with_zeros_and_single_taps_give_numbers(kernel: int, method: Method) -> None:
+def test_kernels_with_zeros_and_single_taps_give_numbers(kernel: int, method: NormMethod) -> None:
     layer = laplacian() if kernel == 3 else conv(1, 1, 1)
     interval = norm_bounds(layer, (6, 6), method)
     assert math.isfinite(interval.upper)
     assert interval.upper > 0
 
 
-def test_only_the_random_start_can_fail() -> None:
+def test_only_lanczos_has_a_failure_probability() -> None:
     layer = conv(2, 2, padding=1, padding_mode="reflect")
     interval = norm_bounds(layer, (20, 20), "lanczos", tolerance=0.05)
     assert 0 < interval.failure_probability <= 1e-12
@@ -136,11 +136,11 @@ def test_only_the_random_start_can_fail() -> None:
     assert all(norm_bounds(layer, (20, 20), "lanczos", seed=seed).upper >= norm for seed in range(20))
 
 
-def test_the_tensor_norm_is_not_called_certified() -> None:
+def test_the_tensor_norm_is_not_certified() -> None:
     assert not norm_bounds(conv(2, 2), (8, 8), "tensor").certified
 
 
-def test_what_cannot_be_bounded_says_why() -> None:
+def test_errors_say_why_there_is_no_bound() -> None:
     layer = conv(1, 1, padding=1, padding_mode="reflect")
     with pytest.raises(ValueError, match="lanczos"):
         norm_bounds(layer, (8, 8), "twisted")
