@@ -6,14 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch import nn
 
 from ..errors import OptionError, WeightsError
 from ..model import Architecture, Autoencoder, load_model
 from ..model.vgg import VGG19
 from ..options import TrainOptions
-from ..spectrum import capped_weight, register_norm_cap
+from ..spectrum import register_norm_caps
 
 VGG19_ENCODER = "vgg19"  # value of --encoder that stands for the perceptual network
 
@@ -116,22 +115,3 @@ def build_vgg19_autoencoder(
     for target, source in zip(targets, sources, strict=True):
         target.load_state_dict(source.state_dict())
     return network
-
-
-def register_norm_caps(module: nn.Module, cap: float) -> None:
-    """Keep the spectral norm of every convolution in a module at or below a cap while it trains."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
-            register_norm_cap(layer, cap)
-
-
-def state_dict_without_norm_caps(module: nn.Module) -> dict[str, Tensor]:
-    """Return a module's state with plain weights in place of capped ones.
-
-    The norms of these weights are certified to be at most the cap. The module itself does not change.
-    """
-    state = {name: tensor for name, tensor in module.state_dict().items() if "parametrizations" not in name}
-    for name, layer in module.named_modules():
-        if parametrize.is_parametrized(layer):
-            state[f"{name}.weight"] = capped_weight(layer)
-    return state

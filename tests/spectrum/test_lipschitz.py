@@ -60,7 +60,7 @@ def test_a_padding_module_is_bounded_with_its_convolution() -> None:
     assert layer.upper == norm_bounds(network, SIZE).upper
 
 
-def test_batch_normalisation_is_folded_into_the_convolution() -> None:
+def test_batch_normalization_is_folded_into_the_convolution() -> None:
     norm = nn.BatchNorm2d(3)
     network = chain(conv(2, 3, padding=1), norm)
     assert norm.running_var is not None

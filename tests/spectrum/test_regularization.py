@@ -15,8 +15,10 @@ from styletransfer.spectrum import (
     capped_weight,
     norm_bounds,
     register_norm_cap,
+    register_norm_caps,
     remove_norm_cap,
     spectral_norm,
+    state_dict_without_norm_caps,
 )
 
 SIZE = (10, 10)
@@ -94,6 +96,25 @@ def test_a_copy_tells_its_weight_and_training_goes_on() -> None:
     assert 0.49 < norm_bounds(plain, SIZE).upper <= 0.5 * (1 + 1e-6)
     assert all(torch.equal(tensor, state[name]) for name, tensor in average.state_dict().items())
     assert layer(torch.ones(1, 2, *SIZE, dtype=torch.float64)).isfinite().all()
+
+
+def test_caps_inside_a_network_and_its_state_without_them() -> None:
+    model = network()
+    register_norm_caps(model, 0.5, size=SIZE)
+    capped = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    plain = network()
+    plain.load_state_dict(state_dict_without_norm_caps(model, size=SIZE))
+    assert 0.49 < norm_bounds(plain[0], SIZE).upper <= 0.5 * (1 + 1e-6)
+    transposed = plain.get_parameter("2.weight"), model.get_parameter("2.weight")
+    assert torch.equal(*transposed)  # only `Conv2d` gets a cap
+    assert all(torch.equal(tensor, capped[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_module_without_caps_keeps_its_state() -> None:
+    layer = conv(1, 2)
+    assert state_dict_without_norm_caps(layer).keys() == layer.state_dict().keys()
+    register_norm_cap(layer, 0.1)
+    assert list(state_dict_without_norm_caps(layer)) == ["weight"]
 
 
 def test_a_norm_below_the_cap_is_left_alone() -> None:

@@ -1,4 +1,4 @@
-"""The norm of a convolution as a differentiable number, and how to follow it through training."""
+"""The norm of a convolution as a differentiable number, computed once or followed through training."""
 
 from __future__ import annotations
 
@@ -8,35 +8,33 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from .krylov import lanczos
-from .layers import conv_operator
-from .operator import ConvOperator
-from .packets import climb
-from .survey import survey_symbol
-from .torus import wrap, wrap_operator
+from .circulant import embed_in_circulant, has_circulant
+from .conv_operator import ConvOperator, conv_operator
+from .lanczos import lanczos
+from .symbol_peaks import find_peaks, refine
 
 STEPS = 60
-SETTLED = 1e-4  # relative residual of a Ritz pair: its gradient is then right to about a percent
+RESIDUAL = 1e-4  # relative residual of a Ritz pair at which its gradient is right to about a percent
 FOLLOWED = 2  # vectors that a tracker keeps
 
 
 def spectral_norm(module: nn.Module, input_size: Sequence[int]) -> Tensor:
     """Compute the largest singular value of a convolutional layer, with its gradient.
 
-    The gradient of ||T|| is that of u* T v at the leading singular vectors u, v. Where several peaks of the
-    symbol compete, each is improved by Lanczos until one has won; following one alone, or taking
-    the highest peak of the symbol for the answer, can give the gradient of another wave.
+    The gradient of ||T|| is that of u* T v at the leading singular vectors u and v. Where several peaks of
+    the symbol compete, each is improved by Lanczos until one has won. Following a single one, or taking the
+    highest peak of the symbol for the answer, can give the gradient of a different wave.
 
     Args:
-        module: A `Conv2d`, a `ConvTranspose2d` or a `Sequential` of padding modules and a `Conv2d`.
+        module: A `Conv2d`, a `ConvTranspose2d`, or a `Sequential` of padding modules and a `Conv2d`.
         input_size: Rows and columns of the layer's input.
 
     Returns:
-        A scalar of the weight's precision, differentiable in the weight: a lower bound of the norm, close
-        to it (`norm_bounds` gives certainty).
+        A scalar in the precision of the weight, differentiable in the weight. It is a lower bound of the
+        norm, and close to it; `norm_bounds` gives certainty.
 
     Raises:
-        TypeError: The module is no two-dimensional convolution.
+        TypeError: The module is not a two-dimensional convolution.
         ValueError: The image is smaller than the kernel or the padding needs.
     """
     operator = conv_operator(module, input_size)
@@ -45,14 +43,14 @@ def spectral_norm(module: nn.Module, input_size: Sequence[int]) -> Tensor:
     return norm
 
 
-def leading_images(operator: ConvOperator, count: int, settled: float = SETTLED) -> Tensor:
-    """Find the inputs that a convolution stretches most.
+def leading_images(operator: ConvOperator, count: int, residual: float = RESIDUAL) -> Tensor:
+    """Find the inputs that a convolution amplifies most.
 
     Args:
-        operator: In float64.
-        count: Of images; the first is the leading singular vector, others are what became of competing peaks
-            of the symbol, or random where there are none.
-        settled: Relative residual at which Lanczos ends.
+        operator: The convolution, in float64.
+        count: Number of images. The first is the leading singular vector; the others come from competing
+            peaks of the symbol, or are random where there are none.
+        residual: Relative residual at which Lanczos ends.
 
     Returns:
         [count, in, H, W], each of norm 1.
@@ -61,32 +59,32 @@ def leading_images(operator: ConvOperator, count: int, settled: float = SETTLED)
     shape = (count, *operator.input_shape)
     images = torch.randn(shape, generator=generator, dtype=torch.float64).to(operator.weight)
     images /= images.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-    if None in map(wrap, operator.axes):
-        for space in lanczos(operator, images[0], 2 * STEPS):
-            if space.residual < settled:
-                break
-        vector = space.top()[1]
-        images[0] = (vector / vector.norm()).view(operator.input_shape)
-    else:
-        torus = wrap_operator(operator)
-        climbed = climb(torus, survey_symbol(torus).peaks, STEPS, settled)
-        for place, (_, image) in enumerate(climbed[:count]):
+    if has_circulant(operator):
+        circulant = embed_in_circulant(operator)
+        refined = refine(circulant, find_peaks(circulant).peaks, STEPS, residual)
+        for place, (_, image) in enumerate(refined[:count]):
             images[place] = image
+    else:
+        for space in lanczos(operator, images[0], 2 * STEPS):
+            if space.residual < residual:
+                break
+        vector = space.largest_ritz_pair()[1]
+        images[0] = (vector / vector.norm()).view(operator.input_shape)
     return images
 
 
 class NormTracker(nn.Module):
     """Follow the norm of a layer while its weight changes a little between calls.
 
-    The leading singular vector and its closest competitor are kept from call to call, each of which
-    improves them by one step of subspace iteration, at about the cost of two forward and backward passes.
-    Like the running statistics of a normalisation they are buffers: a run that is resumed needs them.
+    The leading singular vector and its closest competitor are kept from call to call. Each call improves them
+    by one step of subspace iteration, at about the cost of two forward and backward passes. Like the running
+    statistics of a normalization they are buffers, which belong to a checkpoint.
 
     Args:
         operator: The layer at the size to follow; the vectors of its present weight are computed here.
     """
 
-    outputs: Tensor  # [2, out, H', W'], what the layer made of the kept vectors at the last call
+    outputs: Tensor  # [2, out, H', W'], the layer's outputs for the kept vectors at the last call
 
     def __init__(self, operator: ConvOperator) -> None:
         super().__init__()

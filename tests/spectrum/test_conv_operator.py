@@ -7,7 +7,7 @@ import torch
 from conv_layers import conv, dense_matrix, draw_layer
 from torch import nn
 
-from styletransfer.spectrum import conv_operator
+from styletransfer.spectrum import build_convolutions, conv_operator, find_convolutions
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -65,3 +65,20 @@ def test_an_image_that_is_too_small_is_named(layer: nn.Module, size: tuple[int, 
 def test_other_modules_are_refused(module: nn.Module) -> None:
     with pytest.raises(TypeError):
         conv_operator(module, (8, 8))
+
+
+def test_convolutions_of_a_network_are_found_in_order() -> None:
+    first, second = conv(1, 2), nn.ConvTranspose2d(2, 1, 3)
+    network = nn.Sequential(first, nn.ReLU(), nn.Sequential(second, nn.Linear(1, 1)))
+    assert list(find_convolutions(network).items()) == [("0", first), ("2.0", second)]
+
+
+def test_loose_weights_become_convolutions() -> None:
+    weight = torch.randn(2, 3, 3, 5, generator=torch.Generator().manual_seed(0))
+    weights = {"b.weight": weight, "b.bias": torch.zeros(2), "a": weight, "indices": weight.long()}
+    layers = build_convolutions(weights, "reflect")
+    assert list(layers) == ["b", "a"]
+    assert layers["b"].weight.data_ptr() == weight.data_ptr()
+    image = torch.randn(1, 3, 7, 8, generator=torch.Generator().manual_seed(1))
+    padded = nn.functional.pad(image, (2, 2, 1, 1), mode="reflect")
+    torch.testing.assert_close(layers["b"](image), nn.functional.conv2d(padded, weight))

@@ -10,17 +10,17 @@ import torch
 from conv_layers import conv, dense_matrix, draw_layer, laplacian
 from torch import nn
 
-from styletransfer.spectrum import Interval, norm_bounds
-from styletransfer.spectrum.bounds import Method
+from styletransfer.spectrum import NormBounds, norm_bounds
+from styletransfer.spectrum.norm_bounds import NormMethod
 
-KERNEL_METHODS: tuple[Method, ...] = ("extension", "unfoldings", "taps", "hoelder", "gram")
+KERNEL_METHODS: tuple[NormMethod, ...] = ("extension", "unfoldings", "taps", "hoelder", "gram")
 
 
 def exact_norm(layer: nn.Module, channels: int, size: tuple[int, int]) -> float:
     return float(torch.linalg.matrix_norm(dense_matrix(layer, channels, size), 2))
 
 
-def bound_without_matrix(layer: nn.Module, size: tuple[int, int]) -> Interval:
+def bound_without_matrix(layer: nn.Module, size: tuple[int, int]) -> NormBounds:
     try:
         return norm_bounds(layer, size, "twisted")
     except ValueError:
@@ -41,7 +41,7 @@ def test_two_hundred_random_layers_lie_inside() -> None:
 
 @pytest.mark.parametrize("method", KERNEL_METHODS)
 @pytest.mark.parametrize("seed", range(12))
-def test_every_certified_method_is_an_upper_bound(method: Method, seed: int) -> None:
+def test_every_certified_method_is_an_upper_bound(method: NormMethod, seed: int) -> None:
     layer, channels, size = draw_layer(seed)
     interval = norm_bounds(layer, size, method)
     assert interval.certified
@@ -119,7 +119,7 @@ def test_it_scales_with_the_weight(scale: float) -> None:
 
 @pytest.mark.parametrize("kernel", [1, 3])
 @pytest.mark.parametrize("method", ["dense", "twisted", "lanczos", *KERNEL_METHODS, "tensor"])
-def test_kernels_with_zeros_and_single_taps_give_numbers(kernel: int, method: Method) -> None:
+def test_kernels_with_zeros_and_single_taps_give_numbers(kernel: int, method: NormMethod) -> None:
     layer = laplacian() if kernel == 3 else conv(1, 1, 1)
     interval = norm_bounds(layer, (6, 6), method)
     assert math.isfinite(interval.upper)

@@ -1,9 +1,10 @@
-"""Wrap the axes around: the circulants whose compression a convolution is.
+"""Twisted circulants: convolutions on a torus that contain a convolution with borders as a block.
 
-A zero-padded convolution on n pixels is a block of a convolution on a circle of m >= n + (what its taps
-reach beyond the image) positions. On the circle a wave that returns with a *twist* is as good as a periodic
-one: outputs inside the image never read across the seam. The frequencies are then (2 pi j + theta) / m, and
-the largest singular value of the symbol there bounds the convolution, for every phase theta.
+A zero-padded convolution on n pixels is a block of a convolution on a circle of m positions, where m is at
+least n plus what the taps reach beyond the image. No output inside the image reads across the seam of the
+circle. The seam may therefore carry any phase theta (a *twist*), and the frequencies of the circulant are
+(2 pi j + theta) / m. The largest singular value of the symbol at these frequencies bounds the norm of the
+convolution, for every theta.
 """
 
 from __future__ import annotations
@@ -15,26 +16,26 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .operator import Axis, ConvOperator
-from .symbol import Taps, group_symbols
+from .conv_operator import Axis, ConvOperator
+from .symbol import Taps, gram_eigenvalues, group_symbols
 
 CHUNK = 2**22  # complex numbers held at once
 
 
 @dataclass(frozen=True)
-class Circle:
-    """One axis wrapped around.
+class CirculantAxis:
+    """One axis, closed to a circle.
 
-    The symbol's singular values depend on the frequency only through `step * w`: a dilation or a stride
-    that shares a factor with it splits the axis into interleaved copies. Frequencies of a circle are
-    those of one copy, v = step * w.
+    The symbol's singular values depend on the frequency w only through `step * w`: a dilation, or a stride
+    that shares a factor with it, splits the axis into interleaved copies of one smaller circle. Frequencies
+    of this class are those of one copy, v = step * w.
 
     Attributes:
-        taps: Of one copy, each polyphase component's first tap at offset 0.
+        taps: Taps on one copy; the first tap of each polyphase component has offset 0.
         origin: What was subtracted from the offsets of each component, in output pixels.
-        step: Output pixels between neighbours of a copy.
-        period: Positions around the circle, of one copy; 1 if the symbol does not depend on the frequency.
-        twisted: Whether any phase is allowed; a circular padding leaves none.
+        step: Output pixels between neighbors within a copy.
+        period: Positions around the circle of one copy; 1 if the symbol does not depend on the frequency.
+        twisted: Whether any phase is allowed; circular padding allows only phase 0.
         exact: Whether input and output fill the circle, so that the convolution *is* the circulant.
     """
 
@@ -47,11 +48,11 @@ class Circle:
 
     @property
     def degree(self) -> float:
-        """Of the symbol as a trigonometric polynomial, each component centred."""
+        """Degree of the symbol as a trigonometric polynomial, with each component centered."""
         return max(self.taps.offset) / 2
 
     def wave(self, size: int, frequency: float) -> Tensor:
-        """Return the wave of a frequency of this circle, exp(-i w x), over pixels: [size], complex."""
+        """Return the wave exp(-i w x) of a frequency of this circle at the input pixels: [size], complex."""
         pixel = torch.arange(size)
         origin = torch.tensor(self.origin)[pixel % self.taps.stride]
         position = (pixel // self.taps.stride - origin).double()
@@ -60,39 +61,43 @@ class Circle:
 
 
 @dataclass(frozen=True)
-class Torus:
-    """A convolution with both axes wrapped around.
+class Circulant:
+    """A convolution on a torus: both axes closed to circles.
 
     Attributes:
-        operator: In float64.
-        circles: Of rows and columns.
+        operator: The convolution with borders that the circulant contains, in float64.
+        axes: Rows and columns.
     """
 
     operator: ConvOperator
-    circles: tuple[Circle, Circle]
+    axes: tuple[CirculantAxis, CirculantAxis]
 
     def symbols(self, frequencies: Tensor) -> Tensor:
         """Return the symbol of every group at frequencies [P, 2]: [P, G, rows, columns]."""
-        taps = (self.circles[0].taps, self.circles[1].taps)
+        taps = (self.axes[0].taps, self.axes[1].taps)
         frequencies = frequencies.to(self.operator.weight.device)
         return group_symbols(self.operator.weight, self.operator.groups, taps, frequencies)
 
     def gains(self, frequencies: Tensor) -> Tensor:
-        """Return ||F|| at frequencies [P, 2], the largest over groups: [P]."""
+        """Return ||F||, the largest over the groups, at frequencies [P, 2]: [P]."""
         values = [gram_eigenvalues(symbols).amax((1, 2)) for symbols in self._chunks(frequencies)]
         return torch.cat(values).clamp_min(0).sqrt().cpu()
 
     def _chunks(self, frequencies: Tensor) -> Iterator[Tensor]:
-        strides = math.prod(circle.taps.stride for circle in self.circles)
+        strides = math.prod(axis.taps.stride for axis in self.axes)
         size = self.operator.weight[:, :, 0, 0].numel() * strides
         step = max(1, CHUNK // size)
         for start in range(0, len(frequencies), step):
             yield self.symbols(frequencies[start : start + step])
 
 
-def wrap(axis: Axis) -> Circle | None:
-    """Wrap an axis around, or return None if its padding is no shift and no rotation by whole outputs."""
-    taps = Taps.of(axis.kernel, axis.stride, axis.dilation, axis.left)
+def close_axis(axis: Axis) -> CirculantAxis | None:
+    """Close an axis to a circle.
+
+    Returns:
+        The circle, or None if the padding is neither zero nor circular by whole outputs.
+    """
+    taps = Taps.from_kernel(axis.kernel, axis.stride, axis.dilation, axis.left)
     by_residue: dict[int, list[int]] = {}
     for residue, offset in zip(taps.residue, taps.offset, strict=True):
         by_residue.setdefault(residue, []).append(offset)
@@ -106,7 +111,7 @@ def wrap(axis: Axis) -> Circle | None:
         period = around // math.gcd(step, around)
     else:
         return None
-    return Circle(
+    return CirculantAxis(
         taps=Taps(taps.residue, reduced, taps.stride),
         origin=tuple(first.get(residue, 0) for residue in range(axis.stride)),
         step=step,
@@ -129,39 +134,36 @@ def _least_period(axis: Axis, taps: Taps) -> int:
     return period
 
 
-def wrap_operator(operator: ConvOperator) -> Torus:
-    """Wrap both axes around.
+def has_circulant(operator: ConvOperator) -> bool:
+    """Tell whether the padding of both axes allows `embed_in_circulant`."""
+    return None not in map(close_axis, operator.axes)
+
+
+def embed_in_circulant(operator: ConvOperator) -> Circulant:
+    """Return a circulant that contains a convolution as a block.
 
     Raises:
-        ValueError: The padding of one cannot be.
+        ValueError: The padding of an axis is neither zero nor circular by whole outputs.
     """
-    rows, columns = map(wrap, operator.axes)
+    rows, columns = map(close_axis, operator.axes)
     if rows is None or columns is None:
-        raise ValueError('this padding cannot be wrapped around; use the method "lanczos" or "extension"')
-    return Torus(operator, (rows, columns))
+        raise ValueError(
+            'no circulant contains a convolution with this padding; use the method "lanczos" or "extension"'
+        )
+    return Circulant(operator, (rows, columns))
 
 
-def unpad(operator: ConvOperator) -> tuple[ConvOperator, float]:
-    """Split off the paddings that cannot be wrapped around.
+def split_padding(operator: ConvOperator) -> tuple[ConvOperator, float]:
+    """Split a convolution into an extension of the image and a convolution that a circulant contains.
 
     Returns:
         The convolution of the extended image, and the norm of the extension: the root of how often the
-        most used pixel is read.
+        most used pixel is read. Axes that can be closed to a circle stay as they are.
     """
-    axes, gain = [], 1.0
+    axes, extension_norm = [], 1.0
     for axis in operator.axes:
-        if wrap(axis) is None:
-            gain *= math.sqrt(axis.multiplicity)
+        if close_axis(axis) is None:
+            extension_norm *= math.sqrt(axis.multiplicity)
             axis = replace(axis, size=len(axis.source), source=tuple(range(len(axis.source))))
         axes.append(axis)
-    return replace(operator, axes=(axes[0], axes[1])), gain
-
-
-def gram_eigenvalues(matrices: Tensor) -> Tensor:
-    """Return the eigenvalues of A* A or A A*, whichever is smaller, ascending: [..., min(rows, columns)]."""
-    if matrices.shape[-2] < matrices.shape[-1]:
-        matrices = matrices.mH
-    if matrices.shape[-1] == 1:
-        return matrices.abs().square().sum(-2)
-    eigenvalues: Tensor = torch.linalg.eigvalsh(matrices.mH @ matrices)
-    return eigenvalues
+    return replace(operator, axes=(axes[0], axes[1])), extension_norm

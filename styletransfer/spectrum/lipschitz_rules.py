@@ -1,4 +1,4 @@
-"""How much every operation other than a convolution can stretch a difference of its inputs."""
+"""Lipschitz constants of every operation that a network may contain beside convolutions."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Operation:
-    """One step of a network, on one tensor.
+    """One step of a network that maps one tensor to another.
 
     Attributes:
-        kind: The module's class or the function.
+        kind: Class of the module, or the function.
         call: The operation with all other arguments bound.
-        options: Attributes of the module or keywords of the function.
-        shape: Of the input.
+        options: Attributes of the module, or keywords of the function.
+        shape: Shape of the input.
     """
 
     kind: object
@@ -29,23 +29,25 @@ class Operation:
     shape: torch.Size
 
 
-def operation_gain(operation: Operation) -> float:
+def operation_bound(operation: Operation) -> float:
     """Bound the Lipschitz constant of an operation in the Euclidean norm.
 
     Raises:
-        ValueError: No rule is known for it.
+        ValueError: No rule is known for the operation.
     """
     rule = RULES.get(operation.kind)
     if rule is None:
         name = getattr(operation.kind, "__name__", str(operation.kind))
-        raise ValueError(f"no Lipschitz bound is known for {name}; give the part of the network without it")
+        raise ValueError(
+            f"no Lipschitz bound is known for {name}; give the part of the network without it"
+        )
     return rule if isinstance(rule, float) else rule(operation)
 
 
 def batch_scale(norm: nn.BatchNorm2d) -> Tensor:
-    """Return the factors by which batch normalisation multiplies the channels in evaluation mode, [C]."""
+    """Return the factors by which batch normalization multiplies the channels in evaluation mode, [C]."""
     if norm.training or norm.running_var is None:
-        raise ValueError("batch normalisation has no Lipschitz bound in training mode; call .eval() first")
+        raise ValueError("batch normalization has no Lipschitz bound in training mode; call .eval() first")
     scale = (norm.running_var + norm.eps).rsqrt()
     return scale if norm.weight is None else scale * norm.weight
 
@@ -62,13 +64,13 @@ def _linear(operation: Operation) -> float:
     return float(torch.linalg.matrix_norm(weight, 2))
 
 
-def _leaky(operation: Operation) -> float:
+def _leaky_relu(operation: Operation) -> float:
     slope: float = operation.options["negative_slope"]
     return max(1.0, abs(slope))
 
 
-def _mixing(operation: Operation) -> float:
-    """Bound a linear map with non-negative weights, on each channel alone: sqrt(||A||_1 ||A||_inf)."""
+def _averaging(operation: Operation) -> float:
+    """Bound a linear map A of each channel with non-negative entries: sqrt(||A||_1 ||A||_inf)."""
     if operation.options.get("mode") in {"bicubic", "trilinear"}:
         raise ValueError("no Lipschitz bound is known for bicubic interpolation")
     ones = torch.ones(1, 1, *operation.shape[2:], dtype=torch.float64, requires_grad=True)
@@ -92,7 +94,7 @@ def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else value
 
 
-# Activations act on each number alone; their constant is the largest slope.
+# The constant of an activation, which acts on each number alone, is its largest slope.
 RULES: dict[object, float | Callable[[Operation], float]] = {
     nn.Identity: 1.0,
     nn.Flatten: 1.0,
@@ -106,18 +108,18 @@ RULES: dict[object, float | Callable[[Operation], float]] = {
     nn.Sigmoid: 0.25,
     nn.SiLU: 1.1,  # 1.0998 at 2.3994
     nn.GELU: 1.13,  # 1.1289 at 1.4142
-    nn.LeakyReLU: _leaky,
+    nn.LeakyReLU: _leaky_relu,
     nn.BatchNorm2d: _batch_norm,
     nn.Linear: _linear,
     nn.MaxPool2d: _max_pool,
-    nn.AvgPool2d: _mixing,
-    nn.AdaptiveAvgPool2d: _mixing,
-    nn.Upsample: _mixing,
-    nn.UpsamplingNearest2d: _mixing,
-    nn.ZeroPad2d: _mixing,
-    nn.ReflectionPad2d: _mixing,
-    nn.ReplicationPad2d: _mixing,
-    nn.CircularPad2d: _mixing,
+    nn.AvgPool2d: _averaging,
+    nn.AdaptiveAvgPool2d: _averaging,
+    nn.Upsample: _averaging,
+    nn.UpsamplingNearest2d: _averaging,
+    nn.ZeroPad2d: _averaging,
+    nn.ReflectionPad2d: _averaging,
+    nn.ReplicationPad2d: _averaging,
+    nn.CircularPad2d: _averaging,
     functional.relu: 1.0,
     functional.dropout: 1.0,
     torch.relu: 1.0,
@@ -125,9 +127,9 @@ RULES: dict[object, float | Callable[[Operation], float]] = {
     torch.tanh: 1.0,
     torch.flatten: 1.0,
     functional.max_pool2d: _max_pool,
-    functional.avg_pool2d: _mixing,
-    functional.adaptive_avg_pool2d: _mixing,
-    functional.interpolate: _mixing,
+    functional.avg_pool2d: _averaging,
+    functional.adaptive_avg_pool2d: _averaging,
+    functional.interpolate: _averaging,
     "relu": 1.0,
     "flatten": 1.0,
 }
