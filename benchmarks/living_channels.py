@@ -15,7 +15,7 @@ import torch
 from benchmarks.linalg.tables import Table
 from styletransfer.media import read_picture, readable_extensions
 from styletransfer.model import load_model, measure_levels
-from styletransfer.transfer.maps import EPS
+from styletransfer.transfer.feature_transform import EPS
 
 
 @torch.no_grad()

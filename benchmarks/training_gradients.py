@@ -23,7 +23,7 @@ from styletransfer.model.vgg import load_vgg19
 from styletransfer.options import TrainOptions
 from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, build_network
 from styletransfer.transfer import transfer_features
-from styletransfer.transfer.maps import EPS
+from styletransfer.transfer.feature_transform import EPS
 
 Transfer = Callable[[Tensor, Statistics, str], Tensor]
 Decompose = Callable[[Tensor], tuple[Tensor, Tensor]]

@@ -1,4 +1,4 @@
-"""The processes of a distributed run: one per GPU, started by `torchrun`."""
+"""Distributed training: one process per GPU, started by `torchrun`."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 class Processes(NamedTuple):
-    """This process among all that train one network.
+    """This process among all processes that train one network.
 
     Attributes:
-        rank: Number of this process; number 0 alone writes files.
-        total: Number of all processes.
-        device: Of this process.
+        rank: Number of this process. Only process 0 writes files.
+        world_size: Number of processes.
+        device: Device of this process.
     """
 
     rank: int
-    total: int
+    world_size: int
     device: torch.device
 
 
 def join_processes(device: torch.device) -> Processes:
-    """Join the processes that `torchrun` started, or be the only one.
+    """Join the process group if `torchrun` started this program; otherwise this is the only process.
 
     Args:
-        device: The kind of device to use; of several GPUs every process takes its own.
+        device: The type of device to use. Where there are several GPUs, every process takes its own.
     """
     if not dist.is_torchelastic_launched():
         return Processes(0, 1, device)
@@ -39,18 +39,19 @@ def join_processes(device: torch.device) -> Processes:
     return Processes(dist.get_rank(), dist.get_world_size(), device)
 
 
-def share_gradients(module: nn.Module) -> nn.Module:
-    """Have a module's gradients averaged over all processes.
+def average_gradients(module: nn.Module) -> nn.Module:
+    """Wrap a module so that its gradients are averaged over all processes.
 
-    Its group is its own, as it is never let go of, and threads that still hold a tensor of Python when the
-    program ends would abort it: those of the default group, which `any_process` uses, end with it.
+    The wrapper uses a process group of its own, which is never destroyed. Destroying the group of a wrapper
+    whose threads still hold Python tensors would abort the program at its end. `any_process` uses the default
+    group, and `leave_processes` destroys that.
     """
     return DistributedDataParallel(module, process_group=dist.new_group())
 
 
 def any_process(flag: bool, processes: Processes) -> bool:
-    """Tell whether a flag is set in any process; all get the same answer."""
-    if processes.total == 1:
+    """Return whether a flag is set in any process. All processes must call this and get the same answer."""
+    if processes.world_size == 1:
         return flag
     flags = torch.tensor(float(flag), device=processes.device)
     dist.all_reduce(flags, dist.ReduceOp.MAX)
@@ -58,6 +59,6 @@ def any_process(flag: bool, processes: Processes) -> bool:
 
 
 def leave_processes() -> None:
-    """Leave the group, if there is one."""
+    """Leave the process group if this process has joined one."""
     if dist.is_initialized():
         dist.destroy_process_group()

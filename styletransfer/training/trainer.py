@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -23,30 +23,31 @@ from ..options import TrainOptions
 from ..spectrum import state_dict_without_norm_caps
 from .checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from .data import TrainingPairs
+from .distributed import Processes, any_process, average_gradients
 from .losses import LossTerms, TransferLoss
-from .processes import Processes, any_process, share_gradients
-from .records import SAMPLES, MetricsLog, paint_samples
-from .schedule import compute_learning_rate, make_average
+from .metrics_log import SAMPLES, MetricsLog, write_samples
 from .soap import SOAP
 
 WEIGHTS = "model.safetensors"
-# Options that may change from one part of a run to the next without changing its results.
-HARMLESS = frozenset({"workers", "checkpoint_every", "sample_every"})
-SAMPLE_PAIRS = 4
+# Options that do not change the result, so that a resumed run may have other values.
+OPTIONS_WITHOUT_EFFECT = frozenset({"workers", "checkpoint_every", "sample_every"})
+SAMPLE_PAIRS = 4  # rows of a sheet of samples
 OPTIMIZERS = {"soap": SOAP, "adam": torch.optim.Adam}
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class TrainingReport(NamedTuple):
-    """What one step did.
+    """Metrics of one step.
 
     Attributes:
-        step: Steps done so far, this one included.
-        terms: The unweighted terms of the loss and their weighted total, of this process.
-        gradient_norm: Before clipping; not finite if the step was skipped.
-        learning_rate: Of this step.
-        skipped_steps: Steps skipped so far for gradients that were not finite.
-        skipped_files: Corrupt pictures passed over so far, by this process.
-        pairs_per_second: Of this step, over all processes.
+        step: Number of steps done so far, including this one.
+        terms: Terms of the loss, not weighted, and their weighted total, in this process.
+        gradient_norm: Norm of the gradient before clipping. It is not finite if the step was skipped.
+        learning_rate: Learning rate of this step.
+        skipped_steps: Number of steps skipped so far because the gradient was not finite.
+        skipped_files: Number of times so far that this process drew a corrupt picture.
+        pairs_per_second: Speed of this step, over all processes.
     """
 
     step: int
@@ -62,17 +63,18 @@ class Trainer:
     """A training run in a folder.
 
     Args:
-        folder: Receives the checkpoint, the metrics, the samples and the averaged model; made if missing.
-        model: The network to train; parameters that need no gradient stay as they are.
-        data: Pairs by number, at least `options.steps * options.batch` per process.
+        folder: Folder for the checkpoint, the metrics, the samples and the averaged model. It is created if
+            it does not exist.
+        model: The network to train. Parameters that require no gradient stay as they are.
+        data: Numbered pairs, at least `options.steps * options.batch` per process.
         perceptual: Frozen VGG-19 with the style layers.
-        options: The recipe.
-        processes: This process and how many share the work; every one takes `options.batch` pairs a step.
-        resume: Go on from the folder's checkpoint; without one, begin.
+        options: The options of the run.
+        processes: This process and the number of processes. Each takes `options.batch` pairs per step.
+        resume: Continue from the folder's checkpoint if it has one.
 
     Raises:
-        StyleTransferError: The folder holds a run already and `resume` is off, or the run that is to be
-            resumed had another recipe.
+        StyleTransferError: The folder holds a run and `resume` is off, or the run to resume has other options
+            or other data.
     """
 
     def __init__(
@@ -95,14 +97,15 @@ class Trainer:
         perceptual = perceptual.to(processes.device).to(memory_format=torch.channels_last)
         loss = TransferLoss(self.model, perceptual, options)
         self.penalty = loss.penalty
-        self.loss = share_gradients(loss) if processes.total > 1 else loss
-        learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimizer = OPTIMIZERS[options.optimizer](learning, lr=options.learning_rate)
+        self.loss = average_gradients(loss) if processes.world_size > 1 else loss
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimizer = OPTIMIZERS[options.optimizer](trained, lr=options.learning_rate)
         self.step, self.skipped_steps, self.skipped_files, self.seconds = 0, 0, 0, 0.0
-        self._changing = False
+        self._updating = False
         self._open_folder(resume)
 
     def _open_folder(self, resume: bool) -> None:
+        """Create the run's folder, or restore the state of the run in it."""
         check_folder(self.folder, resume=resume)
         self.folder.mkdir(parents=True, exist_ok=True)
         checkpoint = self.folder / CHECKPOINT
@@ -120,13 +123,17 @@ class Trainer:
     def run(
         self, *, seconds: float = math.inf, tensorboard: bool = False
     ) -> Generator[TrainingReport, None, None]:
-        """Train to the last step, yielding after each; save when done, due or abandoned.
+        """Train to the last step and yield a report after each step.
 
-        Closing the iterator, or an exception at the place where it is consumed, saves a checkpoint first.
+        The run is saved at regular intervals and at its end. Closing the iterator, or an exception where it
+        is consumed, saves a checkpoint too.
 
         Args:
-            seconds: Stop after this long, at the end of a step.
-            tensorboard: Write TensorBoard's event files beside the metrics.
+            seconds: Time limit. The run stops at the end of the step in which it passes.
+            tensorboard: Whether TensorBoard's event files are written beside the metrics.
+
+        Yields:
+            The metrics of each step.
         """
         loader = DataLoader(
             self.data,
@@ -137,10 +144,10 @@ class Trainer:
         )
         first = self.processes.rank == 0
         with MetricsLog(self.folder, self.step, tensorboard=tensorboard) if first else nullcontext() as log:
-            begun = self.step
+            first_step = self.step
             try:
                 start = time.monotonic()
-                due = start + seconds
+                deadline = start + seconds
                 for content, style, skipped in loader:
                     report = self._take_step(content, style, int(skipped.sum()), start)
                     start = time.monotonic()
@@ -152,21 +159,18 @@ class Trainer:
                         if self.step % self.options.sample_every == 0:
                             self.sample()
                     yield report
-                    if any_process(time.monotonic() > due, self.processes):
+                    if any_process(time.monotonic() > deadline, self.processes):
                         break
             finally:
-                # A step cut in half by Ctrl-C is not saved: the checkpoint before it is whole.
-                if first and self.step > begun and not self._changing:
+                # A step that was interrupted halfway is not saved; the checkpoint before it stays valid.
+                if first and self.step > first_step and not self._updating:
                     self.save()
 
     @property
     def averaged_model(self) -> Autoencoder:
-        """The network with the averaged weights and without norm caps: the one to keep."""
+        """The network with the averaged weights and without norm caps, which is the result of the run."""
         model = self.average.module
         assert isinstance(model, Autoencoder)
-        if self.options.spectral_cap is None:
-            return model
-        # Removing a cap would break the deep copies of the model, so a plain network is made beside it.
         with torch.device("meta"):  # draws no random numbers
             plain = Autoencoder(model.architecture)
         plain.load_state_dict(state_dict_without_norm_caps(model), assign=True)
@@ -174,28 +178,36 @@ class Trainer:
 
     @property
     def _modules(self) -> dict[str, nn.Module]:
-        """What changes from step to step, beside the optimiser."""
+        """The modules whose state changes from step to step."""
         modules: dict[str, nn.Module] = {"model": self.model, "average": self.average}
         return modules | ({"penalty": self.penalty} if self.penalty else {})
 
     def _plan_batches(self) -> list[list[int]]:
-        """List the numbers of the pairs of this process's batches, from the current step on."""
-        batch, (rank, count, _) = self.options.batch, self.processes
-        starts = ((step * count + rank) * batch for step in range(self.step, self.options.steps))
+        """List the numbers of the pairs in each of this process's batches, from the current step on."""
+        batch, (rank, world_size, _) = self.options.batch, self.processes
+        starts = ((step * world_size + rank) * batch for step in range(self.step, self.options.steps))
         return [list(range(start, start + batch)) for start in starts]
 
     def _take_step(self, content: Tensor, style: Tensor, skipped: int, start: float) -> TrainingReport:
+        """Take one step.
+
+        Args:
+            content: [B, 3, H, W] in 0..1.
+            style: [B, 3, H, W] in 0..1.
+            skipped: Number of corrupt pictures drawn for this batch.
+            start: Monotonic time at which the loading of the batch began.
+        """
         rate = compute_learning_rate(self.step, self.options)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        device, low = self.processes.device, self.options.precision == "bf16"
-        # A capped weight is computed once a step, not once a pass.
-        with torch.autocast(device.type, torch.bfloat16, enabled=low), parametrize.cached():
-            terms: LossTerms = self.loss(self._place(content), self._place(style))
+        device, low_precision = self.processes.device, self.options.precision == "bf16"
+        # With the cache a capped weight is computed once a step instead of once a pass.
+        with torch.autocast(device.type, torch.bfloat16, enabled=low_precision), parametrize.cached():
+            terms: LossTerms = self.loss(self._to_device(content), self._to_device(style))
         self.optimizer.zero_grad()
         terms.total.backward()  # type: ignore[no-untyped-call]
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip))
-        self._changing = True
+        self._updating = True
         if math.isfinite(norm):
             self.optimizer.step()
             self.average.update_parameters(self.model)
@@ -205,7 +217,7 @@ class Trainer:
         self.skipped_files += skipped
         elapsed = time.monotonic() - start
         self.seconds += elapsed
-        self._changing = False
+        self._updating = False
         return TrainingReport(
             self.step,
             {name: value.item() for name, value in terms._asdict().items()},
@@ -213,28 +225,30 @@ class Trainer:
             rate,
             self.skipped_steps,
             self.skipped_files,
-            len(content) * self.processes.total / elapsed,
+            len(content) * self.processes.world_size / elapsed,
         )
 
-    def _place(self, pictures: Tensor) -> Tensor:
+    def _to_device(self, pictures: Tensor) -> Tensor:
         return pictures.to(self.processes.device, memory_format=torch.channels_last, non_blocking=True)
 
     def _describe_progress(self) -> dict[str, Any]:
+        """Return the counters of the run as JSON values."""
         return {
             "step": self.step,
-            "pairs": self.step * self.options.batch * self.processes.total,
+            "pairs": self.step * self.options.batch * self.processes.world_size,
             "skipped_steps": self.skipped_steps,
             "skipped_files": self.skipped_files,
             "seconds": round(self.seconds, 1),
         }
 
     def _describe_run(self) -> dict[str, Any]:
-        """Describe what makes this run this run: a resumed one must have the same."""
+        """Return everything on which the result depends, as JSON values. A resumed run must have the same."""
         contents, styles = (
             [f"{pool.path.name} ({len(pool)})" for pool in pools] for pools in self.data.pools
         )
-        recipe = {name: value for name, value in asdict(self.options).items() if name not in HARMLESS}
-        return {"content": contents, "style": styles, "processes": self.processes.total, **recipe}
+        options = asdict(self.options)
+        options = {name: value for name, value in options.items() if name not in OPTIONS_WITHOUT_EFFECT}
+        return {"content": contents, "style": styles, "processes": self.processes.world_size, **options}
 
     def save(self) -> None:
         """Write the checkpoint and the averaged model."""
@@ -249,14 +263,46 @@ class Trainer:
         save_model(self.averaged_model, self.folder / WEIGHTS, self._describe_run() | progress)
 
     def sample(self) -> None:
-        """Paint a sheet of a few pairs that the run itself never sees, always the same."""
+        """Write a sheet of samples. Its pairs are always the same and are not used in training."""
         pairs = [self.data[len(self.data) + index] for index in range(SAMPLE_PAIRS)]
-        content, style = (self._place(torch.stack([pair[side] for pair in pairs])) for side in (0, 1))  # type: ignore[misc]
-        paint_samples(self.averaged_model, content, style, self.folder / SAMPLES / f"{self.step:06d}.png")
+        content, style = (self._to_device(torch.stack([pair[side] for pair in pairs])) for side in (0, 1))  # type: ignore[misc]
+        write_samples(self.averaged_model, content, style, self.folder / SAMPLES / f"{self.step:06d}.png")
 
 
 def check_folder(folder: Path, *, resume: bool) -> None:
-    """Raise StyleTransferError if a run would overwrite another; call it before data is loaded."""
+    """Check that a run would not overwrite another one. Call this before data is loaded.
+
+    Raises:
+        StyleTransferError: The folder holds a run and `resume` is off.
+    """
     if (folder / CHECKPOINT).exists() and not resume:
         hint = "add --resume or choose another folder"
         raise StyleTransferError(f"{folder}: holds a run already", hint=hint)
+
+
+def compute_learning_rate(step: int, options: TrainOptions) -> float:
+    """Return the learning rate of a step: a linear warm-up, then half a cosine that ends at zero."""
+    if step < options.warmup:
+        return options.learning_rate * (step + 1) / options.warmup
+    done = (step - options.warmup) / max(1, options.steps - options.warmup)
+    return options.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def make_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """Return the update of exponentially averaged weights for `torch.optim.swa_utils.AveragedModel`.
+
+    At the n-th update the decay is at most (1 + n) / (10 + n), so that the average soon forgets the random
+    initial weights.
+
+    Args:
+        decay: Decay per step, 0..1.
+    """
+
+    @torch.no_grad()
+    def update(averages: Tensors, currents: Tensors, updates: Tensor | int) -> None:
+        n = float(updates)
+        share = 1 - min(decay, (1 + n) / (10 + n))
+        for average, current in zip(averages, currents, strict=True):
+            average.lerp_(current, share)
+
+    return update

@@ -1,4 +1,4 @@
-"""What a run leaves behind to be read and looked at: metrics of every step, sample pictures."""
+"""The log of a training run: metrics of every step, and sheets of sample pictures."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ SAMPLES = "samples"
 
 
 class MetricsLog:
-    """Rows of numbers, one JSON object a line, and the same for TensorBoard if asked.
+    """A file with one JSON object per step, and optionally TensorBoard's event files with the same numbers.
 
     Args:
-        folder: Of the run.
-        step: Steps that the run has done; rows beyond it, which a resumed run writes again, are cut.
-        tensorboard: Write event files too.
+        folder: The run's folder.
+        step: Number of steps that the run has done. Rows of later steps are removed, because a resumed run
+            writes them again.
+        tensorboard: Whether event files are written too.
 
     Raises:
-        StyleTransferError: TensorBoard is asked for and not installed.
+        StyleTransferError: TensorBoard is requested and not installed.
     """
 
     def __init__(self, folder: Path, step: int, *, tensorboard: bool = False) -> None:
@@ -40,7 +41,7 @@ class MetricsLog:
             kept = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step]
             path.write_text("".join(kept), encoding="utf-8")
         self.file = path.open("a", encoding="utf-8")
-        self.events = open_events(folder) if tensorboard else None
+        self.events = open_event_file(folder) if tensorboard else None
 
     def __enter__(self) -> MetricsLog:
         return self
@@ -53,8 +54,8 @@ class MetricsLog:
             self.events.close()
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Write the numbers of one step; nested ones are flattened for TensorBoard."""
-        self.file.write(json.dumps(without_nan(row)) + "\n")
+        """Write the metrics of one step. TensorBoard gets nested ones as "outer/inner"."""
+        self.file.write(json.dumps(replace_nonfinite(row)) + "\n")
         if self.events is not None:
             for name, value in row.items():
                 nested = value if isinstance(value, dict) else {"": value}
@@ -62,19 +63,23 @@ class MetricsLog:
                     self.events.add_scalar(f"{name}/{inner}".rstrip("/"), number, row["step"])
 
     def flush(self) -> None:
-        """Bring what was written to the disk."""
+        """Write the buffered rows to the file."""
         self.file.flush()
 
 
-def without_nan(value: Any) -> Any:
-    """Replace numbers that JSON cannot hold by null."""
+def replace_nonfinite(value: Any) -> Any:
+    """Replace NaN and infinities, which JSON does not have, by None."""
     if isinstance(value, Mapping):
-        return {name: without_nan(inner) for name, inner in value.items()}
+        return {name: replace_nonfinite(inner) for name, inner in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def open_events(folder: Path) -> Any:
-    """Open TensorBoard's event file of a run."""
+def open_event_file(folder: Path) -> Any:
+    """Open TensorBoard's event file of a run.
+
+    Raises:
+        StyleTransferError: TensorBoard is not installed.
+    """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
@@ -85,17 +90,17 @@ def open_events(folder: Path) -> Any:
 
 
 @torch.no_grad()
-def paint_samples(model: Autoencoder, content: Tensor, style: Tensor, path: Path) -> None:
-    """Write a sheet of what a network makes of some pairs.
+def write_samples(model: Autoencoder, content: Tensor, style: Tensor, path: Path) -> None:
+    """Write a contact sheet with a row per pair: content, style, the stylized picture, the reconstruction.
 
     Args:
         model: The network.
         content: [B, 3, H, W] in 0..1.
         style: [B, 3, H, W] in 0..1.
-        path: The picture to write.
+        path: The picture file to write.
     """
-    stylized, itself = (soft_clip(model(content, other).float()) for other in (style, content))
-    columns = {"content": content, "style": style, "stylized": stylized, "own style": itself}
+    stylized, reconstruction = (soft_clip(model(content, other).float()) for other in (style, content))
+    columns = {"content": content, "style": style, "stylized": stylized, "own style": reconstruction}
     rows = [
         [Tile(pictures[index].float().clamp(0, 1).cpu(), name) for name, pictures in columns.items()]
         for index in range(len(content))
