@@ -184,9 +184,9 @@ def check_plot(path: Path, force: bool) -> None:
 
 def draw(path: Path, distributions: dict[str, Tensor], title: str) -> None:
     """Plot the distributions into a file, which appears whole or not at all."""
-    from ..media.atomic import replace_file
+    from ..files import open_atomic
     from .spectrum_plot import plot_singular_values
 
     data = plot_singular_values(distributions, title, path.suffix)
-    with replace_file(path) as file:
+    with open_atomic(path) as file:
         file.write(data)
