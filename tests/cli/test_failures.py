@@ -9,7 +9,7 @@ import torch
 
 from styletransfer.cli.failures import explain
 from styletransfer.errors import MemoryLimitError, WeightsError
-from styletransfer.media.failures import explain_reading
+from styletransfer.media.error_messages import explain_reading
 
 OUT_OF_MEMORY = (
     MemoryError(),

@@ -1,4 +1,4 @@
-"""Samples between Pillow's images and tensors, a strip at a time, so that neither side is held twice."""
+"""Samples copied between Pillow images and tensors, in strips, so that no picture is held a second time."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from PIL import Image
 from torch import Tensor
 
 LITTLE_ENDIAN = sys.byteorder == "little"
-STRIP_PIXELS = 2**19  # 2 MB of RGBA: stays in the processor's cache
+STRIP_PIXELS = 2**19  # 2 MB of RGBA, which fit into the cache of the processor
 
 
 class Orientation(NamedTuple):
-    """How stored pixels become displayed ones: flipped first, then transposed."""
+    """How stored pixels become displayed ones: they are flipped first and then transposed."""
 
     flip_rows: bool
     flip_columns: bool
     transpose: bool
 
 
-# EXIF 2.32, tag 0x0112. 6 is what a telephone held upright writes.
+# EXIF 2.32, tag 0x0112. A phone held upright writes 6.
 ORIENTATIONS = {
     1: Orientation(False, False, False),
     2: Orientation(False, True, False),
@@ -50,12 +50,12 @@ def copy_channels(
 ) -> None:
     """Copy the bytes of an image into tensors, one tensor for each byte of a pixel.
 
-    A mode of 16 bits ("I;16") has two bytes to a pixel: targets are then byte planes, see `byte_planes`.
+    A pixel of the mode "I;16" has two bytes; its targets are the two views that `byte_planes` returns.
 
     Args:
-        image: Of a mode whose samples are whole bytes, once converted.
-        targets: Views, [K, H, W] as displayed, uint8; every one of the K planes gets the same bytes.
-        convert: Applied to each strip; what it returns has the strip's size.
+        image: An image whose samples are whole bytes after `convert`.
+        targets: uint8 views [K, H, W] in displayed orientation; each of the K planes gets the same bytes.
+        convert: Applied to each strip of the image; must keep the size of the strip.
         orientation: The EXIF orientation of the image, 1..8.
     """
     flip_rows, flip_columns, transpose = ORIENTATIONS[orientation]
@@ -69,7 +69,7 @@ def copy_channels(
         strip = image.crop((0, top, width, bottom))
         if convert is not None:
             strip = convert(strip)
-        # A copy into a bytearray, because torch warns of a buffer that it may not write to.
+        # Copied into a bytearray because torch warns about buffers that it may not write to.
         samples = torch.frombuffer(bytearray(strip.tobytes()), dtype=torch.uint8)
         channels = samples.view(bottom - top, width, len(targets)).flip(flipped).unbind(2)  # [h, W] each
         start = height - bottom if flip_rows else top
@@ -78,14 +78,14 @@ def copy_channels(
 
 
 def byte_planes(samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the high and the low bytes of uint16 samples [C, H, W], two uint8 views of that shape."""
+    """Return views of the high and the low bytes of uint16 samples [C, H, W], uint8 of the same shape."""
     parts = samples.view(torch.uint8).view(*samples.shape, 2)
     low, high = parts.unbind(3) if LITTLE_ENDIAN else reversed(parts.unbind(3))
     return high, low
 
 
 def image_from_channels(channels: Tensor) -> Image.Image:
-    """Make a Pillow image of uint8 channels [3, H, W] (RGB) or [4, H, W] (RGBA)."""
+    """Return a Pillow image of uint8 channels [3, H, W] (RGB) or [4, H, W] (RGBA)."""
     count, height, width = channels.shape
     mode = {3: "RGB", 4: "RGBA"}[count]
     image = Image.new(mode, (width, height))

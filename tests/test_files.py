@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from styletransfer.media.atomic import replace_file
+from styletransfer.files import open_atomic
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def as_on_windows(monkeypatch: pytest.MonkeyPatch) -> list[BinaryIO]:
 
 
 def test_the_file_is_closed_before_it_takes_its_name(tmp_path: Path, as_on_windows: list[BinaryIO]) -> None:
-    with replace_file(tmp_path / "a.png") as file:
+    with open_atomic(tmp_path / "a.png") as file:
         as_on_windows.append(file)
         file.write(b"whole")
     assert (tmp_path / "a.png").read_bytes() == b"whole"
@@ -43,7 +43,7 @@ def test_the_file_is_closed_before_it_takes_its_name(tmp_path: Path, as_on_windo
 
 def test_the_file_is_closed_before_it_is_removed(tmp_path: Path, as_on_windows: list[BinaryIO]) -> None:
     def fail() -> None:
-        with replace_file(tmp_path / "a.png") as file:
+        with open_atomic(tmp_path / "a.png") as file:
             as_on_windows.append(file)
             raise ValueError("odd")
 

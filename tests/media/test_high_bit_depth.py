@@ -1,4 +1,4 @@
-"""16-bit pictures are read at full depth, whatever wraps them."""
+"""Pictures of more than 8 bits per sample are read at full depth from every kind of file."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from image_files import (
     encoded,
     lzw_tiff_file,
     orientation_exif,
+    png_chunk,
     png_file,
     random_samples,
 )
@@ -44,7 +45,7 @@ def tiff_file(samples: torch.Tensor, **options: Any) -> bytes:
 
 
 def as_read(samples: torch.Tensor) -> torch.Tensor:
-    """Grey as three channels."""
+    """Gray as three channels."""
     return samples[{1: [0, 0, 0], 2: [0, 0, 0, 1], 3: [0, 1, 2], 4: [0, 1, 2, 3]}[samples.shape[0]]]
 
 
@@ -105,9 +106,33 @@ def test_tiff_with_lzw() -> None:
     assert torch.equal(read(lzw_tiff_file(samples)), samples)
 
 
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+@pytest.mark.parametrize("packing", ["lzw", "packbits", "zstd", "lzma"])
+def test_tiff_compressions(packing: str, planes: str) -> None:
+    """Photoshop writes LZW."""
+    samples = random_samples(3, *SIZE, depth=16)
+    file = tiff_file(samples, photometric="rgb", compression=packing, planarconfig=planes)
+    assert torch.equal(read(file), samples)
+
+
+def test_exif_behind_the_pixels_of_a_png() -> None:
+    samples = random_samples(3, *SIZE, depth=16)
+    exif = orientation_exif(6).tobytes().removeprefix(b"Exif\0\0")
+    file = png_file(samples)
+    file = file[:-12] + png_chunk(b"eXIf", exif) + file[-12:]
+    assert torch.equal(read(file), UPRIGHT[6](samples))
+
+
+@pytest.mark.parametrize("chunk", [(b"iCCP", b"x\0\0no zlib"), (b"abCd", b"private"), (b"gAMA", b"short")])
+def test_odd_metadata_of_a_png_are_ignored(chunk: tuple[bytes, bytes], capfd: Any) -> None:
+    samples = random_samples(3, *SIZE, depth=16)
+    assert torch.equal(read(png_file(samples, [chunk], interlaced=True)), samples)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("compression", [None, "zlib"])
-def test_tiff_greys(compression: str | None, order: str) -> None:
+def test_tiff_grays(compression: str | None, order: str) -> None:
     samples = random_samples(1, *SIZE, depth=16)
     options = {"compression": compression, "byteorder": order}
     assert torch.equal(read(tiff_file(samples, photometric="minisblack", **options)), as_read(samples))
@@ -115,7 +140,7 @@ def test_tiff_greys(compression: str | None, order: str) -> None:
     assert torch.equal(read(tiff_file(samples, photometric="miniswhite", **options)), as_read(inverted))
 
 
-def test_tiff_grey_with_alpha() -> None:
+def test_tiff_gray_with_alpha() -> None:
     samples = random_samples(2, *SIZE, depth=16)
     file = tiff_file(samples, photometric="minisblack", extrasamples=["unassalpha"])
     assert torch.equal(read(file), as_read(samples))
@@ -139,14 +164,14 @@ def test_premultiplied_tiff(channels: int) -> None:
 
 
 @pytest.mark.parametrize("channels", [2, 4])
-def test_an_unspecified_last_channel_is_no_alpha(channels: int) -> None:
+def test_an_unspecified_last_channel_is_not_alpha(channels: int) -> None:
     samples = random_samples(channels, *SIZE, depth=16)
     photometric = "rgb" if channels == 4 else "minisblack"
     file = tiff_file(samples, photometric=photometric, extrasamples=["unspecified"])
     assert torch.equal(read(file), as_read(samples[:-1]))
 
 
-def test_floats_count_to_one() -> None:
+def test_floats_in_0_to_1() -> None:
     values = torch.tensor([[[0.0, 0.25, 1.0, -3.0, float("nan")]]])
     expected = [0, 16384, 65535, 0, 0]
     assert read(tiff_file(values, photometric="minisblack"))[0, 0].tolist() == expected
@@ -154,7 +179,7 @@ def test_floats_count_to_one() -> None:
     assert read(tiff_file(colors, photometric="rgb"))[:, 0].tolist() == [expected] * 3
 
 
-def test_what_exceeds_white_is_reduced_to_it() -> None:
+def test_floats_above_one_are_scaled_down() -> None:
     values = torch.tensor([[[0.0, 2.0, 4.0]]])
     assert read(tiff_file(values, photometric="minisblack"))[0, 0].tolist() == [0, 32768, 65535]
 
@@ -167,7 +192,7 @@ def test_what_exceeds_white_is_reduced_to_it() -> None:
         ([0, 50_000, 100_000], [0, 32768, 65535]),
     ],
 )
-def test_wide_integers_count_to_255_or_65535_or_their_largest(values: list[int], expected: list[int]) -> None:
+def test_white_of_32_bit_integers(values: list[int], expected: list[int]) -> None:
     image = Image.new("I", (3, 1))
     image.putdata(values)
     assert picture_from_pil(image).pixels[0, 0].tolist() == expected
@@ -182,8 +207,8 @@ def test_the_sixteen_bit_modes_of_pillow(mode: str) -> None:
     assert torch.equal(picture_from_pil(image).pixels, as_read(samples))
 
 
-def test_grey_is_not_clipped_to_white() -> None:
-    """Pillow's own conversion of 16-bit grey is: everything above 255 becomes white."""
+def test_gray_is_not_clipped_to_white() -> None:
+    """Pillow itself converts everything above 255 to white."""
     ramp = torch.linspace(0, 65535, 1000).to(torch.uint16).view(1, 1, -1)
     picture: Picture = read_picture(io.BytesIO(png_file(ramp)))
     assert len(set(picture.pixels[0, 0].tolist())) == 1000

@@ -1,4 +1,4 @@
-"""ICC profiles: what a tagged picture shows is what an untagged one says in sRGB."""
+"""ICC profiles: pictures with a profile are converted to sRGB."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from image_files import (
     curve_profile,
     encoded,
-    grey_profile,
+    gray_profile,
     icc_profile,
     image_of,
     matrix_profile,
@@ -36,7 +36,7 @@ TO_SRGB = torch.tensor(SRGB, dtype=torch.float64).T.inverse()
 
 
 def expected_srgb(values: Tensor, primaries: list[tuple[float, float, float]], gamma: float) -> Tensor:
-    """Convert values 0..1, [3, H, W], float64, by the textbook."""
+    """Convert values in 0..1, [3, H, W], float64, by the formulas of a textbook."""
     columns = torch.tensor(primaries, dtype=torch.float64).T
     linear = torch.einsum("ij,jk,khw->ihw", TO_SRGB, columns, values**gamma)
     return encode_srgb(linear.clamp(0, 1))
@@ -72,7 +72,7 @@ def test_sixteen_bits() -> None:
     assert pixels.dtype == torch.uint16
 
 
-def test_sixteen_bits_and_eight_agree() -> None:
+def test_16_and_8_bits_agree() -> None:
     narrow = random_samples(3, 16, 16)
     profile = matrix_profile(ADOBE, 1.8)
     deep = read(png_file(Picture(narrow).with_bit_depth(16).pixels, iccp(profile))).with_bit_depth(8)
@@ -91,23 +91,23 @@ def test_alpha_is_not_converted() -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "LA"])
-def test_grey(mode: str) -> None:
+def test_gray(mode: str) -> None:
     samples = random_samples(len(mode), 8, 8)
-    file = encoded(image_of(samples, mode), "PNG", icc_profile=grey_profile(1.0))
+    file = encoded(image_of(samples, mode), "PNG", icc_profile=gray_profile(1.0))
     expected = encode_srgb(samples[:1].double() / 255) * 255
     picture = read(file)
     assert (picture.pixels.double() - expected).abs().max() <= 2
     assert (picture.alpha is not None) == (mode == "LA")
     deep = Picture(samples[:1].repeat(3, 1, 1)).with_bit_depth(16).pixels[:1]
-    pixels = read(png_file(deep, iccp(grey_profile(1.0)))).pixels
+    pixels = read(png_file(deep, iccp(gray_profile(1.0)))).pixels
     assert (pixels.double() / 257 - expected).abs().max() <= 0.01
 
 
-def test_grey_in_an_rgb_profile() -> None:
-    grey = random_samples(1, 8, 8)
+def test_gray_in_an_rgb_profile() -> None:
+    gray = random_samples(1, 8, 8)
     profile = matrix_profile(SRGB, 1.0)
-    pixels = read(encoded(image_of(grey, "L"), "PNG", icc_profile=profile)).pixels
-    assert (pixels.double() - encode_srgb(grey.double() / 255) * 255).abs().max() <= 2
+    pixels = read(encoded(image_of(gray, "L"), "PNG", icc_profile=profile)).pixels
+    assert (pixels.double() - encode_srgb(gray.double() / 255) * 255).abs().max() <= 2
 
 
 def test_palette_in_a_profile() -> None:
@@ -119,7 +119,7 @@ def test_palette_in_a_profile() -> None:
 
 
 def lightness_to_srgb(lightness: float) -> float:
-    """CIELAB L* 0..100 of a grey to 0..255."""
+    """CIELAB L* 0..100 of a gray to 0..255."""
     luminance = ((lightness + 16) / 116) ** 3 if lightness > 8 else lightness / 903.3
     return float(encode_srgb(torch.tensor(luminance))) * 255
 
@@ -137,7 +137,7 @@ def test_cmyk_in_a_profile() -> None:
 
 
 def test_sixteen_bits_in_a_profile_of_tables() -> None:
-    """Pillow's LittleCMS has 8 bits only: the colors are right, the last bits are not."""
+    """LittleCMS in Pillow has 8 bits only, so the colors are right but not their last bits."""
     samples = random_samples(3, 4, 4, depth=16)
     profile = table_profile(b"RGB ", 3)
     picture = read(png_file(samples, iccp(profile)))
@@ -147,13 +147,13 @@ def test_sixteen_bits_in_a_profile_of_tables() -> None:
     assert (picture.pixels.double() / 257 - expected).abs().max() <= 3
 
 
-def test_srgb_is_not_touched() -> None:
-    """Conversion there and back again would cost a rounding each time."""
+def test_srgb_is_not_converted() -> None:
+    """Converting sRGB to sRGB would only add rounding errors."""
     samples = random_samples(3, 64, 64, depth=16)
     assert is_srgb(srgb_profile())
     assert not is_srgb(matrix_profile(ADOBE, 2.2))
     assert torch.equal(read(png_file(samples, iccp(srgb_profile()))).pixels, samples)
-    # Those of cameras and editors differ from it by roundings.
+    # The sRGB profiles of cameras and editors differ in their last digits.
     nearly = curve_profile([(0.43907, 0.22399, 0.01392), *SRGB[1:]], SRGB_CURVE)
     assert is_srgb(nearly)
     assert torch.equal(read(png_file(samples, iccp(nearly))).pixels, samples)
@@ -177,7 +177,7 @@ def test_a_broken_or_unfit_profile_is_ignored(profile: bytes) -> None:
     assert torch.equal(read(png_file(deep, iccp(profile))).pixels, deep)
 
 
-def test_the_profile_that_is_written_does_not_depend_on_the_day() -> None:
+def test_the_written_profile_does_not_depend_on_the_date() -> None:
     assert struct.unpack_from(">6H", srgb_profile(), 24) == (2000, 1, 1, 0, 0, 0)
 
 
@@ -189,8 +189,8 @@ def test_srgb_is_embedded(format: str, depth: int) -> None:
     assert Image.open(buffer).info["icc_profile"] == srgb_profile()
 
 
-def test_a_table_goes_before_a_matrix() -> None:
-    """A profile may hold both; LittleCMS then follows the table."""
+def test_a_profile_with_a_table_is_no_matrix_profile() -> None:
+    """If a profile has both, LittleCMS applies the table."""
     primaries = zip((b"rXYZ", b"gXYZ", b"bXYZ"), map(xyz_tag, SRGB), strict=True)
     tags = {**dict(primaries), **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), SRGB_CURVE)}
     assert parse_matrix_profile(icc_profile(b"RGB ", tags)) is not None
@@ -198,7 +198,7 @@ def test_a_table_goes_before_a_matrix() -> None:
 
 
 def test_curves() -> None:
-    """Each kind of curve gives the function that it stands for."""
+    """Every kind of curve becomes the function that it describes."""
 
     def parse(curve: bytes) -> Tensor:
         parsed = parse_matrix_profile(icc_profile(b"GRAY", {b"kTRC": curve}))
