@@ -1,4 +1,4 @@
-"""A perceptual network of random weights and pictures with structure: no file, no download."""
+"""Fixtures: a perceptual network with random weights and random pictures, without files or downloads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def network() -> VGG19:
 
 
 def make_picture(seed: int, height: int = 48, width: int = 64) -> Tensor:
-    """Make a picture of smooth random blotches and a little grain, [1, 3, H, W] in 0..1."""
+    """Make a picture [1, 3, H, W] in 0..1 of smooth random blotches with a little noise."""
     generator = torch.Generator().manual_seed(seed)
     blotches = torch.rand(1, 3, 5, 5, generator=generator)
     smooth = interpolate(blotches, (height, width), mode="bicubic")

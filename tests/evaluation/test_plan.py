@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from styletransfer.errors import OptionError
-from styletransfer.evaluation.pairs import Pair, combine_pairs, find_outputs, read_pairs
+from styletransfer.evaluation.plan import Pair, combine_pairs, find_outputs, list_candidates, read_pairs
 
 EXTENSIONS = {".jpg", ".png"}
 
@@ -15,7 +16,7 @@ def touch(folder: Path, *names: str) -> None:
         (folder / name).touch()
 
 
-def test_a_folder_of_pairs(tmp_path: Path) -> None:
+def test_pairs_are_read_from_a_folder(tmp_path: Path) -> None:
     touch(tmp_path, "sea.content.jpg", "sea.style.PNG", "cat.v2.content.jpg", "cat.v2.style.jpg")
     touch(tmp_path, "sea.peer.jpg", "notes.txt", ".sea.content.jpg", "content.jpg")
     assert read_pairs(tmp_path, EXTENSIONS) == [
@@ -24,7 +25,7 @@ def test_a_folder_of_pairs(tmp_path: Path) -> None:
     ]
 
 
-def test_a_list_of_pairs(tmp_path: Path) -> None:
+def test_pairs_are_read_from_a_csv_file(tmp_path: Path) -> None:
     path = tmp_path / "pairs.csv"
     path.write_text("name,content,style\nfirst,a.jpg,art/b.jpg\n,c.jpg,/far/d.jpg\n", encoding="utf-8-sig")
     assert read_pairs(path, EXTENSIONS) == [
@@ -33,17 +34,47 @@ def test_a_list_of_pairs(tmp_path: Path) -> None:
     ]
 
 
-def test_every_content_with_every_style() -> None:
+def test_every_content_is_paired_with_every_style() -> None:
     pairs = combine_pairs([Path("a.jpg"), Path("b.jpg")], [Path("c.jpg"), Path("d.jpg")])
     assert [pair.name for pair in pairs] == ["a_c", "a_d", "b_c", "b_d"]
 
 
-def test_outputs_by_method(tmp_path: Path) -> None:
+def test_outputs_are_grouped_by_method(tmp_path: Path) -> None:
     touch(tmp_path, "a_c.ours.png", "b_c.ours.png", "b_c.peer.jpg", "a_c.content.jpg", "z_z.ours.png")
     first, second = combine_pairs([Path("a.jpg"), Path("b.jpg")], [Path("c.jpg")])
     assert find_outputs(tmp_path, [first, second], EXTENSIONS) == {
         "ours": {first: tmp_path / "a_c.ours.png", second: tmp_path / "b_c.ours.png"},
         "peer": {second: tmp_path / "b_c.peer.jpg"},
+    }
+
+
+def test_candidates_are_listed_pair_by_pair(tmp_path: Path) -> None:
+    touch(tmp_path, "a_c.peer.png")
+    pairs = combine_pairs([Path("a.jpg"), Path("b.jpg")], [Path("c.jpg")])
+    candidates = list_candidates(pairs, tmp_path, "models/ours.safetensors", (1, 0.5))
+    assert [(each.pair.name, each.method, each.output, each.alpha) for each in candidates] == [
+        ("a_c", "content itself", Path("a.jpg"), 1),
+        ("a_c", "peer", tmp_path / "a_c.peer.png", 1),
+        ("a_c", "ours", None, 1),
+        ("a_c", "ours at alpha 0.5", None, 0.5),
+        ("b_c", "content itself", Path("b.jpg"), 1),
+        ("b_c", "ours", None, 1),
+        ("b_c", "ours at alpha 0.5", None, 0.5),
+    ]
+    assert [each.method for each in list_candidates(pairs, None, None, (1,))] == ["content itself"] * 2
+
+
+def test_a_candidate_describes_itself_as_json() -> None:
+    (pair,) = combine_pairs([Path("a.jpg")], [Path("c.jpg")])
+    _, candidate = list_candidates([pair], None, "ours", (1,))
+    assert candidate.inputs == ["a.jpg", "c.jpg"]
+    assert json.loads(candidate.describe(ssim=0.5)) == {
+        "pair": "a_c",
+        "method": "ours",
+        "content": "a.jpg",
+        "style": "c.jpg",
+        "output": None,
+        "ssim": 0.5,
     }
 
 
@@ -74,16 +105,16 @@ def a_picture(folder: Path) -> object:
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (no_outputs, "no outputs of these pairs; they are named like a_c.METHOD.jpg"),
-        (half_a_pair, "sea has no style"),
-        (wrong_columns, "no list of pairs; its columns are content, style"),
+        (no_outputs, "no outputs of these pairs; name them like a_c.METHOD.jpg"),
+        (half_a_pair, "sea has no style; add sea.style.jpg"),
+        (wrong_columns, "not a list of pairs; it needs the columns content and style"),
         (short_line, "line 3 has no style"),
-        (a_picture, "no readable list of pairs"),
-        (lambda folder: read_pairs(folder, EXTENSIONS), "no pairs; they are named NAME.content.jpg"),
+        (a_picture, "not a readable list of pairs"),
+        (lambda folder: read_pairs(folder, EXTENSIONS), "no pairs; name them NAME.content.jpg"),
         (lambda folder: read_pairs(folder / "absent", EXTENSIONS), "no such folder or list of pairs"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, act: object, message: str) -> None:
+def test_errors_are_one_line(tmp_path: Path, act: object, message: str) -> None:
     assert callable(act)
     with pytest.raises(OptionError, match=message) as caught:
         act(tmp_path)
