@@ -25,7 +25,7 @@ from benchmarks.linalg.tables import Table
 from styletransfer.evaluation import Pair, PairScorer, psnr, read_pairs
 from styletransfer.linalg import Statistics
 from styletransfer.media import read_picture, readable_extensions
-from styletransfer.model import Autoencoder, soft_clip, count_parameters
+from styletransfer.model import Autoencoder, count_parameters, soft_clip
 from styletransfer.model.vgg import VGG19, load_vgg19
 from styletransfer.options import TrainOptions
 from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, build_network

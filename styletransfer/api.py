@@ -152,7 +152,8 @@ class Stylizer:
             if options.size is None:  # floats stay floats unless they are resized
                 pixels, _ = self._stylize_samples(batch, style, options, None, progress)
             else:
-                pixels = self.stylize_picture(to_picture(batch), style, options, progress=progress)[0].to_float()
+                picture = to_picture(batch)
+                pixels = self.stylize_picture(picture, style, options, progress=progress).picture.to_float()
             return pixels if content.dim() == 4 else pixels[0]
         picture, _ = self.stylize_picture(to_picture(content), style, options, progress=progress)
         return picture if isinstance(content, Picture) else picture_to_pil(picture)

@@ -12,8 +12,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from styletransfer.model import ModelEntry, count_parameters, load_model
 from styletransfer.files import compute_sha256
+from styletransfer.model import ModelEntry, count_parameters, load_model
 from styletransfer.model.weights import MANIFEST
 
 WEIGHTS = Path(__file__).parent

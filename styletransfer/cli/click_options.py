@@ -1,4 +1,4 @@
-"""Options of the command line, made from the fields of the options dataclasses, and those that commands share.
+"""Options of the command line, made from the options dataclasses, and those that several commands share.
 
 Type, default, range and help of `--alpha` come from `StylizeOptions.alpha`; none of them is written twice.
 """
@@ -139,7 +139,7 @@ vgg_option = click.option(
 cache_styles_option = click.option(
     "--cache-styles",
     is_flag=True,
-    help="Keep the statistics of styles in the folder that `styletransfer env` names, and use those kept before.",
+    help="Keep the statistics of styles in the folder that `styletransfer env` names, and reuse them.",
 )
 if_exists_options = combine(
     dataclass_option(

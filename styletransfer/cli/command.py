@@ -70,7 +70,7 @@ class ConfiguredCommand(Command):
                 callback=_configure,
                 show_default="config.toml in the folder that `styletransfer env` names, if it exists",
                 metavar="FILE",
-                help="TOML file with options. Its keys are the long names of options, its tables are named like commands.",
+                help="TOML file with options: keys are long option names, tables are named like commands.",
             )
         )
         for option in self.list_options():

@@ -1,4 +1,4 @@
-"""Console output: results on stdout, everything else on stderr, and every error as one line and an exit code."""
+"""Console output: results on stdout, all else on stderr, every error as one line and an exit code."""
 
 from __future__ import annotations
 

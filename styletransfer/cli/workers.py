@@ -47,7 +47,7 @@ def map_ordered(
         stop: Set when the block ends.
 
     Yields:
-        An iterator over one callable per item, in order; it returns the result of the item or raises its error.
+        An iterator over one callable per item, in order, which returns the item's result or raises its error.
     """
     if workers == 1:
         yield (partial(function, item) for item in items)

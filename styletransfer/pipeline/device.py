@@ -11,8 +11,8 @@ from ..model import Architecture
 from ..options import Precision
 from .feature_graph import OUTPUT, Node
 
-# Convolutions that tolerate bfloat16 (benchmarks/rounding.py): by the map they compute, the index of the first
-# one. Not among them are those that a transfer is folded into, and those whose output a coarse transfer reads,
+# Convolutions that tolerate bfloat16 (benchmarks/rounding.py): the index of the first one, by the map that
+# they compute. Convolutions that contain a transfer, and those whose output a coarse transfer reads, do not,
 # because whitening amplifies the rounding of features with little variance.
 BFLOAT16_TOLERANT = {Node("encoded", 1): 1, Node("encoded", 2): 1, Node("decoded", 0): 1, OUTPUT: 0}
 

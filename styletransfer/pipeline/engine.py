@@ -152,7 +152,7 @@ class Engine:
         matrix, offset = fitted.color_map
 
         def transfer_colors(start: int, rows: Tensor) -> None:
-            # Made contiguous wherever the rows come from, because products of other strides round differently.
+            # Contiguous wherever the rows come from, because products of other strides round differently.
             colors = rows.permute(2, 0, 1).float().contiguous().flatten(1)
             emit(start, torch.addmm(offset.unsqueeze(1), matrix, colors).view(3, *rows.shape[:2]))
 

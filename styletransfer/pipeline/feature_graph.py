@@ -37,7 +37,7 @@ class Node(NamedTuple):
 
 OUTPUT = Node("output", 0)
 # Number of finest scales that may be stored in half precision. They take most of the memory, and the rounding
-# changes few pixels by one level (benchmarks/half_precision.py). Coarser transfers amplify it up to five times.
+# changes few pixels by one level (benchmarks/half_precision.py). Coarser transfers amplify it up to 5 times.
 HALF_PRECISION_SCALES = 2
 
 

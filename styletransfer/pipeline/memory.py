@@ -36,7 +36,7 @@ def tune_allocator() -> None:
     memory is returned by `return_freed_memory`, and large stored maps live outside the heap. This has no
     effect where the C library is not glibc.
     """
-    global _tuned  # noqa: PLW0603  mallopt is a setting of the whole process, and so is this
+    global _tuned
     if (library := _find_glibc()) is not None:
         library.mallopt(M_TRIM_THRESHOLD, 2**29)
         # Whole pictures get pages of their own and leave no holes. Older versions accept no larger value.

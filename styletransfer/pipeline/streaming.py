@@ -1,8 +1,8 @@
 """Streamed feature maps: rows are computed when they are requested and freed when they have been read.
 
-A network over a large picture is a chain of maps. Each map requests the few rows it needs from the map before
-it, so a strip of the result draws strips through the whole chain. No map exists in full unless it is stored on
-purpose, every row is computed once, and the halo of a strip follows from the requests.
+A network over a large picture is a chain of maps. Each map requests the few rows it needs from the map
+before it, so a strip of the result draws strips through the whole chain. No map exists in full unless it is
+stored on purpose, every row is computed once, and the halo of a strip follows from the requests.
 """
 
 from __future__ import annotations

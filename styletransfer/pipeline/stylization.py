@@ -24,8 +24,8 @@ from .memory import available_memory, is_tuned, resident_memory, return_freed_me
 from .memory_plan import MIB, StreamingPlan, default_memory, minimum_bytes, plan_passes
 from .resampling import add_upsampled, average_blocks, make_thumbnail
 
-# Share of the copy's change that is added to the picture. All of it would cover thin lines of the content, and
-# the statistics are reached without.
+# Share of the copy's change that is added to the picture. All of it would cover thin lines of the content,
+# and the statistics are reached without.
 UNDERPAINTING = 0.8
 # Freed memory is returned to the system for pictures of more pixels than this. For smaller ones the time that
 # it takes to get it back (0.2 s of 0.6 s at 1024 x 1024) matters more.
@@ -125,7 +125,8 @@ class StylizationPipeline:
             self._plan(engine, samples, result_bytes + kept)
             copy_share = 1 / (1 + style.stroke_scale**2)
             report = self._reporter(progress, 0, copy_share)
-            samples = reuse = self._underpaint(samples, style.underpainting, style.stroke_scale, options, report)
+            below, scale = style.underpainting, style.stroke_scale
+            samples = reuse = self._underpaint(samples, below, scale, options, report)
         # The last pass reads every row once, before it is overwritten.
         keeps_chroma = options.preserve_color == "luma"
         canvas = Canvas(original, dtype, keep_chroma=keeps_chroma, reuse=reuse)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from threading import Event
 
 import pytest
-
 from styletransfer.cli.batch import explain_resuming, run_batch
 from styletransfer.cli.report import Report
+
 from styletransfer.errors import ImageError, MemoryLimitError, StyleTransferError
 from styletransfer.options import IfExists, OutputOptions
 

@@ -8,7 +8,6 @@ from threading import Barrier, Event, get_ident
 from typing import NoReturn
 
 import pytest
-
 from styletransfer.cli.crew import employ_crew
 
 

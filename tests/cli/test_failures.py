@@ -6,8 +6,8 @@ import errno
 
 import pytest
 import torch
-
 from styletransfer.cli.failures import explain
+
 from styletransfer.errors import MemoryLimitError, WeightsError
 from styletransfer.media.error_messages import explain_reading
 

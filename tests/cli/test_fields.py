@@ -8,8 +8,8 @@ from typing import Any, Literal
 import click
 import pytest
 from click.testing import CliRunner, Result
-
 from styletransfer.cli.fields import Decorator, build_options, describe_fields, field_option, field_options
+
 from styletransfer.errors import OptionError
 from styletransfer.options import check_range
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from styletransfer.files import compute_sha256
 from styletransfer.model import (
     Architecture,
     Autoencoder,
     available_models,
     count_parameters,
-    verify_model,
     save_model,
+    verify_model,
 )
-from styletransfer.files import compute_sha256
 
 from .conftest import Run
 from .pictures import read_size

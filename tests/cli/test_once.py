@@ -6,8 +6,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
 from styletransfer.cli.once import Once
+
 from styletransfer.errors import ImageError
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from styletransfer.cli.fields import build_options
 
 from styletransfer import __version__
 from styletransfer.cli import COMMANDS, program
-from styletransfer.cli.fields import build_options
 from styletransfer.options import OutputOptions, RuntimeOptions, StylizeOptions
 
 from .conftest import Run

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from styletransfer.cli.style_cache import find_style_cache
 
 from styletransfer.api import Stylizer
-from styletransfer.cli.style_cache import find_style_cache
 from styletransfer.model import StyleStatistics
 
 from .conftest import Run

@@ -10,19 +10,18 @@ import pytest
 import torch
 
 from styletransfer.errors import OptionError, WeightsError
+from styletransfer.files import compute_sha256, read_tensors, write_tensors
 from styletransfer.model import (
     Architecture,
     Autoencoder,
     StyleStatistics,
     available_models,
     count_parameters,
-    verify_model,
     load_model,
     measure_levels,
     save_model,
     verify_model,
 )
-from styletransfer.files import compute_sha256, read_tensors, write_tensors
 
 
 @pytest.fixture

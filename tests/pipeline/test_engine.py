@@ -7,20 +7,20 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from styletransfer.pipeline.accumulation import Accumulator
+from styletransfer.pipeline.arithmetic import ARITHMETICS
+from styletransfer.pipeline.coloring import Coloring
+from styletransfer.pipeline.folding import fold_map
+from styletransfer.pipeline.graph import PAINTED, Kind, Node
+from styletransfer.pipeline.layers import ConvolvedMap, Kernel, PictureMap
+from styletransfer.pipeline.planning import list_stores
 from torch import Tensor
 
 from styletransfer.linalg import NumericalError, compute_statistics
 from styletransfer.model import Architecture, Autoencoder, measure_levels
 from styletransfer.model.autoencoder import Pooling
 from styletransfer.pipeline import layers
-from styletransfer.pipeline.accumulation import Accumulator
-from styletransfer.pipeline.arithmetic import ARITHMETICS
-from styletransfer.pipeline.coloring import Coloring
 from styletransfer.pipeline.engine import Engine, Fit, Levels, Plan
-from styletransfer.pipeline.folding import fold_map
-from styletransfer.pipeline.graph import PAINTED, Kind, Node
-from styletransfer.pipeline.layers import ConvolvedMap, Kernel, PictureMap
-from styletransfer.pipeline.planning import list_stores
 from styletransfer.transfer import blend_statistics
 
 CPU = torch.device("cpu")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-
-from styletransfer.model import Architecture
 from styletransfer.pipeline.arithmetic import ARITHMETICS
 from styletransfer.pipeline.graph import PAINTED, Node, list_sources
 from styletransfer.pipeline.passes import list_passes
 from styletransfer.pipeline.planning import list_stores
+
+from styletransfer.model import Architecture
 
 STORES = [way.nodes for way in list_stores(Architecture(), ARITHMETICS["fp32"])]
 

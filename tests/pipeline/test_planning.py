@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from styletransfer.pipeline.arithmetic import ARITHMETICS
+from styletransfer.pipeline.graph import PAINTED, Node
+from styletransfer.pipeline.passes import list_passes
+from styletransfer.pipeline.planning import list_stores, measure_storage, plan_passes
 
 from styletransfer.errors import MemoryLimitError, OptionError
 from styletransfer.model import Architecture, Autoencoder
 from styletransfer.options import RuntimeOptions, parse_bytes
 from styletransfer.pipeline import StylizationPipeline, memory
-from styletransfer.pipeline.arithmetic import ARITHMETICS
 from styletransfer.pipeline.engine import Engine
-from styletransfer.pipeline.graph import PAINTED, Node
-from styletransfer.pipeline.passes import list_passes
-from styletransfer.pipeline.planning import list_stores, measure_storage, plan_passes
 
 EVERYTHING = {
     *(Node("features", scale) for scale in range(5)),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from styletransfer.pipeline.reduction import add_enlarged, average_blocks, white_of
 from torch import Tensor
 
 from styletransfer.pipeline import reduction
-from styletransfer.pipeline.reduction import add_enlarged, average_blocks, white_of
 
 TYPES = [torch.uint8, torch.uint16, torch.float32]
 

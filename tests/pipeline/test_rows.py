@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from styletransfer.pipeline.rows import FeatureMap, Reader, Shape, Store, StoredMap
 from torch import Tensor
 
 from styletransfer.pipeline import memory
-from styletransfer.pipeline.rows import FeatureMap, Reader, Shape, Store, StoredMap
 
 CPU = torch.device("cpu")
 

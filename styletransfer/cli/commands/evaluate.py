@@ -50,7 +50,7 @@ def _check_alphas(
     "--outputs",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     show_default="none",
-    help="Folder of pictures to score, named NAME.METHOD.EXT. The model is then left out unless --model is given.",
+    help="Folder of pictures to score, named NAME.METHOD.EXT. Without --model no model is then scored.",
 )
 @click.option(
     "-m",
@@ -75,7 +75,7 @@ def _check_alphas(
     "size",
     none="full",
     metavar="N|full",
-    help="Long edge in pixels at which pictures are stylized. Results are resized to the content to be scored.",
+    help="Long edge in pixels at which pictures are stylized. They are scored at the size of the content.",
 )
 @style_size_option
 @stroke_scale_option

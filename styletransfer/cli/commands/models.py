@@ -59,8 +59,8 @@ def info(console: Console, name: str, as_json: bool) -> None:
 @click.pass_obj
 def export(console: Console, run: Path, output: Path, force: bool) -> None:
     """Copy the averaged model of a training RUN to a file for --model, which records its training."""
-    from ...model import load_model
     from ...files import write_atomically
+    from ...model import load_model
     from ...training.trainer import WEIGHTS
 
     if output.exists() and not force:

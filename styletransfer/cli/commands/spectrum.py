@@ -43,7 +43,11 @@ def _parse_size(context: click.Context, parameter: click.Parameter, value: str) 
 @click.command(cls=Command)
 @click.argument("network", metavar="MODEL|WEIGHTS")
 @click.option(
-    "--size", default="32", metavar="N|HxW", callback=_parse_size, help="Size of every layer's input in pixels."
+    "--size",
+    default="32",
+    metavar="N|HxW",
+    callback=_parse_size,
+    help="Size of the input of every layer in pixels.",
 )
 @click.option(
     "--layer",

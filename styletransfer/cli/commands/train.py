@@ -111,7 +111,7 @@ def train(
         [PicturePool(path) for path in styles],
         options.crop,
         options.seed,
-        options.steps * options.batch * processes.total,
+        options.steps * options.batch * processes.world_size,
     )
     model = build_network(options, init=init, encoder=encoder, perceptual=perceptual)
     trainer = Trainer(folder, model, data, perceptual, options, processes, resume=resume)
