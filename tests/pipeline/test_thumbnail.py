@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from styletransfer.pipeline.thumbnail import make_thumbnail
+from styletransfer.pipeline.resampling import make_thumbnail
 from torch import Tensor
 
 from styletransfer.media import read_picture, resize_picture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from styletransfer.pipeline.reduction import add_enlarged, average_blocks, white_of
+from styletransfer.pipeline.resampling import add_upsampled, average_blocks, white_level
 from torch import Tensor
 
 from styletransfer.pipeline import reduction
@@ -45,7 +45,7 @@ def test_a_change_is_enlarged_as_one_picture(factor: int) -> None:
     change = 0.2 * (picture(-(-31 // factor), -(-23 // factor), torch.float32) - 0.5)
     enlarged = torch.nn.functional.interpolate(change[None], scale_factor=factor, mode="bilinear")[0]
     torch.testing.assert_close(
-        add_enlarged(samples, change, factor), samples + enlarged[:, :31, :23], atol=1e-6, rtol=0
+        add_upsampled(samples, change, factor), samples + enlarged[:, :31, :23], atol=1e-6, rtol=0
     )
 
 
@@ -53,8 +53,8 @@ def test_a_change_is_enlarged_as_one_picture(factor: int) -> None:
 def test_changes_stay_in_the_range_of_the_type(dtype: torch.dtype) -> None:
     samples = picture(9, 14, dtype)
     change = torch.zeros(3, 5, 7)
-    torch.testing.assert_close(add_enlarged(samples, change, 2), samples)
-    for sign, end in ((1, white_of(samples)), (-1, 0)):
-        changed = add_enlarged(samples, change + sign * 2, 2)
+    torch.testing.assert_close(add_upsampled(samples, change, 2), samples)
+    for sign, end in ((1, white_level(samples)), (-1, 0)):
+        changed = add_upsampled(samples, change + sign * 2, 2)
         assert changed.dtype == dtype
         assert changed.int().eq(end).all()

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from styletransfer.pipeline.arithmetic import ARITHMETICS
-from styletransfer.pipeline.graph import PAINTED, Node, list_sources
-from styletransfer.pipeline.passes import list_passes
-from styletransfer.pipeline.planning import list_stores
+from styletransfer.pipeline.device import PRECISIONS
+from styletransfer.pipeline.feature_graph import OUTPUT, Node, list_sources
+from styletransfer.pipeline.feature_graph import list_passes
+from styletransfer.pipeline.memory_plan import list_storage
 
 from styletransfer.model import Architecture
 
-STORES = [way.nodes for way in list_stores(Architecture(), ARITHMETICS["fp32"])]
+STORES = [way.nodes for way in list_storage(Architecture(), PRECISIONS["fp32"])]
 
 
 def test_without_stores_every_pass_begins_with_the_picture() -> None:
     passes = list_passes(2, frozenset())
     merged = [Node("merged", 1), Node("merged", 0)]
-    assert [step.target for step in passes] == [Node("features", 2), *merged, PAINTED, PAINTED]
-    assert all(Node("features", 0) in step.computed for step in passes)
-    assert passes[-1].computed >= {*merged, PAINTED}
+    assert [step.target for step in passes] == [Node("encoded", 2), *merged, OUTPUT, OUTPUT]
+    assert all(Node("encoded", 0) in step.computed for step in passes)
+    assert passes[-1].computed >= {*merged, OUTPUT}
     assert not any(step.made or step.last for step in passes)
 
 
@@ -44,7 +44,7 @@ def test_stores_are_read_after_they_are_made_and_kept_until_then(store: frozense
 
 
 def test_what_is_stored_goes_with_the_last_pass_that_reads_it() -> None:
-    store = frozenset({Node("features", 0), Node("merged", 0), PAINTED})
+    store = frozenset({Node("encoded", 0), Node("merged", 0), OUTPUT})
     last = {node: index for index, step in enumerate(list_passes(1, store)) for node in step.last}
     # The passes: encode, merged, painted, and the one that paints.
-    assert last == {Node("features", 0): 1, Node("merged", 0): 2, PAINTED: 3}
+    assert last == {Node("encoded", 0): 1, Node("merged", 0): 2, OUTPUT: 3}

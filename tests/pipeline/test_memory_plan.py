@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from styletransfer.pipeline.arithmetic import ARITHMETICS
-from styletransfer.pipeline.graph import PAINTED, Node
-from styletransfer.pipeline.passes import list_passes
-from styletransfer.pipeline.planning import list_stores, measure_storage, plan_passes
+from styletransfer.pipeline.device import PRECISIONS
+from styletransfer.pipeline.feature_graph import OUTPUT, Node
+from styletransfer.pipeline.feature_graph import list_passes
+from styletransfer.pipeline.memory_plan import list_storage, measure_storage, plan_passes
 
 from styletransfer.errors import MemoryLimitError, OptionError
 from styletransfer.model import Architecture, Autoencoder
@@ -19,9 +19,9 @@ from styletransfer.pipeline import StylizationPipeline, memory
 from styletransfer.pipeline.engine import Engine
 
 EVERYTHING = {
-    *(Node("features", scale) for scale in range(5)),
+    *(Node("encoded", scale) for scale in range(5)),
     *(Node("merged", scale) for scale in range(4)),
-    PAINTED,
+    OUTPUT,
 }
 
 
@@ -31,7 +31,7 @@ def engine() -> Engine:
 
 
 def build_engine(precision: str, architecture: Architecture | None = None) -> Engine:
-    return Engine(Autoencoder(architecture), ARITHMETICS[precision], torch.device("cpu"))
+    return Engine(Autoencoder(architecture), PRECISIONS[precision], torch.device("cpu"))
 
 
 def samples(height: int, width: int) -> torch.Tensor:
@@ -39,12 +39,12 @@ def samples(height: int, width: int) -> torch.Tensor:
 
 
 def test_stores_shrink_as_work_grows(engine: Engine) -> None:
-    ways = list_stores(engine.architecture, engine.arithmetic)
+    ways = list_storage(engine.architecture, engine.precision)
     assert ways[0].full == 4 * 30.25  # of 16 + 8 + 4 + 2 + 0.25 numbers per pixel
-    assert ways[0].halved == 4 * 18.25  # of 8 + 4 + 4 + 2 + 0.25
+    assert ways[0].half == 4 * 18.25  # of 8 + 4 + 4 + 2 + 0.25
     assert all(less.work <= more.work for less, more in pairwise(ways))
-    assert all(more.full < less.full or more.halved < less.halved for less, more in pairwise(ways))
-    assert all(way.full / 2 <= way.halved <= way.full for way in ways)
+    assert all(more.full < less.full or more.half < less.half for less, more in pairwise(ways))
+    assert all(way.full / 2 <= way.half <= way.full for way in ways)
     assert ways[-1].full == 0
 
 
@@ -52,7 +52,7 @@ def test_lower_strips_make_room_for_stores(engine: Engine) -> None:
     plan = plan_passes(engine, samples(10000, 10000))
     assert plan.tile == 32
     # Strips of 64 rows would leave room for half of that.
-    assert measure_storage(engine.architecture, engine.arithmetic, plan.store).work < 100_000
+    assert measure_storage(engine.architecture, engine.precision, plan.store).work < 100_000
 
 
 @pytest.mark.parametrize("widths", [(4,), (4, 6), (4, 6, 8)])
@@ -68,8 +68,8 @@ def test_small_pictures_of_any_network_are_computed_once(widths: tuple[int, ...]
 @pytest.mark.parametrize("limit", [2**28, 2**30, 2**33])
 def test_plans_fit_or_are_the_smallest(engine: Engine, size: tuple[int, int], limit: int) -> None:
     plan = plan_passes(engine, samples(*size), limit=limit)
-    stored = measure_storage(engine.architecture, engine.arithmetic, plan.store)
-    bytes_per_pixel = stored.halved if plan.halve else stored.full
+    stored = measure_storage(engine.architecture, engine.precision, plan.store)
+    bytes_per_pixel = stored.half if plan.halve else stored.full
     assert bytes_per_pixel * size[0] * size[1] <= limit
     assert plan.tile % 16 == 0
 
@@ -80,7 +80,7 @@ def test_small_pictures_store_everything(engine: Engine) -> None:
 
 def test_maps_are_halved_before_work_is_done_twice(engine: Engine) -> None:
     plans = [plan_passes(engine, samples(512, 512), limit=mib * 2**20) for mib in (60, 30, 15)]
-    best = list_stores(engine.architecture, engine.arithmetic)[0].nodes
+    best = list_storage(engine.architecture, engine.precision)[0].nodes
     assert [plan.store == best for plan in plans] == [True, True, False]
     assert [plan.halve for plan in plans] == [False, True, True]
     for precision in ("mixed", "bf16"):
@@ -116,7 +116,7 @@ def test_a_container_s_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_memory_of_this_process() -> None:
-    memory.keep_resident_below(0)  # else the heap may have room left by the tests before
+    memory.return_freed_memory()  # else the heap may have room left by the tests before
     before = memory.resident_memory()
     if before == 0:
         pytest.skip("the system does not tell")
@@ -157,7 +157,7 @@ def test_memory_that_is_freed_but_held_goes_back() -> None:
     assert memory.keep_resident_below(before - 2**27) == before - 2**27
     assert memory.resident_memory() < before - 2**27
     # What is in use does not go, however often one tries: the next time is when there is more.
-    assert memory.keep_resident_below(0) > memory.resident_memory() + memory.SLACK // 2
+    assert memory.return_freed_memory() > memory.resident_memory() + memory.SLACK // 2
     assert len(pins) == 64
 
 
