@@ -135,10 +135,12 @@ def count_grouped_pixels(shape: MapShape) -> int:
     """Return how many neighboring pixels a convolution to a map should compute as channels of one pixel.
 
     Processors with AVX-512 compute 16 channels at a time even where only three are needed, so the colors of
-    four pixels together take half the time.
+    four pixels together take half the time. A row has at least two groups, because oneDNN reads uninitialized
+    memory for bfloat16 convolutions of this kind whose result is one pixel wide.
     """
     most = SIMD_WIDTH // shape.channels if shape.device.type == "cpu" else 1
-    return next((count for count in range(min(most, 4), 1, -1) if shape.width % count == 0), 1)
+    counts = range(min(most, 4, shape.width // 2), 1, -1)
+    return next((count for count in counts if shape.width % count == 0), 1)
 
 
 class PooledMap(FeatureMap):

@@ -107,7 +107,7 @@ def test_half_precision_and_memory_layout_change_little(
 
 def test_the_deepest_layers_sit_where_both_formats_put_them() -> None:
     last = needed_convolutions(["relu5_4"])[-1]
-    assert (last.torchvision_index, last.normalised_index) == (34, 51)
+    assert (last.torchvision_index, last.normalized_index) == (34, 51)
     assert (last.in_channels, last.out_channels) == (512, 512)
 
 

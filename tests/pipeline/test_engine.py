@@ -7,21 +7,19 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from styletransfer.pipeline.streaming import StatisticsAccumulator
-from styletransfer.pipeline.device import PRECISIONS
-from styletransfer.transfer import TransferTarget
-from styletransfer.pipeline.feature_graph import OUTPUT, Kind, Node
-from styletransfer.pipeline.streaming_layers import ConvolvedMap, ConvParameters, PictureMap
-from styletransfer.pipeline.memory_plan import list_storage
 from torch import Tensor
 
 from styletransfer.linalg import NumericalError, compute_statistics
 from styletransfer.model import Architecture, Autoencoder, measure_levels
 from styletransfer.model.autoencoder import Pooling
 from styletransfer.pipeline import streaming_layers
+from styletransfer.pipeline.device import PRECISIONS
 from styletransfer.pipeline.engine import Engine, FittedNetwork, Levels
-from styletransfer.pipeline.memory_plan import StreamingPlan
-from styletransfer.transfer import blend_statistics
+from styletransfer.pipeline.feature_graph import OUTPUT, Kind, Node
+from styletransfer.pipeline.memory_plan import StreamingPlan, list_storage
+from styletransfer.pipeline.streaming import StatisticsAccumulator
+from styletransfer.pipeline.streaming_layers import ConvolvedMap, ConvParameters, PictureMap
+from styletransfer.transfer import TransferTarget, blend_statistics
 
 CPU = torch.device("cpu")
 FP32 = PRECISIONS["fp32"]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from styletransfer.pipeline.device import PRECISIONS
-from styletransfer.pipeline.feature_graph import OUTPUT, Node, list_sources
-from styletransfer.pipeline.feature_graph import list_passes
-from styletransfer.pipeline.memory_plan import list_storage
 
 from styletransfer.model import Architecture
+from styletransfer.pipeline.device import PRECISIONS
+from styletransfer.pipeline.feature_graph import OUTPUT, Node, list_passes, list_sources
+from styletransfer.pipeline.memory_plan import list_storage
 
 STORES = [way.nodes for way in list_storage(Architecture(), PRECISIONS["fp32"])]
 

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from styletransfer.pipeline.device import PRECISIONS
-from styletransfer.pipeline.feature_graph import OUTPUT, Node
-from styletransfer.pipeline.feature_graph import list_passes
-from styletransfer.pipeline.memory_plan import list_storage, measure_storage, plan_passes
 
 from styletransfer.errors import MemoryLimitError, OptionError
 from styletransfer.model import Architecture, Autoencoder
 from styletransfer.options import RuntimeOptions, parse_bytes
 from styletransfer.pipeline import StylizationPipeline, memory
+from styletransfer.pipeline.device import PRECISIONS
 from styletransfer.pipeline.engine import Engine
+from styletransfer.pipeline.feature_graph import OUTPUT, Node, list_passes
+from styletransfer.pipeline.memory_plan import list_storage, measure_storage, plan_passes
 
 EVERYTHING = {
     *(Node("encoded", scale) for scale in range(5)),

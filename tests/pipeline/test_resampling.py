@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from styletransfer.pipeline.resampling import add_upsampled, average_blocks, white_level
 from torch import Tensor
 
 from styletransfer.pipeline import reduction
+from styletransfer.pipeline.resampling import add_upsampled, average_blocks, white_level
 
 TYPES = [torch.uint8, torch.uint16, torch.float32]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from styletransfer.pipeline.streaming import FeatureMap, Reader, MapShape, FeatureStore, StoredMap
 from torch import Tensor
 
 from styletransfer.pipeline import memory
+from styletransfer.pipeline.streaming import FeatureMap, FeatureStore, MapShape, Reader, StoredMap
 
 CPU = torch.device("cpu")
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from styletransfer.pipeline.resampling import make_thumbnail
 from torch import Tensor
 
 from styletransfer.media import read_picture, resize_picture
 from styletransfer.model import load_model
 from styletransfer.options import RuntimeOptions, StylizeOptions
 from styletransfer.pipeline import StylizationPipeline, thumbnail
+from styletransfer.pipeline.resampling import make_thumbnail
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

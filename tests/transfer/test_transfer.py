@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from styletransfer.transfer.maps import METHODS
 from torch import Tensor
 
 from styletransfer.model import measure_levels
 from styletransfer.transfer import blend_statistics, transfer_features
+from styletransfer.transfer.feature_transform import METHODS
 
 
 def features(*shape: int, seed: int = 0) -> Tensor:

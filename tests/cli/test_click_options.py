@@ -1,4 +1,4 @@
-"""Options made from the fields of a dataclass."""
+"""Click options that are made from the fields of a dataclass."""
 
 from __future__ import annotations
 
@@ -8,28 +8,18 @@ from typing import Any, Literal
 import click
 import pytest
 from click.testing import CliRunner, Result
-from styletransfer.cli.fields import Decorator, build_options, describe_fields, field_option, field_options
 
+from styletransfer.cli.click_options import Decorator, build_options, dataclass_option, dataclass_options
 from styletransfer.errors import OptionError
-from styletransfer.options import check_range
+from styletransfer.options import check_range, option
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How to cook.
-
-    Attributes:
-        minutes: Of boiling,
-            in total.
-        salt: Grams.
-        herbs: In proportions.
-        heat: Of the plate.
-    """
-
-    minutes: float = 7.5
-    salt: int | None = None
-    herbs: tuple[int, ...] = (2, 1)
-    heat: Literal["low", "high"] | None = None
+    minutes: float = option(7.5, "Minutes of boiling in total.")
+    salt: int | None = option(None, "Grams of salt.")
+    herbs: tuple[int, ...] = option((2, 1), "Proportions of the herbs.")
+    heat: Literal["low", "high"] | None = option(None, "Heat of the plate.")
 
     def __post_init__(self) -> None:
         if self.salt is not None:
@@ -52,29 +42,28 @@ def invoke(decorator: Decorator, *words: str) -> Result:
     ],
 )
 def test_values_become_the_dataclass(words: tuple[str, ...], expected: Recipe) -> None:
-    assert invoke(field_options(Recipe), *words).stdout == f"{expected!r}\n"
+    assert invoke(dataclass_options(Recipe), *words).stdout == f"{expected!r}\n"
 
 
 @pytest.mark.parametrize(
     "words", [("--salt", "0"), ("--herbs", "1,x"), ("--heat", "mid"), ("--minutes", "long")]
 )
 def test_what_the_dataclass_refuses_is_a_usage_error_of_the_option(words: tuple[str, ...]) -> None:
-    result = invoke(field_options(Recipe), *words)
+    result = invoke(dataclass_options(Recipe), *words)
     assert result.exit_code == 2
     assert words[0] in result.stderr
 
 
 def test_a_word_stands_for_none() -> None:
-    option = field_option(Recipe, "salt", "-s", "--salt", none="unsalted")
-    assert invoke(option, "-s", "unsalted").stdout == f"{Recipe()!r}\n"
-    assert invoke(option, "-s", "4").stdout == f"{Recipe(salt=4)!r}\n"
-    assert invoke(option, "-s", "none").exit_code == 2
+    salt = dataclass_option(Recipe, "salt", "-s", "--salt", none="unsalted")
+    assert invoke(salt, "-s", "unsalted").stdout == f"{Recipe()!r}\n"
+    assert invoke(salt, "-s", "4").stdout == f"{Recipe(salt=4)!r}\n"
+    assert invoke(salt, "-s", "none").exit_code == 2
 
 
-def test_descriptions_come_from_the_docstring() -> None:
-    assert describe_fields(Recipe)["minutes"] == "Of boiling, in total."
-    page = invoke(field_options(Recipe), "--help").stdout
-    assert "Of boiling, in total." in page
+def test_help_comes_from_the_field() -> None:
+    page = invoke(dataclass_options(Recipe), "--help").stdout
+    assert "Minutes of boiling in total." in page
     assert "[low|high]" in page
 
 

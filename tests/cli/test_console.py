@@ -6,8 +6,8 @@ import errno
 
 import pytest
 import torch
-from styletransfer.cli.failures import explain
 
+from styletransfer.cli.console import explain_error
 from styletransfer.errors import MemoryLimitError, WeightsError
 from styletransfer.media.error_messages import explain_reading
 
@@ -23,7 +23,7 @@ OUT_OF_MEMORY = (
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY)
 def test_exhausted_memory_is_the_same_while_reading(error: Exception) -> None:
-    assert explain(error).exit_code == MemoryLimitError.exit_code
+    assert explain_error(error).exit_code == MemoryLimitError.exit_code
     assert isinstance(explain_reading(error, "a.png", max_pixels=1), MemoryLimitError)
 
 
@@ -37,21 +37,21 @@ def test_exhausted_memory_is_the_same_while_reading(error: Exception) -> None:
     ],
 )
 def test_exit_codes(error: Exception, code: int) -> None:
-    assert explain(error).exit_code == code
+    assert explain_error(error).exit_code == code
 
 
 def test_a_real_allocation_that_torch_refuses() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)
-    assert explain(caught.value).exit_code == 4
+    assert explain_error(caught.value).exit_code == 4
 
 
 def test_system_errors_name_their_file() -> None:
     error = PermissionError(errno.EACCES, "Permission denied", "a.png")
-    assert str(explain(error)) == "a.png: Permission denied"
+    assert str(explain_error(error)) == "a.png: Permission denied"
 
 
 def test_the_file_in_work_is_named_where_the_message_does_not() -> None:
-    assert str(explain(MemoryError(), ["a.png", "b.png"])).startswith("a.png: out of memory; ")
-    assert str(explain(WeightsError("b.png is odd"), ["a.png", "b.png"])) == "b.png is odd"
-    assert isinstance(explain(WeightsError("odd"), ["a.png"]), WeightsError)
+    assert str(explain_error(MemoryError(), ["a.png", "b.png"])).startswith("a.png: out of memory; ")
+    assert str(explain_error(WeightsError("b.png is odd"), ["a.png", "b.png"])) == "b.png is odd"
+    assert isinstance(explain_error(WeightsError("odd"), ["a.png"]), WeightsError)

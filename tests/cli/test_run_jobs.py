@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from threading import Event
 
 import pytest
-from styletransfer.cli.batch import explain_resuming, run_batch
-from styletransfer.cli.report import Report
 
+from styletransfer.cli.console import Console
+from styletransfer.cli.workers import explain_resuming, run_jobs
 from styletransfer.errors import ImageError, MemoryLimitError, StyleTransferError
 from styletransfer.options import IfExists, OutputOptions
 
@@ -35,8 +35,15 @@ def describe(job: Job, failure: StyleTransferError) -> str:
 
 
 def run(*jobs: Job, fail_fast: bool = False, verbose: bool = False, workers: int = 1) -> int:
-    return run_batch(
-        Report(verbose=verbose), jobs, do, describe, fail_fast=fail_fast, resume="go on", workers=workers
+    return run_jobs(
+        Console(verbose=verbose),
+        jobs,
+        do,
+        describe,
+        stop=Event(),
+        resume="go on",
+        fail_fast=fail_fast,
+        workers=workers,
     )
 
 
@@ -105,7 +112,7 @@ def test_an_interrupt_tells_of_results_that_are_done_before_their_turn(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_batch(Report(), [first, second], do_in_turn, describe, resume="go on", workers=2)
+        run_jobs(Console(), [first, second], do_in_turn, describe, stop=Event(), resume="go on", workers=2)
     assert capsys.readouterr() == ("b.png\n", "stopped: 1 of 2 results are done; go on\n")
 
 
@@ -127,4 +134,4 @@ def test_advice_after_an_interrupt_is_true(
     output: str, if_exists: IfExists | None, forced: bool, advice: str
 ) -> None:
     options = OutputOptions(output=output, if_exists="overwrite" if forced else if_exists)
-    assert explain_resuming(options, forced=forced, otherwise=if_exists).startswith(advice)
+    assert explain_resuming(options, forced=forced, without_force=if_exists).startswith(advice)
