@@ -13,6 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .validation import values_are_available
+
 
 class ScalarFunction(Protocol):
     """A scalar function with its divided differences. Arguments broadcast against each other."""
@@ -160,7 +162,7 @@ def truncated_second_difference(
     (a, b, c), (kept_a, kept_b, kept_c) = arguments, kept
     safe = [torch.where(mask, x, 1) for x, mask in zip(arguments, kept, strict=True)]
     inside = (kept_a & kept_b & kept_c) * function.second_difference(*safe)
-    if kept_b.all():  # Nothing is removed, because b runs through all arguments.
+    if all_true(kept_b):  # Nothing is removed, because b runs through all arguments.
         return inside
     ab = truncated_first_difference(function, a, b, kept_a, kept_b)
     bc = truncated_first_difference(function, b, c, kept_b, kept_c)
@@ -169,6 +171,11 @@ def truncated_second_difference(
     over_ac = (ab - bc) / torch.where(kept_a == kept_c, 1, a - c)
     over_ab = (ac - bc) / torch.where(kept_a == kept_b, 1, a - b)
     return torch.where(kept_a != kept_c, over_ac, torch.where(kept_a != kept_b, over_ab, inside))
+
+
+def all_true(mask: Tensor) -> bool:
+    """Return whether all values of a mask are known to be True."""
+    return values_are_available(mask) and bool(mask.all())
 
 
 def _agree(fine: Tensor, coarse: Tensor) -> Tensor:

@@ -10,9 +10,13 @@ from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from .placement import DeviceDtype, eigh_placement
 from .psd import symmetrize
-from .validation import NumericalError, require_finite, require_square
+from .validation import NumericalError, require_finite, require_square, values_are_available
 
 EighBackward = Literal["taylor", "exact", "clip", "pade"]
+
+# Negative eigenvalues count as rounding errors up to this share of the largest eigenvalue. It is wide enough
+# for a covariance that was computed in float32 and converted to float64.
+NEGATIVE_TOLERANCE = 1e-3
 
 # The rule "clip" raises gaps between eigenvalues to this share of the largest eigenvalue.
 CLIP_RATIO = 0.01
@@ -40,7 +44,8 @@ def eigh(matrix: Tensor, *, backward: EighBackward = "taylor", degree: int = 9) 
         Eigenvalues [..., C] in descending order, and eigenvectors [..., C, C] in the columns.
 
     Raises:
-        NumericalError: The matrix holds NaN or infinity, or the eigensolver does not converge.
+        NumericalError: The matrix holds NaN or infinity, it is indefinite (beyond rounding errors), or the
+            eigensolver does not converge.
         ValueError: The matrix is not square, or an option is out of its range.
 
     Source: Wang et al. 2021 (arXiv 2104.03821), the Taylor expansion of K~. Song et al. 2021 (arXiv
@@ -108,6 +113,20 @@ def inverse_gaps(eigenvalues: Tensor, backward: EighBackward, degree: int) -> Te
     return gap.sign() * series / larger
 
 
+def _require_semidefinite(ascending: Tensor) -> None:
+    """Raise NumericalError if the eigenvalues [..., C] of a matrix are negative beyond rounding errors."""
+    if ascending.numel() == 0 or not values_are_available(ascending):
+        return
+    tolerance = max(NEGATIVE_TOLERANCE, ascending.shape[-1] * torch.finfo(ascending.dtype).eps)
+    smallest, largest = ascending[..., 0], ascending[..., -1]
+    indefinite = -smallest > tolerance * torch.maximum(-smallest, largest)
+    if indefinite.any():
+        raise NumericalError(
+            f"the matrix is indefinite: its eigenvalues reach from {smallest[indefinite][0].item():g} to "
+            f"{largest[indefinite][0].item():g}, but eigh needs positive semi-definite matrices"
+        )
+
+
 def _geometric_series(ratio: Tensor, degree: int) -> Tensor:
     """Return 1 + r + ... + r^degree."""
     series = torch.ones_like(ratio)
@@ -134,6 +153,7 @@ class _Eigh(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, backward: EighBackward, degree: int) -> tuple[Tensor, Tensor]:
         ascending, columns = decompose_symmetric(symmetrize(matrix))
+        _require_semidefinite(ascending)
         eigenvalues, eigenvectors = ascending.flip(-1), columns.flip(-1)
         ctx.save_for_backward(eigenvalues, eigenvectors)
         ctx.rule = backward, degree

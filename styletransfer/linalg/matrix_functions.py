@@ -24,6 +24,7 @@ from .divided_differences import (
     InverseSquareRoot,
     ScalarFunction,
     SquareRoot,
+    all_true,
     truncated_first_difference,
     truncated_second_difference,
 )
@@ -170,7 +171,7 @@ def first_differences(function: ScalarFunction, eigenvalues: Tensor, kept: Tenso
         [..., C, C], symmetric.
     """
     a, b = eigenvalues.unsqueeze(-1), eigenvalues.unsqueeze(-2)
-    if kept.all():
+    if all_true(kept):
         return function.first_difference(a, b)
     return truncated_first_difference(function, a, b, kept.unsqueeze(-1), kept.unsqueeze(-2))
 

@@ -17,14 +17,16 @@ from .whitening_coloring import whitening_coloring
 class ZCAWhitening(nn.Module):
     """Normalize features to zero mean and identity covariance, in groups of channels.
 
-    Training uses the statistics of the batch, and evaluation uses the running statistics. The input is
-    [B, C, ...] and the output has the same shape.
+    Training uses the statistics of the batch, and evaluation uses the running statistics. As in batch
+    normalization, a batch is whitened with its biased covariance, and the running covariance is unbiased. An
+    empty batch leaves the running statistics unchanged. The input is [B, C, ...] and the output has the same
+    shape.
 
     Args:
         channels: Number of channels C of the input.
         groups: Number of groups of channels that are whitened separately. It must divide C.
         eps: Added to every eigenvalue, relative to the mean eigenvalue.
-        momentum: Share of the newest batch in the running statistics.
+        momentum: Share of the newest batch in the running statistics. None averages over all batches.
         affine: Whether to learn a scale and a shift per channel, as batch normalization does.
         statistics_dtype: Precision of means, covariances and the decomposition.
 
@@ -42,7 +44,7 @@ class ZCAWhitening(nn.Module):
         *,
         groups: int = 1,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         affine: bool = True,
         statistics_dtype: torch.dtype = torch.float64,
     ) -> None:
@@ -74,12 +76,14 @@ class ZCAWhitening(nn.Module):
         if features.dim() < 2 or features.shape[1] != self.channels:
             raise ValueError(f"features must be [B, {self.channels}, ...], got {list(features.shape)}")
         batch, width = features.shape[0], self.channels // self.groups
-        grouped = features.reshape(batch, self.groups, width, -1).permute(1, 2, 0, 3)
+        samples_per_entry = features.shape[2:].numel()
+        grouped = features.reshape(batch, self.groups, width, samples_per_entry).permute(1, 2, 0, 3)
         samples = grouped.flatten(2)  # [groups, C / groups, B * N]
         with no_autocast(features):
-            if self.training:
-                mean, covariance, _ = compute_statistics(samples, dtype=self.statistics_dtype)
-                self._update_running_statistics(mean.detach(), covariance.detach())
+            if self.training and samples.shape[-1] > 0:
+                statistics = compute_statistics(samples, dtype=self.statistics_dtype)
+                mean, covariance, _ = statistics
+                self._update_running_statistics(statistics)
             else:
                 placement = statistics_placement(samples, self.statistics_dtype)
                 mean, covariance = placement.to(self.running_mean), placement.to(self.running_covariance)
@@ -107,11 +111,16 @@ class ZCAWhitening(nn.Module):
         return f"{self.channels}, groups={self.groups}, eps={self.eps}, momentum={self.momentum}"
 
     @torch.no_grad()
-    def _update_running_statistics(self, mean: Tensor, covariance: Tensor) -> None:
+    def _update_running_statistics(self, statistics: Statistics) -> None:
+        mean, covariance, count = statistics
+        unbiased = covariance * (count / (count - 1).clamp(min=1))[:, None, None]
         placement = DeviceDtype.of(self.running_mean)
-        self.running_mean.lerp_(placement.to(mean), self.momentum)
-        self.running_covariance.lerp_(placement.to(covariance), self.momentum)
         self.num_batches_tracked += 1
+        share: Tensor | float | None = self.momentum
+        if share is None:
+            share = placement.to(1 / self.num_batches_tracked)
+        self.running_mean.lerp_(placement.to(mean), share)
+        self.running_covariance.lerp_(placement.to(unbiased), share)
 
 
 class WhiteningColoring(nn.Module):

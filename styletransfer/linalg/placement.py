@@ -11,9 +11,9 @@ from torch import Tensor
 
 CPU = torch.device("cpu")
 
-# Eigendecompositions of small matrices are bound by kernel launches on a CUDA device, and the CPU finishes
-# them before the GPU does, the copies there and back included. A batch is decomposed on the CPU if its
-# matrices are at most this wide and all of them together have at most this many rows.
+# Eigendecompositions of small matrices are bound by kernel launches on a CUDA device, and a CPU usually
+# finishes them earlier, the copies there and back included. A batch is decomposed on the CPU if its matrices
+# are at most this wide and all of them together have at most this many rows.
 CPU_EIGH_MAX_CHANNELS = 128
 CPU_EIGH_MAX_ROWS = 512
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import frexp
+
 import torch
 from torch import Tensor
 
@@ -12,7 +14,7 @@ PANEL_ROWS = 128
 
 def symmetrize(matrix: Tensor) -> Tensor:
     """Return the symmetric part of [..., C, C]. Eigensolvers read one triangle only."""
-    return 0.5 * (matrix + matrix.mT)
+    return 0.5 * matrix + 0.5 * matrix.mT  # The sum of the entries may overflow before it is halved.
 
 
 def symmetric_product(left: Tensor, right: Tensor) -> Tensor:
@@ -86,16 +88,20 @@ def power_of_four(matrix: Tensor) -> Tensor:
     be processed at a scale near one, where no power of an eigenvalue underflows or overflows. A zero matrix
     gives 1.
     """
-    deviation = matrix.detach().diagonal(dim1=-2, dim2=-1).mean(-1).abs().sqrt()
+    diagonal = matrix.detach().diagonal(dim1=-2, dim2=-1)
+    mean = diagonal.mean(-1)
+    mean = torch.where(mean.isinf(), (diagonal / matrix.shape[-1]).sum(-1), mean)  # The sum may overflow.
+    deviation = mean.abs().sqrt()
     mantissa, _ = torch.frexp(deviation)
-    power = (deviation / mantissa).square().nan_to_num(1.0, 1.0)  # 0 / 0 if the matrix is zero
-    return power[..., None, None]
+    largest = 2.0 ** ((frexp(torch.finfo(matrix.dtype).max)[1] - 1) // 2)
+    power_of_two = (deviation / mantissa).clamp(max=largest)
+    return power_of_two.square().nan_to_num(1.0, 1.0)[..., None, None]  # 0 / 0 if the matrix is zero
 
 
 def normalize_spectrum(matrix: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Return the symmetrized and shifted matrix [..., C, C] near scale one, and its scale [..., 1, 1]."""
     scale = power_of_four(matrix)
-    return shift_spectrum((matrix + matrix.mT).mul_(0.5 / scale), eps), scale
+    return shift_spectrum((matrix / scale + matrix.mT / scale).mul_(0.5), eps), scale
 
 
 def select_positive(eigenvalues: Tensor, eps: float, rtol: float) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .moments import Moments, SampleGradient, compute_moments, replace_zeros
 from .placement import DeviceDtype, first_supported, supports_dtype
-from .validation import no_autocast, require_finite
+from .validation import no_autocast, require_finite, values_are_available
 
 
 class Statistics(NamedTuple):
@@ -65,9 +65,10 @@ def compute_named_statistics(
     with no_autocast(features):
         statistics = Statistics(*_Moments.apply(features, weights, statistics_placement(features, dtype)))
     # The few moments are checked first, which saves a pass over all samples.
-    if not (torch.compiler.is_compiling() or torch.isfinite(statistics.covariance).all()):
+    covariance = statistics.covariance
+    if values_are_available(covariance) and not torch.isfinite(covariance).all():
         require_finite(name, features)
-        require_finite(f"the covariance of finite {name}", statistics.covariance)
+        require_finite(f"the covariance of finite {name}", covariance)
     return statistics
 
 
@@ -123,7 +124,7 @@ def check_weights(name: str, weights: Tensor, features: Tensor) -> Tensor:
     if weights.dim() != 2 or weights.shape[0] not in {1, batch} or weights.shape[1] != samples:
         raise ValueError(f"{name} must be [{batch} or 1, {samples}], got {list(weights.shape)}")
     require_finite(name, weights)
-    if not torch.compiler.is_compiling() and (weights < 0).any():
+    if values_are_available(weights) and (weights < 0).any():
         raise ValueError(f"{name} must not be negative, the smallest is {weights.min().item():g}")
     return weights if len(weights) == batch else weights.expand(batch, samples)
 

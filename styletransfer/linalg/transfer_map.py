@@ -14,7 +14,7 @@ from .matrix_functions import first_differences, from_eigenbasis, inverse_sqrt, 
 from .newton_schulz import newton_schulz_roots
 from .psd import default_rtol, normalize_spectrum, select_positive, shift_spectrum, symmetrize
 from .statistics import Statistics
-from .validation import NumericalError, require_eps, require_finite
+from .validation import NumericalError, require_eps, require_finite, values_are_available
 
 TransferMethod = Literal["eigh", "newton_schulz", "cholesky", "adain", "monge"]
 
@@ -178,7 +178,7 @@ def _cholesky_factor(name: str, covariance: Tensor, eps: float) -> tuple[Tensor,
     varies = normalized.detach().diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] > 0
     identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
     factor, info = torch.linalg.cholesky_ex(torch.where(varies, normalized, identity))
-    if not torch.compiler.is_compiling() and info.any():
+    if values_are_available(info) and info.any():
         raise NumericalError(
             f"the {name} covariance is not positive definite (leading block of {int(info.max())} channels); "
             'use eps > 0 or method="eigh"'

@@ -7,24 +7,33 @@ from math import isfinite
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_batchedtensor
 
 
 class NumericalError(ArithmeticError):
     """The values of a tensor do not allow the computation, for example because some are NaN."""
 
 
+def values_are_available(tensor: Tensor) -> bool:
+    """Return whether control flow may depend on the values of a tensor.
+
+    It may not while a graph is compiled or exported, on the meta device, and inside of `torch.func.vmap`.
+    """
+    return not (torch.compiler.is_compiling() or tensor.is_meta or is_batchedtensor(tensor))
+
+
 def require_finite(name: str, values: Tensor) -> None:
     """Raise NumericalError if a tensor holds NaN or infinity.
 
-    The message says how many there are and where the first one is. The check is skipped while a graph is
-    compiled or exported, because control flow cannot depend on values there.
+    The message says how many there are and where the first one is. The check is skipped if the values are not
+    available.
 
     Args:
         name: Name of the tensor in the error message.
         values: Tensor of any shape.
     """
     # One sum is cheaper than a mask. It cannot be finite if any of the values is not.
-    if torch.compiler.is_compiling() or isfinite(values.sum().item()):
+    if not values_are_available(values) or isfinite(values.sum().item()):
         return
     finite = torch.isfinite(values)
     if finite.all():  # The sum of finite values overflowed.

@@ -19,7 +19,7 @@ from .statistics import (
     statistics_placement,
 )
 from .transfer_map import TransferMethod, require_transfer_options, transfer_matrix
-from .validation import NumericalError, no_autocast
+from .validation import NumericalError, no_autocast, values_are_available
 
 
 def whitening_coloring(
@@ -104,7 +104,7 @@ def _common_batch(content: torch.Size, style: torch.Size) -> int:
 
 
 def _require_positive_sum(weights: Tensor) -> None:
-    if not torch.compiler.is_compiling() and (weights.sum(-1) == 0).any():
+    if values_are_available(weights) and (weights.sum(-1) == 0).any():
         raise NumericalError("the style weights of a batch entry are all zero, so it has no statistics")
 
 

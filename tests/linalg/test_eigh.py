@@ -161,3 +161,21 @@ def test_invalid_input_raises() -> None:
         eigh(torch.eye(2), backward="tailor")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="degree"):
         eigh(torch.eye(2), degree=0)
+
+
+@every_rule
+@pytest.mark.parametrize("eigenvalues", [(1.0, 0.5, -0.1), (1e-16, -1.0, -2.0), (-1.0, -1.0, -1.0)], ids=str)
+def test_indefinite_matrix_raises(backward: EighBackward, eigenvalues: tuple[float, ...]) -> None:
+    matrix = torch.stack([torch.eye(3).double(), with_eigenvalues(eigenvalues)])
+    with pytest.raises(NumericalError, match=r"indefinite.*positive semi-definite"):
+        eigh(matrix, backward=backward)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_negative_eigenvalues_from_rounding_are_accepted(dtype: torch.dtype) -> None:
+    features = random_features(1, 64, 8)[0].float()
+    covariance = (features @ features.mT).to(dtype).requires_grad_()  # rank 8, rounded to float32
+    eigenvalues, vectors = eigh(covariance)
+    assert eigenvalues[-1] < 0
+    assert torch.isfinite(gradient(vectors[:, 0], covariance)).all()
+    assert not eigh(torch.zeros(3, 3))[0].any()

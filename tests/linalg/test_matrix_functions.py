@@ -267,3 +267,18 @@ def test_projector_of_indefinite_matrices() -> None:
 def test_projector_rank_out_of_range_raises(k: int) -> None:
     with pytest.raises(ValueError, match=r"0\.\.4"):
         spectral_projector(torch.eye(4), k)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_roots_of_the_largest_values_do_not_overflow(dtype: torch.dtype) -> None:
+    largest = torch.finfo(dtype).max * 0.9
+    matrix = (largest * torch.eye(3, dtype=dtype)).requires_grad_()
+    identity = torch.eye(3, dtype=dtype)
+    torch.testing.assert_close(matrix_sqrt(matrix) / largest**0.5, identity)
+    inverse = inverse_sqrt(matrix, eps=1e-5)
+    torch.testing.assert_close(inverse * largest**0.5, identity, rtol=1e-4, atol=1e-4)
+    assert torch.isfinite(gradient(inverse, matrix)).all()
+    for root in newton_schulz_roots(matrix):
+        assert torch.isfinite(root).all()
+    projected = spectral_projector(matrix, 3)
+    torch.testing.assert_close(projected, identity)
