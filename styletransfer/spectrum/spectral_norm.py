@@ -1,8 +1,8 @@
-"""The norm of a convolution as a differentiable number, computed once or followed through training."""
+"""The norm of a convolution, differentiable or followed through training, and of a network's Jacobian."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -16,6 +16,7 @@ from .symbol_peaks import find_peaks, refine
 STEPS = 60
 RESIDUAL = 1e-4  # relative residual of a Ritz pair at which its gradient is right to about a percent
 FOLLOWED = 2  # vectors that a tracker keeps
+JACOBIAN_STEPS = 30
 
 
 def spectral_norm(module: nn.Module, input_size: Sequence[int]) -> Tensor:
@@ -109,3 +110,36 @@ class NormTracker(nn.Module):
             mixture = torch.linalg.eigh(flat @ flat.T).eigenvectors[:, -1]
         norm: Tensor = torch.linalg.vector_norm(mixture @ outputs.flatten(1))
         return norm
+
+
+def jacobian_norm(network: Callable[[Tensor], Tensor], image: Tensor, generator: torch.Generator) -> float:
+    """Estimate the norm of a network's Jacobian at an image from below, by power iteration on J^T J.
+
+    Args:
+        network: Function that is differentiable at the image.
+        image: [1, C, H, W].
+        generator: Random numbers for the start.
+
+    Returns:
+        The largest ||J v|| / ||v|| found, which is at most the Lipschitz constant of the network.
+    """
+    image = image.detach().requires_grad_()
+    with torch.enable_grad():
+        output = network(image.clone())  # the network may work in place
+        if not output.requires_grad:
+            return 0.0
+        # J^T u is linear in u, so that the gradient of <J^T u, v> in u is J v, wherever u is.
+        cotangent = torch.zeros_like(output, requires_grad=True)
+        (pulled_back,) = torch.autograd.grad(output, image, cotangent, create_graph=True, allow_unused=True)
+    if pulled_back is None:  # the output does not depend on the image
+        return 0.0
+    direction = torch.randn(image.shape, generator=generator).to(image)
+    largest = 0.0
+    for _ in range(JACOBIAN_STEPS):
+        size = direction.norm()
+        if not size > 0:
+            break
+        (moved,) = torch.autograd.grad(pulled_back, cotangent, direction / size, retain_graph=True)
+        largest = max(largest, moved.norm().item())
+        (direction,) = torch.autograd.grad(output, image, moved, retain_graph=True)
+    return largest
