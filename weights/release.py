@@ -33,7 +33,7 @@ def release(source: Path, name: str) -> ModelEntry:
     target = WEIGHTS / f"{name}.safetensors"
     shutil.copyfile(source, target)
     listed = json.loads(MANIFEST.read_text(encoding="utf-8"))["models"] if MANIFEST.exists() else []
-    texts = next((entry for entry in listed if entry["name"] == name), {})
+    texts: dict[str, str] = next((entry for entry in listed if entry["name"] == name), {})
     architecture = model.architecture
     entry = ModelEntry(
         name=name,
