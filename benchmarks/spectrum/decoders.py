@@ -18,7 +18,7 @@ from styletransfer.spectrum.spectral_norm import jacobian_norm
 from ..linalg.tables import Table
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-CONTENT, STYLE = EXAMPLES / "content" / "china.jpg", EXAMPLES / "style" / "watercolour.jpg"
+CONTENT, STYLE = EXAMPLES / "content" / "china.jpg", EXAMPLES / "style" / "watercolor.jpg"
 
 
 def compare_decoders(files: Sequence[Path], size: int) -> Table:

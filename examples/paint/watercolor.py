@@ -1,4 +1,4 @@
-"""Watercolour: a bed of anemones, glaze on glaze, with leaves and mist washed in around them."""
+"""Watercolor: a bed of anemones in layers of glaze, with leaves and mist washed in around them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ GREENS = rgb("5f9a4a", "2f7d62", "86a83a", "3f8f8a", "49704a", "a9b545")
 MIST = rgb("b5e2ea", "dccdf2", "cdeebf", "f9d3c6", "b3e6d6", "f8e7b0")
 INDIGO, GOLD = rgb("1e2350", "e0a526")
 
-FLOWERS = (0.160,) * 5 + (0.135,) * 5 + (0.115,) * 5 + (0.075,) * 7  # length of the petals
-LEAVES = ((0.95, 0.85), (0.85, 0.70), (0.60, 0.60), (0.45, 0.50), (0.35, 0.40))  # load, share kept clear
+FLOWERS = (0.160,) * 5 + (0.135,) * 5 + (0.115,) * 5 + (0.075,) * 7  # lengths of the petals
+# load of pigment, share of later washes kept out
+LEAVES = ((0.95, 0.85), (0.85, 0.70), (0.60, 0.60), (0.45, 0.50), (0.35, 0.40))
 
 
 def _flower(paper: WetPaper, rng: np.random.Generator, at: Array, reach: float) -> None:
-    """Paint two rounds of petals, a bleeding heart and stamens."""
+    """Paint two rounds of petals, a blurred heart and stamens."""
     lean, squash = rng.uniform(0, 2 * np.pi), rng.uniform(0.62, 1.0)
     first = rng.integers(len(PETALS))
     for layer, count in enumerate((7, 6)):
@@ -35,7 +36,7 @@ def _flower(paper: WetPaper, rng: np.random.Generator, at: Array, reach: float) 
 def _petal(
     paper: WetPaper, rng: np.random.Generator, at: Array, turn: float, reach: float, color: Array
 ) -> None:
-    """Paint a petal, full at its root, with a notch at its end."""
+    """Paint a petal that is saturated at its root and notched at its end."""
     window, along, across = paper.frame(at[0], at[1], reach, turn)
     t = np.clip(along / reach, 0, 1)
     half = reach * rng.uniform(0.36, 0.46) * np.sqrt(np.clip(1 - (2 * t**0.72 - 1) ** 2, 0, 1))
@@ -48,7 +49,7 @@ def _petal(
 
 
 def _leaf(paper: WetPaper, rng: np.random.Generator, load: float) -> None:
-    """Press a leaf somewhere with one twist of the brush; the midrib may stay dry."""
+    """Paint a leaf at a random position with one twist of the brush; its midrib may stay dry."""
     x, y = rng.uniform(-0.05, 1.05, 2)
     reach = rng.uniform(0.10, 0.22)
     window, along, across = paper.frame(x, y, reach, rng.normal(-np.pi / 2, 1.1))
@@ -65,7 +66,7 @@ def _leaf(paper: WetPaper, rng: np.random.Generator, load: float) -> None:
 def _spots(
     paper: WetPaper, rng: np.random.Generator, at: Array, spread: float, color: Array, count: int, size: float
 ) -> None:
-    """Drop pigment from the tip of the brush, in a ring of radius `spread`."""
+    """Paint `count` drops of pigment in a ring of radius `spread`."""
     for _ in range(count):
         angle, away = rng.uniform(0, 2 * np.pi), spread * rng.uniform(0.75, 1.15)
         radius = size * rng.uniform(0.6, 1.3)
@@ -76,7 +77,7 @@ def _spots(
 
 
 def _mist(paper: WetPaper, rng: np.random.Generator) -> None:
-    """Flood the paper with pale colours, wet in wet, then with a few that dried at the edge."""
+    """Cover the paper with pale colors: most bleed into each other, and a few dry with sharp edges."""
     everywhere = slice(0, paper.side), slice(0, paper.side)
     for i, soft in enumerate((0.025,) * 6 + (0.001,) * 3):
         depth = 0.05 * (fractal(rng, paper.side, 4.5, 4) - rng.uniform(0.2, 0.9))
@@ -85,7 +86,7 @@ def _mist(paper: WetPaper, rng: np.random.Generator) -> None:
 
 
 def paint(side: int, rng: np.random.Generator) -> Array:
-    """Paint the picture, [side, side, 3]."""
+    """Paint the picture [side, side, 3]."""
     paper = WetPaper(side, rng)
     for at, reach in zip(scatter(rng, len(FLOWERS), margin=0.03), FLOWERS, strict=True):
         _flower(paper, rng, at, reach * rng.uniform(0.9, 1.15))
