@@ -13,11 +13,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .color_encoding import LEVELS, convert_by_matrix
 from .color_profiles import is_srgb, plan_conversion, profile_space, srgb_profile
 from .picture import with_bit_depth
-from .pil_tensor import STRIP_PIXELS, copy_channels, image_from_channels
-
-LEVELS = 2**16
+from .pil_tensor import copy_channels, image_from_channels
 
 
 class MatrixProfile(NamedTuple):
@@ -55,23 +54,8 @@ def convert_to_srgb(pixels: Tensor, profile: bytes | None, *, gray: bool) -> Ten
         srgb = parse_matrix_profile(srgb_profile())
         assert srgb is not None
         assert srgb.primaries is not None
-        matrix = torch.linalg.solve(srgb.primaries, parsed.primaries).float()
-    curves = parsed.curves.float().expand(3, LEVELS)
-    step = max(1, STRIP_PIXELS // pixels.shape[2])
-    for top in range(0, pixels.shape[1], step):
-        strip = pixels[:, top : top + step]
-        linear = torch.stack([curve[samples.long()] for curve, samples in zip(curves, strip, strict=True)])
-        encoded = encode_srgb((matrix @ linear.flatten(1)).clamp_(0, 1)).mul_(LEVELS - 1).round_()
-        strip.copy_(encoded.view(strip.shape).to(torch.uint16))
-    return pixels
-
-
-def encode_srgb(linear: Tensor) -> Tensor:
-    """Apply the sRGB transfer function to linear light in 0..1 of any shape.
-
-    Source: IEC 61966-2-1:1999, equations 5 and 6.
-    """
-    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.pow(1 / 2.4) - 0.055)
+        matrix = torch.linalg.solve(srgb.primaries, parsed.primaries)
+    return convert_by_matrix(pixels, parsed.curves, matrix)
 
 
 def parse_matrix_profile(profile: bytes) -> MatrixProfile | None:

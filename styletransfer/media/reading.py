@@ -14,7 +14,9 @@ import torch
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from ..errors import ImageError, StyleTransferError
-from .color_profiles import plan_conversion
+from .color_encoding import ColorEncoding, convert_encoding
+from .color_metadata import encoding_of_image, read_color_encoding
+from .color_profiles import GRAY_MODES, plan_conversion
 from .error_messages import explain_reading, printable_name
 from .formats import (
     FORMATS,
@@ -95,19 +97,21 @@ def _decode(file: BinaryIO, name: str, max_pixels: int) -> Picture:
     except UnidentifiedImageError:
         file.seek(0)
         if file.read(4) in TIFF_SIGNATURES:
-            return _picture_from_samples(decode_tiff(file, name, max_pixels))
+            return _picture_from_samples(*decode_tiff(file, name, max_pixels))
         raise
     if needs_tifffile(image):
-        return _picture_from_samples(decode_tiff(file, name, max_pixels))
+        return _picture_from_samples(*decode_tiff(file, name, max_pixels))
+    encoding = read_color_encoding(image, file)
     if is_16_bit_png(file):
-        values, exif = decode_png(file)
-        image.info.setdefault("exif", exif)  # Pillow has not read what stands after the pixels
-        values = values.reshape(image.height, image.width, -1)
-        samples = oriented_samples(values, _read_orientation(image))
+        values, exif_data = decode_png(file)
+        image.info.setdefault("exif", exif_data)  # Pillow has not read what stands after the pixels
+        exif = _read_exif(image)
+        samples = oriented_samples(values.reshape(image.height, image.width, -1), _orientation(exif))
         del values
-        return _picture_from_samples(separate_alpha(samples, image.info.get("icc_profile")))
+        decoded = separate_alpha(samples, image.info.get("icc_profile"))
+        return _picture_from_samples(decoded, encoding or _encoding_of_image(image, exif))
     _load_image(image, max_pixels)
-    return _picture_from_image(image)
+    return _picture_from_image(image, encoding)
 
 
 def _open_image(file: BinaryIO, name: str, max_pixels: int) -> ImageFile.ImageFile:
@@ -149,14 +153,28 @@ def _load_image(image: ImageFile.ImageFile, max_pixels: int) -> None:
         image.load()
 
 
-def _read_orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of an image, 1..8; 1 if EXIF is absent or broken."""
+def _read_exif(image: Image.Image) -> Image.Exif:
+    """Return the EXIF data of an image; empty if they are absent or broken."""
     with _pillow_settings():
         try:
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+            return image.getexif()
         except Exception:  # a damaged EXIF block raises almost anything, but the pixels are intact
-            return 1
+            return Image.Exif()
+
+
+def _orientation(exif: Image.Exif) -> int:
+    """Return the orientation in EXIF data, 1..8; 1 if it is absent or another number."""
+    orientation = exif.get(ExifTags.Base.Orientation, 1)
     return orientation if orientation in range(1, 9) else 1
+
+
+def _encoding_of_image(image: Image.Image, exif: Image.Exif) -> ColorEncoding | None:
+    """Return what `encoding_of_image` returns; None if the metadata are damaged."""
+    with _pillow_settings():
+        try:
+            return encoding_of_image(image, exif)
+        except Exception:  # as above
+            return None
 
 
 @contextmanager
@@ -176,10 +194,18 @@ def _pillow_settings(max_pixels: int | None = None) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _picture_from_image(image: Image.Image) -> Picture:
-    orientation = _read_orientation(image)
+def _picture_from_image(image: Image.Image, encoding: ColorEncoding | None = None) -> Picture:
+    """Return the picture of a loaded image.
+
+    Args:
+        image: An image of any mode.
+        encoding: How its file encodes colors; None if only the image itself can tell.
+    """
+    exif = _read_exif(image)
+    orientation = _orientation(exif)
+    encoding = encoding or _encoding_of_image(image, exif)
     if is_high_bit_depth_gray(image):
-        return _picture_from_samples(decode_gray_image(image, orientation))
+        return _picture_from_samples(decode_gray_image(image, orientation), encoding)
     mode, convert = plan_conversion(image)
     height, width = oriented_size(image, orientation)
     pixels = torch.empty(3, height, width, dtype=torch.uint8)
@@ -187,11 +213,16 @@ def _picture_from_image(image: Image.Image) -> Picture:
     colors = (pixels,) if mode == "L" else pixels.chunk(3)
     targets = colors if alpha is None else (*colors, alpha)
     copy_channels(image, targets, convert=convert, orientation=orientation)
+    if encoding is not None:
+        pixels = convert_encoding(pixels, encoding, gray=image.mode in GRAY_MODES)
     return Picture(pixels, alpha)
 
 
-def _picture_from_samples(samples: DecodedSamples) -> Picture:
+def _picture_from_samples(samples: DecodedSamples, encoding: ColorEncoding | None = None) -> Picture:
+    """Return the picture of decoded samples, converted by `encoding` or else by their profile."""
     gray = samples.colors.shape[0] == 1
     pixels = samples.colors.repeat(3, 1, 1) if gray else samples.colors.contiguous()
     alpha = None if samples.alpha is None else samples.alpha.contiguous()
+    if encoding is not None:
+        return Picture(convert_encoding(pixels, encoding, gray=gray), alpha)
     return Picture(convert_to_srgb(pixels, samples.profile, gray=gray), alpha)

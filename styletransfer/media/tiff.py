@@ -10,6 +10,9 @@ import torch
 from PIL import Image
 
 from ..errors import ImageError
+from .color_encoding import ColorEncoding
+from .color_metadata import encoding_from_tiff_tags
+from .color_profiles import profile_space
 from .formats import check_pixel_count
 from .high_bit_depth import (
     WHITE,
@@ -42,13 +45,16 @@ def needs_tifffile(image: Image.Image) -> bool:
     return deep and (image.mode != "CMYK" or tags.get(PLANAR_CONFIGURATION) == SEPARATE)
 
 
-def decode_tiff(file: BinaryIO, name: str, max_pixels: int) -> DecodedSamples:
+def decode_tiff(file: BinaryIO, name: str, max_pixels: int) -> tuple[DecodedSamples, ColorEncoding | None]:
     """Decode the first page of a TIFF with tifffile.
 
     Args:
         file: The file, seekable.
         name: The printable name of the file.
         max_pixels: The largest accepted number of pixels.
+
+    Returns:
+        The samples, and how they encode colors if the file says so without an ICC profile.
 
     Raises:
         ImageError: The picture is too large, there is none, or it is neither gray nor RGB. (A damaged file
@@ -71,6 +77,9 @@ def decode_tiff(file: BinaryIO, name: str, max_pixels: int) -> DecodedSamples:
             raise ValueError("strips or tiles are missing")
         values = page.asarray()
         orientation = page.tags.valueof(ORIENTATION, default=1)
+        encoding = None
+        if profile_space(page.iccprofile) is None:
+            encoding = encoding_from_tiff_tags(page.tags.valueof)
         alpha_kind = page.extrasamples[0] if page.extrasamples else None
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if page.planarconfig == SEPARATE:
@@ -85,4 +94,4 @@ def decode_tiff(file: BinaryIO, name: str, max_pixels: int) -> DecodedSamples:
         alpha = samples[count:]
         if alpha_kind == PREMULTIPLIED:
             colors = unpremultiply(colors, alpha)
-    return DecodedSamples(colors, alpha, page.iccprofile)
+    return DecodedSamples(colors, alpha, page.iccprofile), encoding

@@ -75,6 +75,11 @@ def png_file(samples: Tensor, chunks: Sequence[tuple[bytes, bytes]] = (), interl
     )
 
 
+def with_png_chunks(file: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """The PNG with further chunks after IHDR."""
+    return file[:33] + b"".join(png_chunk(*chunk) for chunk in chunks) + file[33:]
+
+
 def decode_png(file: bytes) -> Tensor:
     """Decode a 16-bit PNG as its specification says; samples [C, H, W]."""
     position, data, header = 8, b"", b""
