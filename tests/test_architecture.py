@@ -69,8 +69,8 @@ PET_NAMES = {
     *("crew", "once", "batch", "painter", "examiner", "candidates", "fields", "parameters", "failures"),
     *("networks", "zoo", "places", "guards", "semidefinite", "rows", "arithmetic", "coloring", "reduction"),
     *("shoulder", "deep_samples", "uncommon_tiff", "channels", "beginnings", "records", "caps", "processes"),
-    *("packets", "survey", "torus", "twisted", "gains", "classical", "maps", "layers", "thumbnail", "schedule"),
-    *("utils", "helpers", "common", "misc"),
+    *("packets", "survey", "torus", "twisted", "gains", "classical", "maps", "layers", "thumbnail"),
+    *("schedule", "utils", "helpers", "common", "misc"),
 }
 MOST_FILES, MOST_FILES_IN_A_FOLDER, MOST_LINES = 100, 14, 400
 
