@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -34,11 +35,13 @@ class FittedNetwork:
         parameters: Convolutions by the map they compute. Those of the decoder contain the transfers.
         color_map: Matrix [3, 3] and offset [3] of the color transfer of the output, in 0..255.
         stores: Maps of the content that the passes have stored.
+        done: Share of the work that `fit` has done on the content, 0..1; `apply` does the rest.
     """
 
     parameters: dict[Node, list[ConvParameters]]
     color_map: tuple[Tensor, Tensor] | None = None
     stores: dict[Node, FeatureStore] = field(default_factory=dict)
+    done: float = 0.0
 
 
 class Engine:
@@ -93,10 +96,8 @@ class Engine:
             Statistics of every level, the picture's first.
         """
         plan = replace(plan, store=frozenset())
-        report = None if progress is None else _Span(progress, 0, 1)
-        return self._encode(
-            samples, FittedNetwork(self._style_encoder), plan, range(self.depth + 2), report
-        )
+        fitted = FittedNetwork(self._style_encoder)
+        return self._encode(samples, fitted, plan, range(self.depth + 2), _Span(progress, 0, 1))
 
     def fit(
         self,
@@ -113,8 +114,8 @@ class Engine:
             plan: How to go over the content.
             progress: Called after every strip; the last pass, `apply`, is part of the work.
         """
-        fitted = FittedNetwork(dict(self._encoder))
         spans = self._spans(plan, progress)
+        fitted = FittedNetwork(dict(self._encoder), done=spans[-1].start)
         coarsest = self.depth + 1
         levels = range(coarsest if isinstance(target, TransferTarget) else 0, coarsest + 1)
         own = self._encode(samples, fitted, plan, levels, spans[0])
@@ -159,7 +160,7 @@ class Engine:
         # No later pass would read what this one could store.
         output = self._graph(samples, fitted, plan, last_use=frozenset(fitted.stores)).find(OUTPUT)
         output.observers.append(transfer_colors)
-        self._run(output, 0, plan.tile, plan, self._spans(plan, progress)[-1])
+        self._run(output, 0, plan.tile, plan, _Span(progress, fitted.done, 1))
 
     def _encode(
         self,
@@ -167,7 +168,7 @@ class Engine:
         fitted: FittedNetwork,
         plan: StreamingPlan,
         levels: range,
-        span: _Span | None,
+        span: _Span,
     ) -> tuple[Statistics, ...]:
         """Encode a picture and measure some levels."""
         step = self._list_passes(plan)[0]
@@ -179,7 +180,7 @@ class Engine:
         return tuple(found if levels.start else [in_unit_range(found[0]), *found[1:]])
 
     def _measure(
-        self, samples: Tensor, fitted: FittedNetwork, plan: StreamingPlan, step: Pass, span: _Span | None
+        self, samples: Tensor, fitted: FittedNetwork, plan: StreamingPlan, step: Pass, span: _Span
     ) -> Statistics:
         """Measure a map of the decoder; the colors of the output in 0..1."""
         graph = self._graph(samples, fitted, plan, step.stored - step.released, step.released)
@@ -194,25 +195,24 @@ class Engine:
     def _list_passes(self, plan: StreamingPlan) -> tuple[Pass, ...]:
         return list_passes(self.depth, plan.store)
 
-    def _spans(self, plan: StreamingPlan, progress: ProgressCallback | None) -> list[_Span | None]:
+    def _spans(self, plan: StreamingPlan, progress: ProgressCallback | None) -> list[_Span]:
         """Divide the work among the passes, by their products."""
-        passes = self._list_passes(plan)
-        if progress is None:
-            return [None] * len(passes)
-        work = [sum(count_products(self.architecture, node) for node in step.computed) for step in passes]
-        ends = torch.tensor(work).cumsum(0).div_(max(sum(work), 1)).tolist()
-        return [_Span(progress, start, stop) for start, stop in zip([0.0, *ends], ends, strict=False)]
+        work = [
+            sum(count_products(self.architecture, node) for node in step.computed)
+            for step in self._list_passes(plan)
+        ]
+        ends = list(accumulate(work, initial=0.0))
+        return [_Span(progress, start / ends[-1], stop / ends[-1]) for start, stop in pairwise(ends)]
 
     @staticmethod
-    def _run(sink: FeatureMap, scale: int, tile: int, plan: StreamingPlan, span: _Span | None) -> None:
+    def _run(sink: FeatureMap, scale: int, tile: int, plan: StreamingPlan, span: _Span) -> None:
         """Compute a map strip by strip; after each strip check the memory and report the progress."""
         ceiling = plan.memory_ceiling
 
         def after_strip(start: int, rows: Tensor) -> None:
             nonlocal ceiling
             ceiling = None if ceiling is None else limit_resident_memory(ceiling)
-            if span is not None:
-                span.report((start + len(rows)) / sink.shape.height)
+            span.report((start + len(rows)) / sink.shape.height)
 
         sink.observers.append(after_strip)
         run(sink, scale, tile)
@@ -248,13 +248,14 @@ class Engine:
 class _Span:
     """The part of a piece of work that one pass does."""
 
-    callback: ProgressCallback
+    callback: ProgressCallback | None
     start: float
     stop: float
 
     def report(self, share: float) -> None:
         """Report the share of the pass that is done."""
-        self.callback(self.start + (self.stop - self.start) * share)
+        if self.callback is not None:
+            self.callback(self.start + (self.stop - self.start) * share)
 
 
 def find_consumer(target: Node) -> tuple[Node, int]:
