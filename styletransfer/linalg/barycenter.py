@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from .matrix_functions import inverse_sqrt, matrix_sqrt
+from .placement import values_are_available
 from .psd import symmetrize
 from .statistics import Statistics
 
@@ -71,7 +72,7 @@ def _fixed_point(covariances: Sequence[Tensor], shares: Sequence[float]) -> Tens
         step = inverse @ middle
         previous, center = center, symmetrize(step @ step.mT)
         change = (center - previous).detach().abs().amax()
-        if change <= TOLERANCE * center.detach().abs().amax():
+        if values_are_available(change) and change <= TOLERANCE * center.detach().abs().amax():
             break
     return center
 

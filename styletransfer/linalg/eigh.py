@@ -8,9 +8,14 @@ import torch
 from torch import Tensor
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from .placement import DeviceDtype, eigh_placement
+from .placement import (
+    DeviceDtype,
+    TransformableFunction,
+    eigh_placement,
+    values_are_available,
+)
 from .psd import symmetrize
-from .validation import NumericalError, require_finite, require_square, values_are_available
+from .validation import NumericalError, require_finite, require_square
 
 EighBackward = Literal["taylor", "exact", "clip", "pade"]
 
@@ -58,7 +63,7 @@ def eigh(matrix: Tensor, *, backward: EighBackward = "taylor", degree: int = 9) 
         raise ValueError(f"backward is {backward!r}, choose one of {', '.join(get_args(EighBackward))}")
     if degree < 1:
         raise ValueError(f"degree is {degree}, it must be at least 1")
-    eigenvalues, eigenvectors = _Eigh.apply(matrix, backward, degree)
+    eigenvalues, eigenvectors = _Eigh.call(matrix, backward, degree)
     return eigenvalues, eigenvectors
 
 
@@ -147,17 +152,20 @@ def _pade_approximant(ratio: Tensor, degree: int) -> Tensor:
     return (1 + numerator) / (1 + denominator).clamp(min=torch.finfo(ratio.dtype).eps)
 
 
-class _Eigh(torch.autograd.Function):
+class _Eigh(TransformableFunction):
     """Eigendecomposition whose gradient uses `inverse_gaps`."""
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, backward: EighBackward, degree: int) -> tuple[Tensor, Tensor]:
+    def forward(matrix: Tensor, backward: EighBackward, degree: int) -> tuple[Tensor, Tensor]:
         ascending, columns = decompose_symmetric(symmetrize(matrix))
         _require_semidefinite(ascending)
-        eigenvalues, eigenvectors = ascending.flip(-1), columns.flip(-1)
-        ctx.save_for_backward(eigenvalues, eigenvectors)
-        ctx.rule = backward, degree
-        return eigenvalues, eigenvectors
+        return ascending.flip(-1), columns.flip(-1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*output)
+        ctx.save_for_forward(*output)
+        ctx.rule = inputs[1:]
 
     @staticmethod
     def backward(ctx: Any, grad_eigenvalues: Tensor, grad_eigenvectors: Tensor) -> tuple[Tensor, None, None]:
@@ -165,3 +173,10 @@ class _Eigh(torch.autograd.Function):
         rotated = eigenvectors.mT @ grad_eigenvectors
         inner = inverse_gaps(eigenvalues, *ctx.rule).mT * rotated + torch.diag_embed(grad_eigenvalues)
         return symmetrize(eigenvectors @ inner @ eigenvectors.mT), None, None
+
+    @staticmethod
+    def tangents(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor, Tensor]:
+        eigenvalues, eigenvectors = ctx.saved_tensors
+        inner = eigenvectors.mT @ symmetrize(tangent) @ eigenvectors
+        rotation = inverse_gaps(eigenvalues, *ctx.rule).mT * inner
+        return inner.diagonal(dim1=-2, dim2=-1), eigenvectors @ rotation

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .divided_differences import (
     AnalyticFunction,
@@ -29,6 +28,7 @@ from .divided_differences import (
     truncated_second_difference,
 )
 from .eigh import decompose_symmetric
+from .placement import TransformableFunction, is_batched
 from .psd import (
     default_rtol,
     normalize_spectrum,
@@ -38,6 +38,9 @@ from .psd import (
     symmetrize,
 )
 from .validation import no_autocast, require_eps, require_square
+
+# Eigenvalues [..., C], eigenvectors [..., C, C], mask of the eigenvalues kept [..., C] and scale [..., 1, 1].
+Decomposition = tuple[Tensor, ...]
 
 
 def spectral_function(matrix: Tensor, function: Callable[[Tensor], Tensor] | ScalarFunction) -> Tensor:
@@ -143,7 +146,7 @@ class SpectralFunction(NamedTuple):
         """Return the matrix to decompose, and the scale that it was divided by."""
         if self.is_power:
             return normalize_spectrum(matrix, self.eps)
-        return symmetrize(matrix), matrix.new_ones(1, 1)
+        return symmetrize(matrix), matrix.new_ones(*matrix.shape[:-2], 1, 1)
 
     def select(self, eigenvalues: Tensor) -> tuple[Tensor, Tensor]:
         """Return the ascending eigenvalues, corrected for rounding, and a mask of those that are kept."""
@@ -181,55 +184,122 @@ def from_eigenbasis(inner: Tensor, vectors: Tensor) -> Tensor:
     return symmetric_product(vectors @ inner, vectors.mT)
 
 
-def _apply(matrix: Tensor, spectral: SpectralFunction) -> Tensor:
-    with no_autocast(matrix):
-        result: Tensor = _Value.apply(matrix, spectral)
+def apply_spectral_function(matrix: Tensor, spectral: SpectralFunction) -> tuple[Tensor, Decomposition]:
+    """Return f(matrix), [..., C, C], and the decomposition that `differentiate` needs."""
+    value, *decomposition = _Value.call(matrix, spectral)
+    return value, tuple(decomposition)
+
+
+def differentiate(
+    direction: Tensor, matrix: Tensor, spectral: SpectralFunction, decomposition: Decomposition
+) -> Tensor:
+    """Return the derivative of f(matrix) in a direction, [..., C, C], differentiably."""
+    result: Tensor = _Derivative.call(
+        shift_spectrum(direction, spectral.eps), matrix, spectral, *decomposition
+    )
     return result
 
 
-class _Value(torch.autograd.Function):
-    """The value W = f(A)."""
+def differentiate_adjoint(
+    gradient: Tensor, matrix: Tensor, spectral: SpectralFunction, decomposition: Decomposition
+) -> Tensor:
+    """Return the gradient to the matrix from that to f(matrix), [..., C, C], differentiably."""
+    derivative = _Derivative.call(gradient, matrix, spectral, *decomposition)
+    return shift_spectrum(derivative, spectral.eps)
+
+
+def _apply(matrix: Tensor, spectral: SpectralFunction) -> Tensor:
+    with no_autocast(matrix):
+        return apply_spectral_function(matrix, spectral)[0]
+
+
+class _Value(TransformableFunction):
+    """The value W = f(A), followed by eigenvalues, eigenvectors, mask and scale of the decomposition."""
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, spectral: SpectralFunction) -> Tensor:
+    def forward(matrix: Tensor, spectral: SpectralFunction) -> tuple[Tensor, ...]:
         normalized, scale = spectral.normalize(matrix)
         eigenvalues, vectors = decompose_symmetric(normalized)
         eigenvalues, kept = spectral.select(eigenvalues)
-        ctx.save_for_backward(matrix, eigenvalues, vectors, kept, scale)
-        ctx.spectral = spectral
         values = torch.where(kept, spectral.function.value(eigenvalues), 0)
         values = values.unsqueeze(-2) * spectral.output_scale(scale)
-        return symmetric_product(vectors * values, vectors.mT)
+        return symmetric_product(vectors * values, vectors.mT), eigenvalues, vectors, kept, scale
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        matrix, ctx.spectral = inputs
+        ctx.save_for_backward(matrix, *output[1:])
+        ctx.save_for_forward(matrix, *output[1:])
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Tensor | None, None]:
+        if grad is None:
+            return None, None
         matrix, *decomposition = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            derivative = _Derivative.apply(grad, matrix, ctx.spectral, *decomposition)
-        else:
-            derivative = _first_derivative(grad, ctx.spectral, *decomposition)
+        if torch.is_grad_enabled() or is_batched(grad):
+            return differentiate_adjoint(grad, matrix, ctx.spectral, tuple(decomposition)), None
+        derivative = _first_derivative(grad, ctx.spectral, *decomposition)
         return shift_spectrum(derivative, ctx.spectral.eps), None
 
+    @staticmethod
+    def tangents(ctx: Any, tangent: Tensor, _: None) -> tuple[Tensor | None, ...]:
+        matrix, *decomposition = ctx.saved_tensors
+        return differentiate(tangent, matrix, ctx.spectral, tuple(decomposition)), None, None, None, None
 
-class _Derivative(torch.autograd.Function):
+
+class _Derivative(TransformableFunction):
     """The Frechet derivative of f at A in a direction. It is linear in the direction and self-adjoint."""
 
     @staticmethod
     def forward(
-        ctx: Any, direction: Tensor, matrix: Tensor, spectral: SpectralFunction, *decomposition: Tensor
+        direction: Tensor, matrix: Tensor, spectral: SpectralFunction, *decomposition: Tensor
     ) -> Tensor:
-        ctx.save_for_backward(direction, *decomposition)
-        ctx.spectral = spectral
         return _first_derivative(direction, spectral, *decomposition)
 
     @staticmethod
-    @once_differentiable
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        direction, matrix, ctx.spectral, *decomposition = inputs
+        ctx.save_for_backward(direction, matrix, *decomposition)
+        ctx.save_for_forward(direction, matrix, *decomposition)
+
+    @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        direction, *decomposition = ctx.saved_tensors
+        direction, matrix, *decomposition = ctx.saved_tensors
         spectral: SpectralFunction = ctx.spectral
-        grad_matrix = _second_derivative(direction, grad, spectral, *decomposition)
-        grad_direction = _first_derivative(grad, spectral, *decomposition)
+        grad_matrix = _SecondDerivative.call(direction, grad, spectral, *decomposition)
+        grad_direction = _Derivative.call(grad, matrix, spectral, *decomposition)
         return grad_direction, shift_spectrum(grad_matrix, spectral.eps), None, None, None, None, None
+
+    @staticmethod
+    def tangents(ctx: Any, direction_tangent: Tensor, matrix_tangent: Tensor, *_: Any) -> Tensor:
+        direction, matrix, *decomposition = ctx.saved_tensors
+        spectral: SpectralFunction = ctx.spectral
+        linear: Tensor = _Derivative.call(direction_tangent, matrix, spectral, *decomposition)
+        shifted = shift_spectrum(matrix_tangent, spectral.eps)
+        change: Tensor = _SecondDerivative.call(direction, shifted, spectral, *decomposition)
+        return linear + change
+
+
+class _SecondDerivative(TransformableFunction):
+    """The second derivative of f at A in two directions."""
+
+    @staticmethod
+    def forward(first: Tensor, second: Tensor, spectral: SpectralFunction, *decomposition: Tensor) -> Tensor:
+        return _second_derivative(first, second, spectral, *decomposition)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        raise NotImplementedError("functions of matrices can be differentiated twice, but not three times")
+
+    @staticmethod
+    def tangents(ctx: Any, *_: Any) -> Any:
+        raise NotImplementedError("functions of matrices can be differentiated twice, but not three times")
 
 
 def _first_derivative(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .placement import DeviceDtype
+from .placement import DeviceDtype, is_transformed
 from .psd import lower_panels, mirror_lower_panels, power_of_four, symmetrize
 
 # Number of values in a block. On a CPU, 2^18 * 8 bytes = 2 MiB stay in the cache between the conversion and
@@ -80,6 +80,39 @@ def compute_moments(features: Tensor, weights: Tensor | None, placement: DeviceD
     return Moments(torch.where(total[:, None] > 0, shift.squeeze(-1) + offset, 0), covariance, total)
 
 
+def moment_tangents(
+    features: Tensor,
+    weights: Tensor | None,
+    moments: Moments,
+    features_tangent: Tensor | None,
+    weights_tangent: Tensor | None,
+) -> Moments:
+    """Return the derivatives of the moments in a direction, which `features_tangent` and the other one give.
+
+    With the direction (dx_n, dw_n), centered samples c_n and the sum of weights W, they are
+    dmean = sum_n (w_n dx_n + dw_n c_n) / W, dtotal = sum_n dw_n, and
+    dcovariance = sum_n (w_n (dx_n c_n^T + c_n dx_n^T) + dw_n c_n c_n^T) / W - covariance dtotal / W.
+    """
+    placement = DeviceDtype.of(moments.mean)
+    divisor = replace_zeros(moments.total)[:, None]
+    centered = placement.to(features) - moments.mean.unsqueeze(-1)
+    mean, covariance = torch.zeros_like(moments.mean), torch.zeros_like(moments.covariance)
+    total = torch.zeros_like(moments.total)
+    if features_tangent is not None:
+        weighted = placement.to(features_tangent)
+        if weights is not None:
+            weighted = weighted * placement.to(weights).unsqueeze(1)
+        product = weighted @ centered.mT
+        mean, covariance = mean + weighted.sum(-1), covariance + product + product.mT
+    if weights_tangent is not None:
+        change = placement.to(weights_tangent)
+        weighted = centered * change.unsqueeze(1)
+        total = total + change.sum(-1)
+        mean = mean + weighted.sum(-1)
+        covariance = covariance + weighted @ centered.mT - moments.covariance * total[:, None, None]
+    return Moments(mean / divisor, covariance / divisor.unsqueeze(-1), total)
+
+
 def replace_zeros(total: Tensor) -> Tensor:
     """Return sums of weights with 1 in place of 0, so that they can be divided by."""
     return torch.where(total > 0, total, 1)
@@ -119,7 +152,7 @@ def apply_affine_map(features: Tensor, mean: Tensor, matrix: Tensor, target_mean
     rounded, remainder = split_mean(mean, placement)
     offset = placement.to(target_mean - (matrix @ remainder.unsqueeze(-1)).squeeze(-1)).unsqueeze(-1)
     rounded, matrix = rounded.unsqueeze(-1), placement.to(matrix).expand(len(features), -1, -1)
-    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if torch.is_grad_enabled() or is_transformed():
         return torch.baddbmm(offset, matrix, features - rounded)
     result = torch.empty_like(features)
     for block in iterate_blocks(features):

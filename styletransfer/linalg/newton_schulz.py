@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .placement import TransformableFunction
 from .psd import normalize_spectrum, symmetrize
 from .validation import no_autocast, require_eps, require_finite, require_square
 
@@ -44,38 +45,47 @@ def newton_schulz_roots(
     """
     require_square("matrix", matrix)
     require_eps(eps)
-    require_finite("matrix", matrix)
     with no_autocast(matrix):
         normalized, scale = normalize_spectrum(matrix, eps)
-        root, inverse = _Roots.apply(normalized, iterations)
+        root, inverse = _Roots.call(normalized, iterations)
         return root * scale.sqrt(), inverse / scale.sqrt()
 
 
-class _Roots(torch.autograd.Function):
+class _Roots(TransformableFunction):
     """Square root and inverse square root by the coupled Newton-Schulz iteration."""
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+    def forward(matrix: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+        require_finite("the matrix", matrix)
         norm = torch.linalg.matrix_norm(matrix, keepdim=True)
         identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
         root, inverse = matrix / torch.where(norm > 0, norm, 1), identity * (norm > 0)
         for _ in range(iterations):
             step = 1.5 * identity - 0.5 * (inverse @ root)
             root, inverse = root @ step, step @ inverse
-        root, inverse = root * norm.sqrt(), inverse / torch.where(norm > 0, norm, 1).sqrt()
-        ctx.save_for_backward(root, inverse)
-        ctx.iterations = iterations
-        return root, inverse
+        return root * norm.sqrt(), inverse / torch.where(norm > 0, norm, 1).sqrt()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*output)
+        ctx.save_for_forward(*output)
+        ctx.iterations = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, grad_root: Tensor, grad_inverse: Tensor) -> tuple[Tensor, None]:
         root, inverse = ctx.saved_tensors
         through_inverse = inverse.mT @ grad_inverse @ inverse.mT
-        result: Tensor = _Lyapunov.apply(root, symmetrize(grad_root - through_inverse), ctx.iterations)
+        result: Tensor = _Lyapunov.call(root, symmetrize(grad_root - through_inverse), ctx.iterations)
         return result, None
 
+    @staticmethod
+    def tangents(ctx: Any, tangent: Tensor, _: None) -> tuple[Tensor, Tensor]:
+        root, inverse = ctx.saved_tensors
+        root_tangent: Tensor = _Lyapunov.call(root, symmetrize(tangent), ctx.iterations)
+        return root_tangent, -inverse @ root_tangent @ inverse
 
-class _Lyapunov(torch.autograd.Function):
+
+class _Lyapunov(TransformableFunction):
     """The solution Y of S Y + Y S = G for symmetric G. Its gradient is the solution of another such equation.
 
     Source: Roberts 1980. The matrix sign of [[S, G], [0, -S]] is [[I, 2 Y], [0, -I]], and Newton-Schulz steps
@@ -83,7 +93,7 @@ class _Lyapunov(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, root: Tensor, right: Tensor, iterations: int) -> Tensor:
+    def forward(root: Tensor, right: Tensor, iterations: int) -> Tensor:
         norm = torch.linalg.matrix_norm(root, keepdim=True)
         norm = torch.where(norm > 0, norm, 1)
         identity = torch.eye(root.shape[-1], dtype=root.dtype, device=root.device)
@@ -93,14 +103,27 @@ class _Lyapunov(torch.autograd.Function):
             product = sign @ corner
             corner = 0.5 * (corner @ step + sign @ (product.mT - product))
             sign = 0.5 * sign @ step
-        solution = symmetrize(0.5 * corner)
-        ctx.save_for_backward(root, solution)
-        ctx.iterations = iterations
-        return solution
+        return symmetrize(0.5 * corner)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0], output)
+        ctx.save_for_forward(inputs[0], output)
+        ctx.iterations = inputs[2]
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         root, solution = ctx.saved_tensors
-        grad_right = _Lyapunov.apply(root, symmetrize(grad), ctx.iterations)
+        grad_right = _Lyapunov.call(root, symmetrize(grad), ctx.iterations)
         product = grad_right @ solution
         return -(product + product.mT), grad_right, None
+
+    @staticmethod
+    def tangents(ctx: Any, root_tangent: Tensor | None, right_tangent: Tensor | None, _: None) -> Tensor:
+        root, solution = ctx.saved_tensors
+        right = torch.zeros_like(solution) if right_tangent is None else symmetrize(right_tangent)
+        if root_tangent is not None:
+            product = root_tangent @ solution
+            right = right - (product + product.mT)
+        result: Tensor = _Lyapunov.call(root, right, ctx.iterations)
+        return result

@@ -11,9 +11,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .moments import Moments, SampleGradient, compute_moments, replace_zeros
-from .placement import DeviceDtype, first_supported, supports_dtype
-from .validation import no_autocast, require_finite, values_are_available
+from .moments import Moments, SampleGradient, compute_moments, moment_tangents, replace_zeros
+from .placement import (
+    DeviceDtype,
+    TransformableFunction,
+    first_supported,
+    move_to_front,
+    supports_dtype,
+    values_are_available,
+)
+from .validation import no_autocast, require_finite
 
 
 class Statistics(NamedTuple):
@@ -63,7 +70,7 @@ def compute_named_statistics(
         weights = check_weights(f"{name} weights", weights, features)
     features = at_least_float32(features)
     with no_autocast(features):
-        statistics = Statistics(*_Moments.apply(features, weights, statistics_placement(features, dtype)))
+        statistics = Statistics(*_Moments.call(features, weights, statistics_placement(features, dtype)))
     # The few moments are checked first, which saves a pass over all samples.
     covariance = statistics.covariance
     if values_are_available(covariance) and not torch.isfinite(covariance).all():
@@ -129,16 +136,20 @@ def check_weights(name: str, weights: Tensor, features: Tensor) -> Tensor:
     return weights if len(weights) == batch else weights.expand(batch, samples)
 
 
-class _Moments(torch.autograd.Function):
-    """`compute_moments` with a gradient that is itself made of differentiable operations."""
+class _Moments(TransformableFunction):
+    """`compute_moments` with derivatives that are themselves made of differentiable operations."""
 
     @staticmethod
     def forward(
-        ctx: Any, features: Tensor, weights: Tensor | None, placement: DeviceDtype
+        features: Tensor, weights: Tensor | None, placement: DeviceDtype
     ) -> tuple[Tensor, Tensor, Tensor]:
-        moments = compute_moments(features, weights, placement)
-        ctx.save_for_backward(features, weights, *moments)
-        return moments.mean, moments.covariance, moments.total
+        return tuple(compute_moments(features, weights, placement))  # type: ignore[return-value]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        features, weights, _ = inputs
+        ctx.save_for_backward(features, weights, *output)
+        ctx.save_for_forward(features, weights, *output)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
@@ -147,3 +158,24 @@ class _Moments(torch.autograd.Function):
             Moments(*moments), Moments(*gradients), DeviceDtype.of(features)
         )
         return *gradient.evaluate(features, weights), None
+
+    @staticmethod
+    def tangents(
+        ctx: Any, features_tangent: Tensor | None, weights_tangent: Tensor | None, _: None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        features, weights, *moments = ctx.saved_tensors
+        return moment_tangents(features, weights, Moments(*moments), features_tangent, weights_tangent)
+
+    @staticmethod
+    def vmap(
+        info: Any,
+        in_dims: tuple[int | None, ...],
+        features: Tensor,
+        weights: Tensor | None,
+        placement: DeviceDtype,
+    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        features = move_to_front(features, in_dims[0], info.batch_size)
+        if weights is not None:
+            weights = move_to_front(weights, in_dims[1], info.batch_size).flatten(0, 1)
+        moments = _Moments.call(features.flatten(0, 1), weights, placement)
+        return tuple(moment.unflatten(0, features.shape[:2]) for moment in moments), (0, 0, 0)

@@ -8,13 +8,23 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from .divided_differences import InverseSquareRoot, ScalarFunction, SquareRoot
+from .divided_differences import InverseSquareRoot, SquareRoot
 from .eigh import decompose_symmetric
-from .matrix_functions import first_differences, from_eigenbasis, inverse_sqrt, matrix_sqrt
+from .matrix_functions import (
+    SpectralFunction,
+    apply_spectral_function,
+    differentiate,
+    differentiate_adjoint,
+    first_differences,
+    from_eigenbasis,
+    inverse_sqrt,
+    matrix_sqrt,
+)
 from .newton_schulz import newton_schulz_roots
+from .placement import TransformableFunction, is_batched, values_are_available
 from .psd import default_rtol, normalize_spectrum, select_positive, shift_spectrum, symmetrize
 from .statistics import Statistics
-from .validation import NumericalError, require_eps, require_finite, values_are_available
+from .validation import NumericalError, require_eps, require_finite
 
 TransferMethod = Literal["eigh", "newton_schulz", "cholesky", "adain", "monge"]
 
@@ -90,52 +100,84 @@ def require_transfer_options(eps: float, alpha: float, method: TransferMethod) -
 
 
 def _zca(content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor:
-    matrix: Tensor = _ZcaMatrix.apply(content, style, eps, rtol)
+    matrix: Tensor = _ZcaMatrix.call(content, style, eps, rtol)[0]
     return matrix
 
 
-class _ZcaMatrix(torch.autograd.Function):
+class _ZcaMatrix(TransformableFunction):
     """The matrix B^(1/2) A^(-1/2) as one node, which keeps little more than two bases of eigenvectors.
 
     Value and gradient are those of `matrix_sqrt(style) @ inverse_sqrt(content)`, with fewer products: both
-    passes use Q = U_style^T U_content and stay in the two eigenbases until the end.
+    passes use Q = U_style^T U_content and stay in the two eigenbases until the end. The matrix is followed by
+    the eigenvalues, eigenvectors, mask and scale of the content and of the style.
     """
 
     @staticmethod
-    def forward(ctx: Any, content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor:
+    def forward(content: Tensor, style: Tensor, eps: float, rtol: float) -> tuple[Tensor, ...]:
         a, scale_a = normalize_spectrum(content, eps)
         b, scale_b = normalize_spectrum(style, eps)
         l_a, u_a = decompose_symmetric(a, "the content covariance")
         l_b, u_b = decompose_symmetric(b, "the style covariance")
         l_a, kept_a = select_positive(l_a, eps, rtol)
         l_b, kept_b = select_positive(l_b, eps, rtol)
-        ctx.save_for_backward(content, style, l_a, u_a, kept_a, l_b, u_b, kept_b, scale_a, scale_b)
-        ctx.eps, ctx.rtol = eps, rtol
         whitening = _inverse_deviations(l_a, kept_a) * (scale_b / scale_a).sqrt()
         core = _deviations(l_b, kept_b) * (u_b.mT @ u_a) * whitening
-        return u_b @ core @ u_a.mT
+        return u_b @ core @ u_a.mT, l_a, u_a, kept_a, scale_a, l_b, u_b, kept_b, scale_b
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        content, style, l_a, u_a, kept_a, l_b, u_b, kept_b, scale_a, scale_b = ctx.saved_tensors
-        if torch.is_grad_enabled():  # A second derivative is wanted, which the two square roots provide.
-            matrix = matrix_sqrt(style, eps=ctx.eps, rtol=ctx.rtol) @ inverse_sqrt(
-                content, eps=ctx.eps, rtol=ctx.rtol
-            )
-            inputs = [x for x, needed in zip((content, style), ctx.needs_input_grad, strict=False) if needed]
-            gradients = iter(torch.autograd.grad(matrix, inputs, grad, create_graph=True))
-            grads = [next(gradients) if needed else None for needed in ctx.needs_input_grad[:2]]
-            return grads[0], grads[1], None, None
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        content, style, eps, rtol = inputs
+        ctx.save_for_backward(content, style, *output[1:])
+        ctx.save_for_forward(content, style, *output[1:])
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)
+        ctx.inverse_root = SpectralFunction(InverseSquareRoot(), is_power=True, eps=eps, rtol=rtol)
+        ctx.root = SpectralFunction(SquareRoot(), is_power=True, eps=eps, rtol=rtol)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Tensor | None, Tensor | None, None, None]:
+        if grad is None:
+            return None, None, None, None
+        content, style, *decompositions = ctx.saved_tensors
+        grad_content = grad_style = None
+        if torch.is_grad_enabled() or is_batched(grad):  # The gradient may be differentiated in turn.
+            inverse, content_decomposition = apply_spectral_function(content, ctx.inverse_root)
+            root, style_decomposition = apply_spectral_function(style, ctx.root)
+            if ctx.needs_input_grad[0]:
+                grad_inverse = (root.mT @ grad).sum_to_size(content.shape)
+                grad_content = differentiate_adjoint(
+                    grad_inverse, content, ctx.inverse_root, content_decomposition
+                )
+            if ctx.needs_input_grad[1]:
+                grad_root = (grad @ inverse.mT).sum_to_size(style.shape)
+                grad_style = differentiate_adjoint(grad_root, style, ctx.root, style_decomposition)
+            return grad_content, grad_style, None, None
+        l_a, u_a, kept_a, scale_a, l_b, u_b, kept_b, scale_b = decompositions
         q = u_b.mT @ u_a
         core = (u_b.mT @ grad @ u_a) * (scale_b / scale_a).sqrt()
-        grad_content = grad_style = None
         if ctx.needs_input_grad[0]:
             rotated = (_deviations(l_b, kept_b) * q).mT @ core
-            grad_content = _root_gradient(InverseSquareRoot(), rotated, l_a, u_a, kept_a, ctx.eps) / scale_a
+            gradient = _root_gradient(ctx.inverse_root, rotated, l_a, u_a, kept_a)
+            grad_content = gradient / scale_a
         if ctx.needs_input_grad[1]:
             rotated = core @ (q * _inverse_deviations(l_a, kept_a)).mT
-            grad_style = _root_gradient(SquareRoot(), rotated, l_b, u_b, kept_b, ctx.eps) / scale_b
+            grad_style = _root_gradient(ctx.root, rotated, l_b, u_b, kept_b) / scale_b
         return grad_content, grad_style, None, None
+
+    @staticmethod
+    def tangents(
+        ctx: Any, content_tangent: Tensor | None, style_tangent: Tensor | None, *_: None
+    ) -> tuple[Tensor | None, ...]:
+        content, style, *_decompositions = ctx.saved_tensors
+        inverse, content_decomposition = apply_spectral_function(content, ctx.inverse_root)
+        root, style_decomposition = apply_spectral_function(style, ctx.root)
+        tangent = torch.zeros_like(root @ inverse)
+        if content_tangent is not None:
+            change = differentiate(content_tangent, content, ctx.inverse_root, content_decomposition)
+            tangent = tangent + root @ change
+        if style_tangent is not None:
+            tangent = tangent + differentiate(style_tangent, style, ctx.root, style_decomposition) @ inverse
+        return tangent, *(None for _ in range(8))
 
 
 def _deviations(eigenvalues: Tensor, kept: Tensor) -> Tensor:
@@ -149,12 +191,12 @@ def _inverse_deviations(eigenvalues: Tensor, kept: Tensor) -> Tensor:
 
 
 def _root_gradient(
-    function: ScalarFunction, rotated: Tensor, eigenvalues: Tensor, vectors: Tensor, kept: Tensor, eps: float
+    spectral: SpectralFunction, rotated: Tensor, eigenvalues: Tensor, vectors: Tensor, kept: Tensor
 ) -> Tensor:
     """Return the gradient to a matrix A from the gradient to f(A + shift), given in the eigenbasis."""
-    differences = first_differences(function, eigenvalues, kept)
+    differences = first_differences(spectral.function, eigenvalues, kept)
     inner = differences.mul_(symmetrize(rotated.sum_to_size(vectors.shape)))
-    return shift_spectrum(from_eigenbasis(inner, vectors), eps)
+    return shift_spectrum(from_eigenbasis(inner, vectors), spectral.eps)
 
 
 def _newton_schulz(content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor:

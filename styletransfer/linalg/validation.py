@@ -7,19 +7,12 @@ from math import isfinite
 
 import torch
 from torch import Tensor
-from torch._C._functorch import is_batchedtensor
+
+from .placement import values_are_available
 
 
 class NumericalError(ArithmeticError):
     """The values of a tensor do not allow the computation, for example because some are NaN."""
-
-
-def values_are_available(tensor: Tensor) -> bool:
-    """Return whether control flow may depend on the values of a tensor.
-
-    It may not while a graph is compiled or exported, on the meta device, and inside of `torch.func.vmap`.
-    """
-    return not (torch.compiler.is_compiling() or tensor.is_meta or is_batchedtensor(tensor))
 
 
 def require_finite(name: str, values: Tensor) -> None:

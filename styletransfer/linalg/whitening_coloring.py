@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .moments import Moments, SampleGradient, affine_map_gradients, apply_affine_map
-from .placement import DeviceDtype
+from .placement import DeviceDtype, is_transformed, values_are_available
 from .psd import default_rtol
 from .statistics import (
     Statistics,
@@ -19,7 +19,7 @@ from .statistics import (
     statistics_placement,
 )
 from .transfer_map import TransferMethod, require_transfer_options, transfer_matrix
-from .validation import NumericalError, no_autocast, values_are_available
+from .validation import NumericalError, no_autocast
 
 
 def whitening_coloring(
@@ -87,7 +87,8 @@ def whitening_coloring(
     else:
         inputs = _Inputs(features, content_weights, at_least_float32(style), style_weights, None, None, None)
     with no_autocast(content):
-        if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):
+        needs_grad = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs)
+        if needs_grad and not is_transformed(*inputs):
             result: Tensor = _WhiteningColoring.apply(options, *inputs)
         else:
             result = _compose(inputs, options)
@@ -157,7 +158,8 @@ def _compose(inputs: _Inputs, options: _Options) -> Tensor:
 class _WhiteningColoring(torch.autograd.Function):
     """The composition as one node: five passes over the content, two over the style, and no copy of either.
 
-    Only the C x C part, from the two covariances to the matrix, has a graph of its own.
+    Only the C x C part, from the two covariances to the matrix, has a graph of its own. Transforms of
+    `torch.func` cannot see that graph and use `_compose` instead.
     """
 
     @staticmethod
