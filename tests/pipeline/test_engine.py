@@ -18,12 +18,7 @@ from styletransfer.pipeline.device import PRECISIONS
 from styletransfer.pipeline.engine import Engine, FittedNetwork, Levels
 from styletransfer.pipeline.feature_graph import OUTPUT, Kind, Node
 from styletransfer.pipeline.memory_plan import StreamingPlan, list_storage
-<<<<<<< HEAD
-from styletransfer.pipeline.streaming import StatisticsAccumulator
-from styletransfer.pipeline.streaming_layers import ConvolvedMap, ConvParameters, PictureMap
-=======
 from styletransfer.pipeline.streaming_layers import PictureMap
->>>>>>> port
 from styletransfer.transfer import TransferTarget, blend_statistics
 
 CPU = torch.device("cpu")

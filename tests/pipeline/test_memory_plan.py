@@ -10,18 +10,10 @@ import torch
 from styletransfer.errors import MemoryLimitError, OptionError
 from styletransfer.model import Architecture, Autoencoder, LoadedModel
 from styletransfer.options import RuntimeOptions, parse_bytes
-<<<<<<< HEAD
-from styletransfer.pipeline import StylizationPipeline, memory
-from styletransfer.pipeline.device import PRECISIONS
-from styletransfer.pipeline.engine import Engine
-from styletransfer.pipeline.feature_graph import OUTPUT, Node, list_passes
-from styletransfer.pipeline.memory_plan import list_storage, measure_storage, plan_passes
-=======
 from styletransfer.pipeline import StylizationPipeline
 from styletransfer.pipeline.device import PRECISIONS
 from styletransfer.pipeline.feature_graph import OUTPUT, Node, list_passes
 from styletransfer.pipeline.memory_plan import StreamingPlan, list_storage, measure_storage, plan_passes
->>>>>>> port
 
 ARCHITECTURE = Architecture()
 FP32 = PRECISIONS["fp32"]

@@ -9,16 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-<<<<<<< HEAD
-from styletransfer.pipeline import reduction
-from styletransfer.pipeline.resampling import add_upsampled, average_blocks, white_level
-=======
 from styletransfer.media import read_picture, resize_picture
 from styletransfer.model import load_model
 from styletransfer.options import ContentStatistics, StylizeOptions
 from styletransfer.pipeline import StylizationPipeline, resampling
 from styletransfer.pipeline.resampling import add_upsampled, average_blocks, make_thumbnail, white_level
->>>>>>> port
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TYPES = [torch.uint8, torch.uint16, torch.float32]

@@ -10,9 +10,6 @@ from torch import Tensor
 
 from styletransfer.linalg import compute_statistics
 from styletransfer.pipeline import memory
-<<<<<<< HEAD
-from styletransfer.pipeline.streaming import FeatureMap, FeatureStore, MapShape, Reader, StoredMap
-=======
 from styletransfer.pipeline.streaming import (
     FeatureMap,
     FeatureStore,
@@ -23,7 +20,6 @@ from styletransfer.pipeline.streaming import (
 )
 
 from .fixed_map import FixedMap
->>>>>>> port
 
 CPU = torch.device("cpu")
 
