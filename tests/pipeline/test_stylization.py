@@ -141,7 +141,7 @@ def read_examples() -> tuple[Tensor, Tensor]:
     """Return a content and a style of 320 pixels along the long edge, uint8."""
     photo, artwork = (
         resize_picture(read_picture(EXAMPLES / name), 320).pixels
-        for name in ("content/chelsea.jpg", "style/watercolour.jpg")
+        for name in ("content/chelsea.jpg", "style/watercolor.jpg")
     )
     return photo, artwork
 
