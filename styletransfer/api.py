@@ -6,11 +6,11 @@ The command line and the evaluation call `Stylizer` and repeat none of its steps
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import Any, NamedTuple, TypeAlias, overload
+from typing import Any, BinaryIO, NamedTuple, TypeAlias, overload
 
 import torch
 from torch import Tensor
@@ -18,8 +18,8 @@ from torch import Tensor
 from .errors import MemoryLimitError, OptionError, is_out_of_memory
 from .media import Picture, PILImage, picture_to_pil, resize_picture
 from .model import StyleStatistics, load_model
-from .options import DEFAULT_MODEL, RuntimeOptions, StylizeOptions, resolve_stroke_scale
-from .picture_sources import PictureSource, as_batch, measure_edges, to_picture
+from .options import DEFAULT_MODEL, RuntimeOptions, StylizeOptions, change_options, resolve_stroke_scale
+from .picture_sources import Array, PictureSource, as_batch, measure_edges, to_picture
 from .pipeline import ProgressCallback, StylizationPipeline
 from .style_cache import KeyedCache, StyleFolder
 
@@ -44,7 +44,8 @@ class Stylizer:
 
     Args:
         model: Name of a shipped model or path of a weights file.
-        runtime: Device, precision and memory.
+        device: Device that computes; shorthand for `RuntimeOptions(device=...)`.
+        runtime: Device, precision and memory; `device` replaces its device.
         weights_folder: A folder to search for named models before the package's own.
         style_folder: A folder in which the statistics of style files are kept from run to run; None keeps
             them in memory only.
@@ -64,15 +65,27 @@ class Stylizer:
         self,
         model: str | Path = DEFAULT_MODEL,
         *,
+        device: str | None = None,
         runtime: RuntimeOptions | None = None,
         weights_folder: Path | None = None,
         style_folder: Path | None = None,
         stop: Event | None = None,
     ) -> None:
+        runtime = runtime or RuntimeOptions()
+        if device is not None:
+            runtime = replace(runtime, device=device)
         self.model_name = str(model)
         self.pipeline = StylizationPipeline(load_model(model, weights_folder=weights_folder), runtime, stop)
         self._style_folder = None if style_folder is None else StyleFolder(style_folder)
         self._styles = KeyedCache(self._measure_file, REMEMBERED_STYLES)
+        self._arguments = model, runtime, weights_folder, style_folder
+
+    def __repr__(self) -> str:
+        return f"Stylizer({self.model_name!r}, device={self.device!r}, precision={self.precision!r})"
+
+    def __reduce__(self) -> tuple[Callable[..., Stylizer], tuple[object, ...]]:
+        """Pickle the arguments; another process loads the model again and has no stop event."""
+        return _rebuild_stylizer, self._arguments
 
     @property
     def device(self) -> str:
@@ -112,7 +125,7 @@ class Stylizer:
     @overload
     def stylize(
         self,
-        content: str | Path | PILImage,
+        content: str | Path | bytes | BinaryIO | Array | PILImage,
         style: StyleSource | Sequence[StyleSource],
         options: StylizeOptions | None = None,
         *,
@@ -131,7 +144,8 @@ class Stylizer:
         """Stylize a picture.
 
         Args:
-            content: Path, PIL image, Picture, or float tensor [3, H, W] or [1, 3, H, W] in 0..1.
+            content: Path, bytes of a file, open binary file, PIL image, Picture, array [H, W, 3] or [H, W, 4]
+                of uint8 or of floats in 0..1, or float tensor [3, H, W] or [B, 3, H, W] in 0..1.
             style: One style or a sequence of them, which are blended; see `measure_style`.
             options: How the result looks; None for the defaults.
             progress: Called after every strip with the share of the work that is done, 0..1. An exception
@@ -139,7 +153,8 @@ class Stylizer:
             changes: Fields of `StylizeOptions` that replace those of `options`, such as alpha=0.7.
 
         Returns:
-            A tensor for a tensor, a Picture for a Picture, else a PIL image.
+            A tensor for a tensor, a Picture for a Picture, else a PIL image. Pictures of a batch are stylized
+            one by one.
 
         Raises:
             ImageError: A picture cannot be read.
@@ -149,6 +164,9 @@ class Stylizer:
         options = change_options(options or StylizeOptions(), changes)
         if isinstance(content, Tensor):
             batch = as_batch(content)
+            if len(batch) > 1:
+                each = [self.stylize(one, style, options, progress=progress) for one in batch]
+                return torch.stack(each)
             if options.size is None:  # floats stay floats unless they are resized
                 pixels, _ = self._stylize_samples(batch, style, options, None, progress)
             else:
@@ -210,8 +228,8 @@ class Stylizer:
         The statistics of files are remembered.
 
         Args:
-            style: Path, PIL image, Picture, float tensor [3, H, W] or [1, 3, H, W] in 0..1, path of a
-                `.safetensors` file of statistics, or statistics, which are returned as they are.
+            style: Any source of a picture (see `stylize`), the path of a `.safetensors` file of statistics,
+                or statistics, which are returned as they are.
             style_size: Long edge to which a larger picture is reduced first; see `StylizeOptions`.
             stroke_scale: Stroke scale of the results; None for 1, which suits pictures below 1024 pixels.
 
@@ -323,6 +341,12 @@ class Stylizer:
         return measured.enlarge(scale, enlarged, sharp)
 
 
+def _rebuild_stylizer(
+    model: str | Path, runtime: RuntimeOptions, weights_folder: Path | None, style_folder: Path | None
+) -> Stylizer:
+    return Stylizer(model, runtime=runtime, weights_folder=weights_folder, style_folder=style_folder)
+
+
 class _StyleKey(NamedTuple):
     """A style file with its state on disk and what it is measured for; None for a file of statistics."""
 
@@ -342,7 +366,7 @@ class _StyleKey(NamedTuple):
 
 
 def stylize(
-    content: str | Path | PILImage,
+    content: str | Path | bytes | BinaryIO | Array | PILImage,
     style: StyleSource | Sequence[StyleSource],
     options: StylizeOptions | None = None,
     *,
@@ -353,23 +377,11 @@ def stylize(
     return Stylizer(model).stylize(content, style, options, **changes)
 
 
-def change_options(options: StylizeOptions, changes: dict[str, Any]) -> StylizeOptions:
-    """Return options with some fields replaced.
-
-    Raises:
-        OptionError: There is no such field, or a value is out of its range.
-    """
-    names = {field.name for field in fields(StylizeOptions)}
-    if unknown := sorted(set(changes) - names):
-        raise OptionError(f"unknown option {unknown[0]!r}", hint=f"choose among {', '.join(sorted(names))}")
-    return replace(options, **changes)
-
-
 def as_sequence(style: StyleSource | Sequence[StyleSource]) -> Sequence[StyleSource]:
     """Return one style as a sequence of one."""
-    if isinstance(style, str | Path | Tensor | PILImage | Picture | StyleStatistics):
-        return [style]
-    return style
+    if isinstance(style, Sequence) and not isinstance(style, str | bytes | memoryview):
+        return style
+    return [style]  # type: ignore[list-item]  # mypy takes a memoryview for bytes
 
 
 def name_style(style: StyleSource) -> str:

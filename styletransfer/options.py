@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
@@ -67,7 +67,7 @@ def check_integer(name: str, value: int, low: int, high: float = math.inf) -> No
 
 def check_style_weights(weights: Sequence[float]) -> None:
     """Raise OptionError unless weights are non-negative numbers that are not all zero."""
-    if not isinstance(weights, Sequence) or isinstance(weights, str):
+    if isinstance(weights, str) or not isinstance(weights, Sequence):
         raise OptionError(f"style_weights is {weights!r}", hint="give one number per style, such as (2, 1)")
     for weight in weights:
         check_range("a style weight", weight, 0, 1e9)
@@ -137,10 +137,26 @@ class StylizeOptions:
             if (value := getattr(self, name)) is not None:
                 check_integer(name, value, 1, largest)
         if self.style_weights is not None:
+            if isinstance(self.style_weights, Iterable) and not isinstance(self.style_weights, str):
+                # The numbers of NumPy's and torch's arrays become Python's.
+                weights = tuple(each.item() if hasattr(each, "item") else each for each in self.style_weights)
+                object.__setattr__(self, "style_weights", weights)
             check_style_weights(self.style_weights)
         check_choice("preserve_color", self.preserve_color, PreserveColor)
         check_choice("transform", self.transform, Transform)
         check_choice("content_statistics", self.content_statistics, ContentStatistics)
+
+
+def change_options(options: StylizeOptions, changes: Mapping[str, Any]) -> StylizeOptions:
+    """Return options with some fields replaced.
+
+    Raises:
+        OptionError: There is no such field, or a value is out of its range.
+    """
+    names = {field.name for field in fields(StylizeOptions)}
+    if unknown := sorted(set(changes) - names):
+        raise OptionError(f"unknown option {unknown[0]!r}", hint=f"choose among {', '.join(sorted(names))}")
+    return replace(options, **changes)
 
 
 def resolve_stroke_scale(

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -66,15 +67,25 @@ class Console:
             self.detail("".join(traceback.format_exception(error)).rstrip())
 
     @contextmanager
-    def progress(self, total: int) -> Iterator[tqdm[NoReturn]]:
-        """Count results on a bar that disappears at the end; hidden for one result and without a terminal."""
+    def progress(self, total: int) -> Iterator[JobProgress]:
+        """Show the progress of jobs on a bar that disappears at the end; hidden without a terminal.
+
+        The bar of a single job appears after a second, so that quick ones are not disturbed.
+        """
         from tqdm import tqdm
 
-        hidden = True if self.quiet or total < 2 else None  # None: tqdm hides the bar without a terminal
-        with tqdm(total=total, unit="picture", file=sys.stderr, disable=hidden, leave=False) as bar:
+        count = "{n:.1f}/{total} " if total > 1 else ""
+        with tqdm(
+            total=total,
+            file=sys.stderr,
+            disable=True if self.quiet else None,  # None: tqdm hides the bar without a terminal
+            leave=False,
+            delay=0 if total > 1 else 1,
+            bar_format="{percentage:3.0f}%|{bar}| " + count + "[{elapsed}<{remaining}]",
+        ) as bar:
             self._bar = bar
             try:
-                yield bar
+                yield JobProgress(bar)
             finally:
                 self._bar = None
 
@@ -85,6 +96,27 @@ class Console:
         yield
         if self._bar is not None:
             self._bar.refresh()
+
+
+class JobProgress:
+    """Adds up the progress of jobs, which several threads report.
+
+    Args:
+        bar: The bar to advance; its unit is one job.
+    """
+
+    def __init__(self, bar: tqdm[NoReturn]) -> None:
+        self._bar = bar
+        self._shares: dict[int, float] = {}
+        self._lock = Lock()
+
+    def report(self, job: int, share: float) -> None:
+        """Report the share of a job that is done, 0..1, by the index of the job."""
+        with self._lock:
+            advance = share - self._shares.get(job, 0)
+            if advance > 0:
+                self._shares[job] = share
+                self._bar.update(advance)
 
 
 def exit_code_of(error: BaseException) -> int:
@@ -122,8 +154,9 @@ def explain_error(error: BaseException, inputs: Sequence[str] = ()) -> StyleTran
         explained = error
     elif is_out_of_memory(error):
         explained = MemoryLimitError("out of memory", hint="make the result smaller, for example --size 1024")
-    elif isinstance(error, OSError) and error.filename is not None:
-        explained = StyleTransferError(f"{error.filename}: {error.strerror}")
+    elif isinstance(error, OSError) and error.strerror is not None:
+        # An error without a file name comes from a stream, of which the program writes to one only.
+        explained = StyleTransferError(f"{error.filename or 'standard output'}: {error.strerror}")
     else:
         explained = StyleTransferError(
             f"unexpected {type(error).__name__}: {error}", hint="run again with -v for the traceback"

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
@@ -47,13 +47,13 @@ class JobRunner:
         self._remaining_uses = Counter(job.content for job in jobs)
         self._lock = Lock()
 
-    def run(self, job: StylizeJob) -> dict[str, Any]:
-        """Make one result, write it and describe it."""
+    def run(self, job: StylizeJob, progress: Callable[[float], None] | None = None) -> dict[str, Any]:
+        """Make one result, write it and describe it; `progress` receives the share that is done."""
         start = time.perf_counter()
         content = self._take_content(job)
         styles = [each.path for each in job.styles if each.path is not None]  # never standard input
         picture, options = self.stylizer.stylize_picture(
-            content, styles, self.options, bit_depth=self.output.bit_depth
+            content, styles, self.options, bit_depth=self.output.bit_depth, progress=progress
         )
         del content  # freed before the result is encoded
         self._write(job, picture, self._list_settings(job, options) if self.output.metadata else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +30,7 @@ class HasInputs(Protocol):
 
 
 Job = TypeVar("Job", bound=HasInputs)
+ReportProgress = Callable[[float], None]  # takes the share of a job that is done, 0..1
 
 
 @contextmanager
@@ -73,7 +75,7 @@ def _submit(
 def run_jobs(
     console: Console,
     jobs: Sequence[Job],
-    function: Callable[[Job], str | None],
+    function: Callable[[Job, ReportProgress], str | None],
     describe_failure: Callable[[Job, StyleTransferError], str | None],
     *,
     stop: Event,
@@ -81,13 +83,13 @@ def run_jobs(
     fail_fast: bool = False,
     workers: int = 1,
 ) -> int:
-    """Run every job and report each of them in order.
+    """Run every job and report each of them in order. A full disk stops the run.
 
     Args:
         console: Output of the command.
         jobs: The jobs.
-        function: Runs one job and returns its line for stdout, if it has one. It should end soon after `stop`
-            is set.
+        function: Runs one job, reports its progress, and returns its line for stdout, if it has one. It
+            should end soon after `stop` is set.
         describe_failure: Returns the line of a failed job for stdout, if it has one.
         stop: Set when the work ends early.
         resume: What a user can do after Ctrl-C to get the rest.
@@ -100,32 +102,33 @@ def run_jobs(
     failures: list[StyleTransferError] = []
     finished: dict[int, str | None] = {}  # lines by index, also those that are not reported yet
 
-    def finish(index: int) -> str | None:
-        finished[index] = line = function(jobs[index])
-        return line
-
     reported = 0
+    disk_full = False
     try:
-        with (
-            console.progress(len(jobs)) as bar,
-            map_ordered(finish, range(len(jobs)), workers, stop) as results,
-        ):
-            for job, take_result in zip(jobs, results, strict=True):
-                try:
-                    line = take_result()
-                except BrokenPipeError:  # the reader of our stdout has gone, which is no failure of the job
-                    raise
-                except Exception as error:
-                    console.traceback(error)
-                    # Without the traceback, because its frames hold pictures.
-                    failures.append(explain_error(error, job.inputs).with_traceback(None))
-                    line = describe_failure(job, failures[-1])
-                reported += 1
-                if line is not None:
-                    console.result(line)
-                bar.update()
-                if failures and fail_fast:
-                    break
+        with console.progress(len(jobs)) as progress:
+
+            def finish(index: int) -> str | None:
+                finished[index] = line = function(jobs[index], partial(progress.report, index))
+                return line
+
+            with map_ordered(finish, range(len(jobs)), workers, stop) as results:
+                for index, take_result in enumerate(results):
+                    try:
+                        line = take_result()
+                    except BrokenPipeError:  # the reader of our stdout has gone: no failure of the job
+                        raise
+                    except Exception as error:
+                        console.traceback(error)
+                        disk_full = is_disk_full(error)
+                        # Without the traceback, because its frames hold pictures.
+                        failures.append(explain_error(error, jobs[index].inputs).with_traceback(None))
+                        line = describe_failure(jobs[index], failures[-1])
+                    reported += 1
+                    if line is not None:
+                        console.result(line)
+                    progress.report(index, 1)
+                    if failures and (fail_fast or disk_full):
+                        break
     except KeyboardInterrupt:
         for line in (finished[index] for index in sorted(finished) if index >= reported):
             if line is not None:
@@ -141,7 +144,19 @@ def run_jobs(
     untried = len(jobs) - reported
     rest = f", {untried} not tried" if untried else ""
     console.error(f"{len(failures)} of {len(jobs)} results failed{rest}")
+    if disk_full:
+        console.error(f"stopped because the disk is full; {resume}")
     return 1
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Tell whether an error, or one of its causes, means that the disk or the quota is full."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def explain_resuming(output: OutputOptions, *, forced: bool, without_force: IfExists | None) -> str:

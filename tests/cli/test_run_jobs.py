@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 
 from styletransfer.cli.console import Console
-from styletransfer.cli.workers import explain_resuming, run_jobs
+from styletransfer.cli.workers import ReportProgress, explain_resuming, run_jobs
 from styletransfer.errors import ImageError, MemoryLimitError, StyleTransferError
 from styletransfer.options import IfExists, OutputOptions
 
@@ -24,7 +24,7 @@ class Job:
         return [self.name]
 
 
-def do(job: Job) -> str:
+def do(job: Job, report: ReportProgress) -> str:
     if job.failure is not None:
         raise job.failure
     return job.name
@@ -103,7 +103,7 @@ def test_an_interrupt_tells_of_results_that_are_done_before_their_turn(
     first, second = Job("a.png"), Job("b.png")
     second_is_done = Event()
 
-    def do_in_turn(job: Job) -> str:
+    def do_in_turn(job: Job, report: ReportProgress) -> str:
         if job is second:
             second_is_done.set()
             return job.name

@@ -27,7 +27,7 @@ from ..console import Console
 from ..inputs import expand_contents
 from ..outputs import apply_if_exists, check_outputs
 from ..runtime import load_stylizer, set_threads
-from ..workers import run_jobs
+from ..workers import ReportProgress, run_jobs
 
 if TYPE_CHECKING:
     from ...evaluation import Candidate, Pair, ScoredCandidate, Scores
@@ -132,7 +132,7 @@ def evaluate(
     evaluator = Evaluator(network, stylizer, options)
     results: list[ScoredCandidate] = []
 
-    def score(candidate: Candidate) -> str | None:
+    def score(candidate: Candidate, _: ReportProgress) -> str | None:
         results.append(evaluator.evaluate(candidate))
         return candidate.describe(**asdict(results[-1].scores)) if as_json else None
 

@@ -27,7 +27,7 @@ from ..console import Console
 from ..inputs import STATISTICS_SUFFIX, InputFile, expand_contents
 from ..outputs import apply_if_exists, check_distinct, check_outputs, fill_template, resolve_template
 from ..runtime import load_stylizer, set_threads
-from ..workers import explain_resuming, run_jobs
+from ..workers import ReportProgress, explain_resuming, run_jobs
 
 DEFAULT_TEMPLATE = "{style}" + STATISTICS_SUFFIX
 
@@ -91,7 +91,7 @@ def style_stats(
     stop = Event()
     stylizer = load_stylizer(console, model, runtime, stop=stop)
 
-    def measure(job: MeasureJob) -> str:
+    def measure(job: MeasureJob, _: ReportProgress) -> str:
         assert job.style.path is not None
         statistics = stylizer.measure_style(job.style.path, style_size=style_size, stroke_scale=stroke_scale)
         job.output.parent.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ from ..job_runner import JobRunner
 from ..jobs import StylizeJob, plan_jobs
 from ..outputs import STDOUT
 from ..runtime import divide_threads, load_stylizer, set_threads
-from ..workers import explain_resuming, run_jobs
+from ..workers import ReportProgress, explain_resuming, run_jobs
 
 
 @click.command(cls=ConfiguredCommand)
@@ -108,8 +108,8 @@ def stylize(
     stylizer = load_stylizer(console, model, runtime, stop=stop, style_folder=style_folder)
     runner = JobRunner(stylizer, options, output, plan.jobs)
 
-    def run_job(job: StylizeJob) -> str | None:
-        facts = runner.run(job)
+    def run_job(job: StylizeJob, report: ReportProgress) -> str | None:
+        facts = runner.run(job, report)
         console.detail(f"{facts['width']}x{facts['height']} pixels in {facts['seconds']} s")
         if as_json:
             return json.dumps(facts)
