@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 from .circulant import split_padding
 from .conv_operator import Convolution, ConvOperator, conv_operator, find_convolutions
 from .norm_bounds import hoelder_bound, norm_bounds, tap_bound, unfolding_bound
-from .spectral_norm import NormTracker
+from .spectral_norm import NormTracker, group_norms
 
 PenaltyBound = Literal["norm", "unfoldings", "taps", "hoelder"]
 
@@ -104,7 +104,7 @@ class NormCap(nn.Module):
         self.cap = cap
         self.tracker = NormTracker(operator)
         # The norm at present, for a layer that is in evaluation mode from the start.
-        self.register_buffer("norm", torch.linalg.vector_norm(self.tracker.outputs[0]))
+        self.register_buffer("norm", group_norms(operator, self.tracker.outputs[:1]).max())
 
     def forward(self, weight: Tensor) -> Tensor:
         """Scale a weight."""
