@@ -295,7 +295,7 @@ class TrainOptions:
     learning_rate: float = option(
         2e-3, "Highest learning rate. It rises during the warm-up and then falls to zero along a cosine."
     )
-    warmup: int = option(200, "Number of steps until the learning rate is highest.")
+    warmup: int = option(200, "Number of steps until the learning rate is highest, at most half of the run.")
     content_weight: float = option(
         1.0, "Weight of the distance of instance-normalized relu3_1 features to the content's."
     )
@@ -328,7 +328,7 @@ class TrainOptions:
     precision: TrainingPrecision = option(
         "fp32", "Precision of the convolutions. Statistics are always float64."
     )
-    workers: int = option(0, "Number of processes that read pictures, or 0 to read in the main process.")
+    workers: int = option(0, "Number of threads that read pictures ahead of time, or 0 to read each when it is needed.")
     checkpoint_every: int = option(250, "Number of steps between checkpoints.")
     sample_every: int = option(500, "Number of steps between sheets of sample pictures.")
 

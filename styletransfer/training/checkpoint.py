@@ -15,6 +15,8 @@ from ..files import read_tensors, write_tensors
 
 FORMAT = "styletransfer-checkpoint-2"
 CHECKPOINT = "checkpoint.safetensors"
+# Options that a resumed run may increase.
+INCREASABLE_OPTIONS = frozenset({"steps"})
 
 
 def save_checkpoint(
@@ -108,6 +110,8 @@ def check_run(path: Path, *, saved: Mapping[str, Any], present: Mapping[str, Any
             hint="resume with the version that wrote it, or start a new run from its weights with --init",
         )
     for name, value in present.items():
+        if name in INCREASABLE_OPTIONS and saved[name] <= value:
+            continue
         if saved[name] != value:
             raise StyleTransferError(
                 f"{path}: the run was started with {name} {saved[name]}, not {value}",

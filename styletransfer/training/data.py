@@ -1,7 +1,7 @@
 """Training data: pictures from folders or tar archives, cropped at random but reproducibly.
 
 Every crop depends on the seed and the number of the sample alone. So a resumed run needs no saved state of
-its data, and any number of worker processes or GPUs gives the same crops.
+its data, and any number of workers or GPUs gives the same crops.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 import io
 import math
 import tarfile
-from pathlib import Path
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path, PurePath
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from ..errors import ImageError, StyleTransferError
 from ..media import Picture, read_picture, readable_extensions
@@ -68,19 +72,24 @@ class PicturePool:
         raise StyleTransferError(f"{self.path}: {MAX_TRIES} files in a row are not readable pictures")
 
 
+def is_picture_name(path: PurePath) -> bool:
+    """Return whether a file is a picture by its extension and is not hidden.
+
+    Hidden files are left out because macOS stores the attributes of a.jpg as ._a.jpg.
+    """
+    return path.suffix.lower() in readable_extensions() and not path.name.startswith(".")
+
+
 def read_folder(path: Path) -> list[bytes]:
     """Read the picture files below a folder in the order of their paths.
-
-    Hidden files are left out.
 
     Raises:
         StyleTransferError: There is no such folder.
     """
     if not path.is_dir():
         raise StyleTransferError(f"{path}: no such folder or archive")
-    extensions = readable_extensions()
-    files = (file for file in sorted(path.rglob("*")) if file.suffix.lower() in extensions)
-    return [file.read_bytes() for file in files if file.is_file() and not file.name.startswith(".")]
+    files = (file for file in sorted(path.rglob("*")) if is_picture_name(file))
+    return [file.read_bytes() for file in files if file.is_file()]
 
 
 def read_archive(path: Path) -> list[bytes]:
@@ -89,20 +98,21 @@ def read_archive(path: Path) -> list[bytes]:
     Raises:
         StyleTransferError: The file is not a readable tar archive.
     """
-    extensions = readable_extensions()
     try:
         with tarfile.open(path) as archive:
             members = sorted(
                 (member for member in archive if member.isfile()), key=lambda member: member.name
             )
-            files = (archive.extractfile(m) for m in members if Path(m.name).suffix.lower() in extensions)
+            files = (archive.extractfile(m) for m in members if is_picture_name(PurePath(m.name)))
             return [file.read() for file in files if file is not None]
     except (tarfile.TarError, EOFError, OSError) as error:
         raise StyleTransferError(f"{path}: not a readable tar archive ({error})") from error
 
 
-class TrainingPairs(Dataset[tuple[Tensor, Tensor, int]]):
+class TrainingPairs:
     """Numbered pairs of a content crop and a style crop.
+
+    Negative numbers give pairs too, which are not among the `length` pairs for training.
 
     Args:
         contents: Pools of content pictures. A pool is drawn in proportion to the square root of its size, so
@@ -135,6 +145,63 @@ class TrainingPairs(Dataset[tuple[Tensor, Tensor, int]]):
             crops.append(crop_randomly(picture, self.crop, generator))
             skipped += corrupt
         return crops[0], crops[1], skipped
+
+
+class Batch(NamedTuple):
+    """A batch of pairs.
+
+    Attributes:
+        content: [B, 3, crop, crop] in 0..1.
+        style: [B, 3, crop, crop] in 0..1.
+        skipped: Number of corrupt files drawn.
+    """
+
+    content: Tensor
+    style: Tensor
+    skipped: int
+
+
+def load_batches(
+    pairs: TrainingPairs, batches: Iterable[Sequence[int]], workers: int, *, pin_memory: bool = False
+) -> Generator[Batch, None, None]:
+    """Load batches of pairs, in order and ahead of time.
+
+    The workers are threads. Decoding and resizing release Python's global lock, and threads need no shared
+    memory, which containers often lack.
+
+    Args:
+        pairs: The pairs.
+        batches: Numbers of the pairs in each batch.
+        workers: Number of threads, or 0 to load each batch when it is needed.
+        pin_memory: Whether to put the batches into page-locked memory, from which copies to GPUs are faster.
+
+    Yields:
+        The batches.
+
+    Raises:
+        StyleTransferError: A pool has too many corrupt files.
+    """
+
+    def load(numbers: Sequence[int]) -> Batch:
+        contents, styles, skipped = zip(*(pairs[number] for number in numbers), strict=True)
+        content, style = torch.stack(contents), torch.stack(styles)
+        if pin_memory:
+            content, style = content.pin_memory(), style.pin_memory()
+        return Batch(content, style, sum(skipped))
+
+    if not workers:
+        yield from map(load, batches)
+        return
+    remaining = iter(batches)
+    pool = ThreadPoolExecutor(workers)
+    try:
+        pending = deque(pool.submit(load, numbers) for numbers in islice(remaining, 2 * workers))
+        while pending:
+            batch = pending.popleft().result()
+            pending.extend(pool.submit(load, numbers) for numbers in islice(remaining, 1))
+            yield batch
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def crop_randomly(picture: Picture, size: int, generator: torch.Generator) -> Tensor:

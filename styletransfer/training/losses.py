@@ -26,6 +26,9 @@ DIRECTIONS = 16
 COLOR_STRIDE = 3
 # The range term pulls pixels this far inside 0..1, because soft clipping beyond leaves little gradient.
 MARGIN = 0.01
+# Smallest mean square of normalized content features that distances are relative to. Crops of photographs
+# have 0.98 to 1, an even gradient or sensor noise has 0.54 to 0.8, and a single color has less than 1e-6.
+MIN_STRUCTURE = 0.5
 
 
 class LossTerms(NamedTuple):
@@ -194,11 +197,15 @@ def color_distance(output: Tensor, target: Tensor) -> Tensor:
 def content_distance(output: Tensor, target: Tensor) -> Tensor:
     """Compute the relative squared distance of features [B, C, H, W] after instance normalization.
 
-    Normalized channels hold the structure of a picture without its palette, which is to be the style's.
+    Normalized channels hold the structure of a picture without its palette, which is to be the style's. The
+    distance is relative to the mean square of the target, which is 1 unless the content is nearly flat. It
+    counts as MIN_STRUCTURE at least: a white background or a burnt-out sky has no structure to be relative
+    to, and would dominate the batch otherwise.
     """
     output, target = F.instance_norm(output), F.instance_norm(target)
     # The ratio is taken per picture, so that the mean does not depend on how processes share a batch.
-    return ((output - target).square().mean((1, 2, 3)) / target.square().mean((1, 2, 3))).mean()
+    structure = target.square().mean((1, 2, 3)).clamp_min(MIN_STRUCTURE)
+    return ((output - target).square().mean((1, 2, 3)) / structure).mean()
 
 
 def style_distance(output: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:

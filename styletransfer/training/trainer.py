@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader
 
 from ..errors import StyleTransferError
 from ..model import Autoencoder, save_model
@@ -22,7 +23,7 @@ from ..model.vgg import VGG19
 from ..options import TrainOptions
 from ..spectrum import state_dict_without_norm_caps
 from .checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from .data import TrainingPairs
+from .data import TrainingPairs, load_batches
 from .distributed import Processes, any_process, average_gradients
 from .losses import LossTerms, TransferLoss
 from .metrics_log import SAMPLES, MetricsLog, write_samples
@@ -70,7 +71,7 @@ class Trainer:
         perceptual: Frozen VGG-19 with the style layers.
         options: The options of the run.
         processes: This process and the number of processes. Each takes `options.batch` pairs per step.
-        resume: Continue from the folder's checkpoint if it has one.
+        resume: Continue from the folder's checkpoint if it has one. More `steps` than before extend the run.
 
     Raises:
         StyleTransferError: The folder holds a run and `resume` is off, or the run to resume has other options
@@ -135,24 +136,29 @@ class Trainer:
         Yields:
             The metrics of each step.
         """
-        loader = DataLoader(
+        batches = load_batches(
             self.data,
-            batch_sampler=self._plan_batches(),
-            num_workers=self.options.workers,
-            persistent_workers=self.options.workers > 0,
+            self._plan_batches(),
+            self.options.workers,
             pin_memory=self.processes.device.type == "cuda",
         )
         first = self.processes.rank == 0
-        with MetricsLog(self.folder, self.step, tensorboard=tensorboard) if first else nullcontext() as log:
+        with (
+            closing(batches),
+            MetricsLog(self.folder, self.step, tensorboard=tensorboard) if first else nullcontext() as log,
+        ):
             first_step = self.step
             try:
                 start = time.monotonic()
                 deadline = start + seconds
-                for content, style, skipped in loader:
-                    report = self._take_step(content, style, int(skipped.sum()), start)
+                for content, style, skipped in batches:
+                    terms, norm = self._compute_gradient(content, style)
+                    with delay_interrupts():
+                        report = self._update(terms, norm, skipped, start)
+                        if log is not None:
+                            log.write(report._asdict())
                     start = time.monotonic()
                     if log is not None:
-                        log.write(report._asdict())
                         if self.step % self.options.checkpoint_every == 0:
                             log.flush()
                             self.save()
@@ -162,9 +168,10 @@ class Trainer:
                     if any_process(time.monotonic() > deadline, self.processes):
                         break
             finally:
-                # A step that was interrupted halfway is not saved; the checkpoint before it stays valid.
+                # A step that failed halfway is not saved; the checkpoint before it stays valid.
                 if first and self.step > first_step and not self._updating:
-                    self.save()
+                    with delay_interrupts():
+                        self.save()
 
     @property
     def averaged_model(self) -> Autoencoder:
@@ -188,18 +195,16 @@ class Trainer:
         starts = ((step * world_size + rank) * batch for step in range(self.step, self.options.steps))
         return [list(range(start, start + batch)) for start in starts]
 
-    def _take_step(self, content: Tensor, style: Tensor, skipped: int, start: float) -> TrainingReport:
-        """Take one step.
+    def _compute_gradient(self, content: Tensor, style: Tensor) -> tuple[LossTerms, float]:
+        """Compute the loss and the clipped gradient of a batch.
 
         Args:
             content: [B, 3, H, W] in 0..1.
             style: [B, 3, H, W] in 0..1.
-            skipped: Number of corrupt pictures drawn for this batch.
-            start: Monotonic time at which the loading of the batch began.
+
+        Returns:
+            The terms of the loss, and the norm of the gradient before clipping.
         """
-        rate = compute_learning_rate(self.step, self.options)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         device, low_precision = self.processes.device, self.options.precision == "bf16"
         # With the cache a capped weight is computed once a step instead of once a pass.
         with torch.autocast(device.type, torch.bfloat16, enabled=low_precision), parametrize.cached():
@@ -207,7 +212,21 @@ class Trainer:
         self.optimizer.zero_grad()
         terms.total.backward()  # type: ignore[no-untyped-call]
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip))
+        return terms, norm
+
+    def _update(self, terms: LossTerms, norm: float, skipped: int, start: float) -> TrainingReport:
+        """Take a step along the gradient, or skip the step if the gradient is not finite.
+
+        Args:
+            terms: The terms of the loss.
+            norm: Norm of the gradient.
+            skipped: Number of corrupt pictures drawn for this batch.
+            start: Monotonic time at which the loading of the batch began.
+        """
         self._updating = True
+        rate = compute_learning_rate(self.step, self.options)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
         if math.isfinite(norm):
             self.optimizer.step()
             self.average.update_parameters(self.model)
@@ -225,7 +244,7 @@ class Trainer:
             rate,
             self.skipped_steps,
             self.skipped_files,
-            len(content) * self.processes.world_size / elapsed,
+            self.options.batch * self.processes.world_size / elapsed,
         )
 
     def _to_device(self, pictures: Tensor) -> Tensor:
@@ -264,9 +283,33 @@ class Trainer:
 
     def sample(self) -> None:
         """Write a sheet of samples. Its pairs are always the same and are not used in training."""
-        pairs = [self.data[len(self.data) + index] for index in range(SAMPLE_PAIRS)]
+        pairs = [self.data[-1 - index] for index in range(SAMPLE_PAIRS)]
         content, style = (self._to_device(torch.stack([pair[side] for pair in pairs])) for side in (0, 1))  # type: ignore[misc]
         write_samples(self.averaged_model, content, style, self.folder / SAMPLES / f"{self.step:06d}.png")
+
+
+@contextmanager
+def delay_interrupts() -> Iterator[None]:
+    """Delay the first Ctrl-C in a block to the end of the block. A second Ctrl-C interrupts at once."""
+    handler = signal.getsignal(signal.SIGINT)
+    # Python runs signal handlers in the main thread alone. A handler of None was not installed by Python.
+    if threading.current_thread() is not threading.main_thread() or handler is None:
+        yield
+        return
+    interrupted = False
+
+    def remember(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        signal.signal(signal.SIGINT, handler)
+
+    signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if interrupted:
+        signal.raise_signal(signal.SIGINT)
 
 
 def check_folder(folder: Path, *, resume: bool) -> None:
@@ -281,10 +324,14 @@ def check_folder(folder: Path, *, resume: bool) -> None:
 
 
 def compute_learning_rate(step: int, options: TrainOptions) -> float:
-    """Return the learning rate of a step: a linear warm-up, then half a cosine that ends at zero."""
-    if step < options.warmup:
-        return options.learning_rate * (step + 1) / options.warmup
-    done = (step - options.warmup) / max(1, options.steps - options.warmup)
+    """Return the learning rate of a step: a linear warm-up, then half a cosine that ends at zero.
+
+    The warm-up takes at most half of the run. Otherwise short runs would never reach the learning rate.
+    """
+    warmup = min(options.warmup, options.steps // 2)
+    if step < warmup:
+        return options.learning_rate * (step + 1) / warmup
+    done = (step - warmup) / max(1, options.steps - warmup)
     return options.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 
 from styletransfer.errors import StyleTransferError
 from styletransfer.training import PicturePool, TrainingPairs
-from styletransfer.training.data import crop_randomly
+from styletransfer.training.data import crop_randomly, load_batches
 
 from .conftest import make_noise
 
@@ -19,6 +21,17 @@ def test_archive_and_folder_hold_the_same_files(picture_folder: Path, tmp_path: 
     with tarfile.open(tmp_path / "pictures.tar.gz", "w:gz") as archive:
         archive.add(picture_folder, "pictures")
     assert PicturePool(tmp_path / "pictures.tar.gz").files == PicturePool(picture_folder).files
+
+
+def test_archives_made_by_macos_hold_no_pictures_twice(picture_folder: Path, tmp_path: Path) -> None:
+    """macOS stores the attributes of 0.png as ._0.png, which has the extension of a picture and is none."""
+    with tarfile.open(tmp_path / "pictures.tar", "w") as archive:
+        for path in sorted(picture_folder.iterdir()):
+            attributes = tarfile.TarInfo(f"pictures/._{path.name}")
+            attributes.size = 4
+            archive.addfile(attributes, io.BytesIO(b"\0\5\x16\7"))
+            archive.add(path, f"pictures/{path.name}")
+    assert PicturePool(tmp_path / "pictures.tar").files == PicturePool(picture_folder).files
 
 
 def test_corrupt_files_are_skipped_and_counted(picture_folder: Path) -> None:
@@ -52,3 +65,47 @@ def test_crops_have_the_requested_size_and_vary(size: tuple[int, int]) -> None:
     crops = [crop_randomly(make_noise(0, *size), 32, generator) for _ in range(3)]
     assert all(crop.shape == (3, 32, 32) and 0 <= crop.min() <= crop.max() <= 1 for crop in crops)
     assert size == (1, 1) or not torch.equal(crops[0], crops[1])
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_batches_do_not_depend_on_the_number_of_workers(picture_folder: Path, workers: int) -> None:
+    pool = PicturePool(picture_folder)
+    pairs = TrainingPairs([pool], [pool], 32, seed=0, length=20)
+    numbers = [[0, 1], [5, 3], *([6, number] for number in range(8))]
+    batches = list(load_batches(pairs, numbers, workers))
+    assert len(batches) == len(numbers)
+    for batch, expected in zip(batches, numbers, strict=True):
+        for index, number in enumerate(expected):
+            assert torch.equal(batch.content[index], pairs[number][0])
+            assert torch.equal(batch.style[index], pairs[number][1])
+        assert batch.skipped == sum(pairs[number][2] for number in expected)
+
+
+def test_workers_need_no_shared_memory(picture_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers may have no /dev/shm, without which processes can share neither locks nor tensors."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refuse)
+    pool = PicturePool(picture_folder)
+    pairs = TrainingPairs([pool], [pool], 32, seed=0, length=20)
+    assert len(list(load_batches(pairs, [[0, 1], [2, 3]], workers=2))) == 2
+
+
+def test_loading_stops_when_it_is_abandoned(picture_folder: Path) -> None:
+    pool = PicturePool(picture_folder)
+    pairs = TrainingPairs([pool], [pool], 32, seed=0, length=2000)
+    before = threading.active_count()
+    batches = load_batches(pairs, [[number] for number in range(2000)], workers=2)
+    next(batches)
+    batches.close()
+    assert threading.active_count() == before
+
+
+def test_errors_of_workers_are_raised(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(b"nothing")
+    pool = PicturePool(tmp_path)
+    pairs = TrainingPairs([pool], [pool], 32, seed=0, length=2)
+    with pytest.raises(StyleTransferError, match="not readable pictures"):
+        list(load_batches(pairs, [[0], [1]], workers=2))

@@ -53,3 +53,16 @@ def test_the_next_frame_is_shifted_and_noisy() -> None:
     assert (frame[..., 9, 7] > 0.9).all()
     assert 0.6 < (frame[0] - picture[0, :, 1:, 3:]).std() * 255 / 2 < 1.4
     assert torch.equal(frame[0], frame[1])
+
+
+def test_a_flat_content_does_not_outvote_the_rest_of_its_batch(perceptual: VGG19) -> None:
+    contents = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    contents[3] = 0.5  # a white background or a burnt-out sky
+    outputs = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    target, output = (perceptual(pictures)["relu3_1"] for pictures in (contents, outputs))
+    terms = [content_distance(output[i : i + 1], target[i : i + 1]).item() for i in range(4)]
+    assert terms[3] < sum(terms[:3])
+    content_distance(output, target).backward()  # type: ignore[no-untyped-call]
+    assert outputs.grad is not None
+    gradients = outputs.grad.flatten(1).norm(dim=1)
+    assert gradients[3] < gradients[:3].sum()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +22,8 @@ from styletransfer.model import load_model
 from styletransfer.model.vgg import TORCHVISION_KEYS, VGG19
 from styletransfer.options import TrainOptions
 from styletransfer.spectrum import norm_bounds
-from styletransfer.training import PicturePool, Trainer, TrainingPairs, build_network
+from styletransfer.training import PicturePool, Trainer, TrainingPairs, TrainingReport, build_network
+from styletransfer.training.metrics_log import MetricsLog
 from styletransfer.training.trainer import compute_learning_rate
 
 from .conftest import OPTIONS, SINGLE_PROCESS, StartRun, make_noise
@@ -35,6 +40,12 @@ def read_steps(run: Path) -> list[int]:
     return [json.loads(row)["step"] for row in (run / "metrics.jsonl").read_text().splitlines()]
 
 
+def take_a_step_and_close(reports: Generator[TrainingReport, None, None]) -> None:
+    """Close a run after one more step, which saves it."""
+    next(reports)
+    reports.close()
+
+
 def test_learning_rate_rises_then_falls_to_zero() -> None:
     options = TrainOptions(steps=100, warmup=10, learning_rate=1.0)
     rates = [compute_learning_rate(step, options) for step in range(101)]
@@ -42,6 +53,14 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
     assert max(rates) == rates[9] == 1
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[100] == pytest.approx(0)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 20, 100, 199])
+def test_a_warm_up_takes_at_most_half_of_a_run(steps: int) -> None:
+    options = TrainOptions(steps=steps, learning_rate=1.0)  # the default warm-up has 200 steps
+    rates = [compute_learning_rate(step, options) for step in range(steps)]
+    assert max(rates) == 1
+    assert rates.index(1) <= steps // 2
 
 
 def test_training_lowers_the_loss(start_run: StartRun, tmp_path: Path) -> None:
@@ -105,6 +124,29 @@ def test_a_checkpoint_with_other_options_is_refused_by_name(
         start_run(tmp_path / "run", resume=True)
 
 
+def test_more_steps_extend_a_run(start_run: StartRun, tmp_path: Path) -> None:
+    samples = replace(OPTIONS, sample_every=2)
+    list(start_run(tmp_path / "run", samples).run())
+    longer = replace(samples, steps=10)
+    rest = list(start_run(tmp_path / "run", longer, resume=True).run())
+    assert [report.step for report in rest] == [7, 8, 9, 10]
+    rates = [compute_learning_rate(step, longer) for step in range(6, 10)]
+    assert [report.learning_rate for report in rest] == rates
+    assert read_steps(tmp_path / "run") == list(range(1, 11))
+    with pytest.raises(StyleTransferError, match="started with steps 10, not 9"):
+        start_run(tmp_path / "run", replace(samples, steps=9), resume=True)
+
+
+def test_samples_stay_the_same_when_a_run_is_extended(start_run: StartRun, tmp_path: Path) -> None:
+    sheets = []
+    for steps in (2, 4):
+        options = replace(OPTIONS, steps=steps)
+        trainer = start_run(tmp_path / str(steps), options)
+        trainer.sample()
+        sheets.append((tmp_path / str(steps) / "samples" / "000000.png").read_bytes())
+    assert sheets[0] == sheets[1]
+
+
 def test_resuming_with_other_data_is_refused(start_run: StartRun, tmp_path: Path, perceptual: VGG19) -> None:
     next(trainer := start_run(tmp_path / "run").run())
     trainer.close()
@@ -141,17 +183,71 @@ def test_steps_without_finite_gradients_are_skipped_and_counted(start_run: Start
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
 
 
-def test_a_step_that_is_interrupted_halfway_is_not_saved(start_run: StartRun, tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", ["optimizer", "average", "log", "save"])
+def test_ctrl_c_loses_no_step(
+    start_run: StartRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """The interrupt arrives inside of step 3 or while it is saved; the last regular checkpoint has step 2."""
+    trainer = start_run(tmp_path / "run")
+    reports = trainer.run()
+    next(reports)
+    next(reports)
+    owner, name = {
+        "optimizer": (trainer.optimizer, "step"),
+        "average": (trainer.average, "update_parameters"),
+        "log": (MetricsLog, "write"),
+        "save": (trainer, "save"),
+    }[when]
+    method = getattr(owner, name)
+
+    def interrupt(*arguments: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        method(*arguments)
+
+    monkeypatch.setattr(owner, name, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        take_a_step_and_close(reports)
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    rest = list(start_run(tmp_path / "run", resume=True).run())
+    assert [report.step for report in rest] == [4, 5, 6]
+    assert read_steps(tmp_path / "run") == [1, 2, 3, 4, 5, 6]
+    list(start_run(tmp_path / "whole").run())
+    assert_same_models(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_second_ctrl_c_interrupts_at_once(start_run: StartRun, tmp_path: Path) -> None:
+    trainer = start_run(tmp_path / "run")
+    reports = trainer.run()
+    next(reports)
+
+    def hang() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("the second interrupt was delayed too")
+
+    trainer.optimizer.step = hang  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        next(reports)
+
+
+def test_runs_work_outside_of_the_main_thread(start_run: StartRun, tmp_path: Path) -> None:
+    trainer = start_run(tmp_path / "run")
+    with ThreadPoolExecutor(1) as pool:
+        assert len(pool.submit(list, trainer.run()).result()) == OPTIONS.steps
+
+
+def test_a_step_that_fails_halfway_is_not_saved(start_run: StartRun, tmp_path: Path) -> None:
     trainer = start_run(tmp_path / "run")
     reports = trainer.run()
     next(reports)
     next(reports)  # saved, because checkpoint_every is 2
 
-    def interrupt(model: torch.nn.Module) -> None:
-        raise KeyboardInterrupt
+    def fail(model: torch.nn.Module) -> None:
+        raise MemoryError
 
-    trainer.average.update_parameters = interrupt  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
+    trainer.average.update_parameters = fail  # type: ignore[method-assign]
+    with pytest.raises(MemoryError):
         next(reports)
     rest = list(start_run(tmp_path / "run", resume=True).run())
     list(start_run(tmp_path / "whole").run())
