@@ -1,8 +1,9 @@
-"""The same recipe with three gradients of the eigendecomposition: `python -m benchmarks.training_gradients`.
+"""Compare three gradients of the eigendecomposition in training: `python -m benchmarks.training_gradients`.
 
-The network, the data, the seed and the number of steps are the same; only the gradient through the whitening
-and coloring differs: torch's eigh as it is, the Taylor expansion of degree 9, and the exact gradient of the
-spectral functions. Reports steps without finite gradients, the losses at the end, and the time of a step.
+Network, data, seed and number of steps are the same. Only the gradient through whitening and coloring
+differs: autograd through torch's eigh, the Taylor expansion of degree 9, or the exact gradient of the
+spectral functions. The table shows the number of steps without finite gradients, the losses at the end, and
+the time per step.
 """
 
 from __future__ import annotations
@@ -23,14 +24,24 @@ from styletransfer.model.vgg import load_vgg19
 from styletransfer.options import TrainOptions
 from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, build_network
 from styletransfer.transfer import transfer_features
-from styletransfer.transfer.maps import EPS
+from styletransfer.transfer.feature_transform import EPS
 
 Transfer = Callable[[Tensor, Statistics, str], Tensor]
 Decompose = Callable[[Tensor], tuple[Tensor, Tensor]]
+PATHS = {
+    "content": "Folder or tar archive of photographs.",
+    "style": "Folder or tar archive of artworks.",
+    "vgg": "Safetensors file with VGG-19.",
+}
 
 
 def transfer_by(decompose: Decompose, dtype: torch.dtype) -> Transfer:
-    """Return a transfer whose gradient flows through eigenvalues and eigenvectors."""
+    """Return a feature transform whose gradient flows through eigenvalues and eigenvectors.
+
+    Args:
+        decompose: Computes eigenvalues and eigenvectors of symmetric matrices.
+        dtype: Precision of the decomposition and of the statistics.
+    """
 
     def power(covariance: Tensor, exponent: float) -> Tensor:
         size = covariance.shape[-1]
@@ -42,8 +53,8 @@ def transfer_by(decompose: Decompose, dtype: torch.dtype) -> Transfer:
         flat = features.flatten(2)
         own = compute_statistics(flat, dtype=dtype)
         matrix = power(target.covariance, 0.5) @ power(own.covariance, -0.5)
-        centred = flat - own.mean.unsqueeze(-1).to(flat.dtype)
-        moved = matrix.to(flat.dtype) @ centred + target.mean.unsqueeze(-1).to(flat.dtype)
+        centered = flat - own.mean.unsqueeze(-1).to(flat.dtype)
+        moved = matrix.to(flat.dtype) @ centered + target.mean.unsqueeze(-1).to(flat.dtype)
         return moved.view(features.shape)
 
     return transfer
@@ -59,11 +70,11 @@ TRANSFERS: dict[str, Transfer] = {
 
 
 def compare(arguments: argparse.Namespace) -> Table:
-    """Train with each gradient and tabulate what came of it."""
+    """Train with each gradient and return a table of the results."""
     options = TrainOptions(
         steps=arguments.steps, batch=2, crop=arguments.crop, warmup=20, octaves=2, seed=arguments.seed
     )
-    perceptual = load_vgg19(arguments.network)
+    perceptual = load_vgg19(arguments.vgg)
     pools = [PicturePool(arguments.content)], [PicturePool(arguments.style)]
     data = TrainingPairs(*pools, options.crop, options.seed, options.steps * options.batch)
     table = Table(
@@ -76,8 +87,8 @@ def compare(arguments: argparse.Namespace) -> Table:
             mock.patch("styletransfer.model.autoencoder.transfer_features", transfer),
         ):
             model = build_network(options, perceptual=perceptual)
-            alone = Processes(0, 1, torch.device("cpu"))
-            trainer = Trainer(Path(folder), model, data, perceptual, options, alone)
+            process = Processes(0, 1, torch.device("cpu"))
+            trainer = Trainer(Path(folder), model, data, perceptual, options, process)
             reports = list(trainer.run())
         last = [
             report
@@ -99,13 +110,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name in ("content", "style", "network"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=150)
-    parser.add_argument("--crop", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true")
-    chosen = parser.parse_args()
+    for name, text in PATHS.items():
+        parser.add_argument(f"--{name}", type=Path, required=True, help=text)
+    parser.add_argument("--steps", type=int, default=150, help="Number of steps (%(default)s).")
+    parser.add_argument("--crop", type=int, default=64, help="Pixels on each side of a crop (%(default)s).")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of weights and crops (%(default)s).")
+    parser.add_argument("--json", action="store_true", help="Print JSON instead of Markdown.")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    result = compare(chosen)
-    print(result.to_json() if chosen.json else result.to_markdown())
+    result = compare(arguments)
+    print(result.to_json() if arguments.json else result.to_markdown())

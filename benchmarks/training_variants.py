@@ -1,9 +1,10 @@
-"""The same short training with one thing changed at a time: `python -m benchmarks.training_variants`.
+"""Compare short trainings in which one thing at a time is changed: `python -m benchmarks.training_variants`.
 
-    python -m benchmarks.training_variants --content TAR --style TAR --network VGG19 --pairs PAIRS
+    python -m benchmarks.training_variants --content TAR --style TAR --vgg VGG19 --pairs PAIRS
 
-Every variant sees as many pixels: a larger crop takes fewer steps. As by `styletransfer evaluate`, scored are
-the averaged network on a folder of NAME.content.* and NAME.style.*, and contents in their own statistics.
+All variants see the same number of pixels, so larger crops take fewer steps. The averaged network is scored
+on a folder of NAME.content.* and NAME.style.* with the metrics of `styletransfer evaluate`. The last column
+is the PSNR of contents that are stylized in their own statistics.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from benchmarks.linalg.tables import Table
 from styletransfer.evaluation import Pair, PairScorer, psnr, read_pairs
 from styletransfer.linalg import Statistics
 from styletransfer.media import read_picture, readable_extensions
-from styletransfer.model import Autoencoder, soft_clip, count_parameters
+from styletransfer.model import Autoencoder, count_parameters, soft_clip
 from styletransfer.model.vgg import VGG19, load_vgg19
 from styletransfer.options import TrainOptions
 from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, build_network
@@ -35,18 +36,18 @@ BASE = TrainOptions(batch=2, crop=128, warmup=30, ema=0.98, precision="bf16", se
 
 
 class Variant(NamedTuple):
-    """What is changed.
+    """Differences of a training run from the base.
 
     Attributes:
-        options: Of the training.
-        encoder: See `build_network`.
-        untouched: Levels, named by their channels, that keep their statistics.
-        slope: Of the activations below zero; None for the network's own.
+        options: Training options that differ.
+        encoder: Encoder to start from, see `build_network`.
+        untransferred: Numbers of channels of the levels whose statistics are not transferred.
+        slope: Slope of the activations below zero. None keeps the network's own.
     """
 
     options: Mapping[str, Any] = MappingProxyType({})
     encoder: str | None = None
-    untouched: frozenset[int] = frozenset()
+    untransferred: frozenset[int] = frozenset()
     slope: float | None = None
 
 
@@ -69,9 +70,9 @@ VARIANTS = {
     "crops of 192": Variant({"crop": 192}),
     "crops of 64": Variant({"crop": 64}),
     "ReLUs": Variant(slope=0),
-    "the picture's colours not transferred": Variant(untouched=frozenset({3})),
-    "transfer at the three coarse scales only": Variant(untouched=frozenset({16, 32})),
-    "transfer at the two fine scales only": Variant(untouched=frozenset({64, 128})),
+    "the picture's colors not transferred": Variant(untransferred=frozenset({3})),
+    "transfer at the three coarse scales only": Variant(untransferred=frozenset({16, 32})),
+    "transfer at the two fine scales only": Variant(untransferred=frozenset({64, 128})),
     "content weight 0.3": Variant({"content_weight": 0.3}),
     "no term color": Variant({"color_weight": 0.0}),
     "no term stability": Variant({"stability_weight": 0.0}),
@@ -79,21 +80,30 @@ VARIANTS = {
 }
 
 
-def leave(untouched: frozenset[int]) -> AbstractContextManager[Any]:
-    """Have features of some widths pass the decoder as they are."""
+def skip_transfers(untransferred: frozenset[int]) -> AbstractContextManager[Any]:
+    """Return a context in which the decoder does not transfer the levels with some numbers of channels."""
 
     def transfer(features: Tensor, target: Statistics, transform: str = "wct") -> Tensor:
-        return features if features.shape[1] in untouched else transfer_features(features, target, transform)
+        if features.shape[1] in untransferred:
+            return features
+        return transfer_features(features, target, transform)
 
     return (
         mock.patch("styletransfer.model.autoencoder.transfer_features", transfer)
-        if untouched
+        if untransferred
         else nullcontext()
     )
 
 
 def train(variant: Variant, steps: int, arguments: argparse.Namespace, perceptual: VGG19) -> Autoencoder:
-    """Train a variant and return its averaged network."""
+    """Train a variant and return its averaged network.
+
+    Args:
+        variant: The variant.
+        steps: Number of steps of the base. Variants with larger crops take fewer.
+        arguments: Arguments of the command line.
+        perceptual: VGG-19 with the style layers.
+    """
     options = replace(BASE, **variant.options)
     options = replace(options, steps=round(steps * (BASE.crop / options.crop) ** 2))
     pools = [PicturePool(path) for path in arguments.content], [PicturePool(path) for path in arguments.style]
@@ -114,7 +124,7 @@ def train(variant: Variant, steps: int, arguments: argparse.Namespace, perceptua
 
 @torch.no_grad()
 def score(network: Autoencoder, pairs: Iterable[Pair], perceptual: VGG19) -> list[float]:
-    """Return the means of the scores over pairs."""
+    """Return the scores of a network, averaged over pairs."""
     rows = []
     for pair in pairs:
         content, style = (read_picture(path).to_float() for path in (pair.content, pair.style))
@@ -127,8 +137,8 @@ def score(network: Autoencoder, pairs: Iterable[Pair], perceptual: VGG19) -> lis
 
 
 def compare(arguments: argparse.Namespace) -> Table:
-    """Train and score the variants, and print each as it is done."""
-    perceptual = load_vgg19(arguments.network)
+    """Train and score the variants, print a row after each, and return the table."""
+    perceptual = load_vgg19(arguments.vgg)
     pairs = read_pairs(arguments.pairs, readable_extensions())
     names = ["style_gram", "style_pyr", "content_in", "ssim", "swd_rgb", "own, dB"]
     table = Table(
@@ -136,7 +146,7 @@ def compare(arguments: argparse.Namespace) -> Table:
         ["variant", "parameters", *names],
     )
     for name in arguments.only or VARIANTS:
-        with leave(VARIANTS[name].untouched):
+        with skip_transfers(VARIANTS[name].untransferred):
             network = train(VARIANTS[name], arguments.steps, arguments, perceptual)
             table.add(name, count_parameters(network), *score(network, pairs, perceptual))
         print(table.to_markdown().splitlines()[-1], flush=True)
@@ -148,11 +158,14 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name in ("content", "style"):
-        parser.add_argument(f"--{name}", type=Path, required=True, action="append", help="repeatable")
-    for name in ("network", "pairs"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--only", nargs="+", choices=VARIANTS, help="variants, all without")
-    chosen = parser.parse_args()
+        text = "Folder or tar archive of pictures. Repeat for several."
+        parser.add_argument(f"--{name}", type=Path, required=True, action="append", help=text)
+    parser.add_argument("--vgg", type=Path, required=True, help="Safetensors file with VGG-19.")
+    parser.add_argument("--pairs", type=Path, required=True, help="Folder of pairs to score the networks on.")
+    parser.add_argument("--steps", type=int, default=400, help="Number of steps of the base (%(default)s).")
+    parser.add_argument(
+        "--only", nargs="+", choices=VARIANTS, metavar="VARIANT", help="Variants to train (all)."
+    )
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    print(compare(chosen).to_markdown())
+    print(compare(arguments).to_markdown())

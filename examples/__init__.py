@@ -1,1 +1,1 @@
-"""Pictures to try the program on, and the programs that painted them."""
+"""Example pictures, and the programs that painted the styles among them."""

@@ -1,4 +1,4 @@
-"""Every example photograph in a few example styles, on one sheet: `python -m examples.gallery -o FILE`."""
+"""Draw a sheet of example photographs in example styles: `python -m examples.gallery -o FILE`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from styletransfer.media.contact_sheet import Tile, draw_contact_sheet
 
 EXAMPLES = Path(__file__).parent
 CONTENTS = ("astronaut", "chelsea", "china", "coffee")
-STYLES = ("nocturne", "stained_glass", "knife", "woodcut", "watercolour")
-CELL = 300  # pixels of the long edge of every picture
+STYLES = ("nocturne", "stained_glass", "knife", "woodcut", "watercolor")
+CELL = 300  # long edge of every picture on the sheet in pixels
 
 
 def paint_gallery(model: str = "default") -> Picture:
-    """Stylize each photograph in each style and lay them out, styles as columns."""
+    """Stylize each photograph in each style and lay the results out, one column per style."""
     stylizer = Stylizer(model)
     contents = {name: read_picture(EXAMPLES / "content" / f"{name}.jpg") for name in CONTENTS}
     styles = {name: read_picture(EXAMPLES / "style" / f"{name}.jpg") for name in STYLES}
@@ -31,8 +31,8 @@ def paint_gallery(model: str = "default") -> Picture:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("-m", "--model", default="default", help="name of a model or path of its weights")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="Picture file to write.")
+    parser.add_argument("-m", "--model", default="default", help="Name of a model or path of its weights.")
     arguments = parser.parse_args()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     write_picture(paint_gallery(arguments.model), arguments.output, quality=88)

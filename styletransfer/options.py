@@ -108,27 +108,27 @@ class StylizeOptions:
     size: int | None = option(None, "Long edge of the result in pixels.")
     style_size: int | None = option(
         None,
-        "Long edge in pixels to which larger styles are reduced before they are measured. Smaller values give "
-        "finer strokes. Auto is 1024 for stroke scale 1 and 512 for larger strokes.",
+        "Long edge in pixels to which larger styles are reduced before they are measured. Smaller values "
+        "give finer strokes. Auto is 1024 for stroke scale 1 and 512 for larger strokes.",
     )
     stroke_scale: int | None = option(
         None,
-        "Size of the strokes. With K, a copy K times smaller is stylized first and the picture is stylized over "
-        "it, with the style enlarged K times. Auto enlarges strokes for pictures of 1024 pixels and more, so "
-        "that the copy has at least 512 pixels, and by 8 at most.",
+        "Size of the strokes. With K, a copy K times smaller is stylized first and the picture is stylized "
+        "over it, with the style enlarged K times. Auto enlarges strokes for pictures of 1024 pixels and "
+        "more, so that the copy has at least 512 pixels, and by 8 at most.",
     )
     preserve_color: PreserveColor = option(
         "none", "Colors to keep. Luma takes the lightness from the style and the colors from the content."
     )
     transform: Transform = option(
         "wct",
-        "Map between the feature statistics. Wct whitens and colors, monge is optimal transport, adain matches "
-        "the variance of each channel.",
+        "Map between the feature statistics. Wct whitens and colors, monge is optimal transport, adain "
+        "matches the variance of each channel.",
     )
     content_statistics: ContentStatistics = option(
         "exact",
-        "Where the content is measured. Thumbnail measures a copy of at most 1024 pixels, which is faster for "
-        "pictures of 4096 pixels and more and gives slightly different results.",
+        "Where the content is measured. Thumbnail measures a copy of at most 1024 pixels, which is faster "
+        "for pictures of 4096 pixels and more and gives slightly different results.",
     )
 
     def __post_init__(self) -> None:
@@ -304,7 +304,9 @@ class TrainOptions:
     octave_decay: float = option(
         0.3, "Weight of each octave of the style term relative to the next finer one. 1 weighs all equally."
     )
-    gradient_clip: float = option(5.0, "Largest norm of the gradient. Larger gradients are scaled down to it.")
+    gradient_clip: float = option(
+        5.0, "Largest norm of the gradient. Larger gradients are scaled down to it."
+    )
     ema: float = option(0.999, "Decay per step of the averaged weights, which become the model.")
     seed: int = option(0, "Seed of the initial weights and of the random crops.")
     precision: TrainingPrecision = option(

@@ -1,7 +1,7 @@
-"""Make the model of a training run one that ships: `python weights/release.py RUN/model.safetensors NAME`.
+"""Release the model of a training run: `python weights/release.py RUN/model.safetensors NAME`.
 
-Copies the weights here and writes their entry in the package's manifest; texts that describe the model are
-kept from the entry it replaces, and are to be edited in `styletransfer/model/manifest.json`.
+The weights are copied into this folder and get an entry in the package's manifest. If the entry replaces
+another, it keeps the texts that describe the model; edit them in `styletransfer/model/manifest.json`.
 """
 
 from __future__ import annotations
@@ -12,31 +12,39 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from styletransfer.model import ModelEntry, count_parameters, load_model
 from styletransfer.files import compute_sha256
+from styletransfer.model import ModelEntry, count_parameters, load_model
 from styletransfer.model.weights import MANIFEST
 
 WEIGHTS = Path(__file__).parent
 
 
 def release(source: Path, name: str) -> ModelEntry:
-    """Copy a weights file and list it in the manifest under a name."""
+    """Copy a weights file into this folder and list it in the manifest.
+
+    Args:
+        source: The weights file of a run.
+        name: Name of the model.
+
+    Returns:
+        The new entry of the manifest.
+    """
     model = load_model(source).network
     target = WEIGHTS / f"{name}.safetensors"
     shutil.copyfile(source, target)
     listed = json.loads(MANIFEST.read_text(encoding="utf-8"))["models"] if MANIFEST.exists() else []
-    texts = next((entry for entry in listed if entry["name"] == name), {})
-    shape = model.architecture
+    texts: dict[str, str] = next((entry for entry in listed if entry["name"] == name), {})
+    architecture = model.architecture
     entry = ModelEntry(
         name=name,
         file=target.name,
         sha256=compute_sha256(target),
         bytes=target.stat().st_size,
         parameters=count_parameters(model),
-        licence=texts.get("licence", "MIT"),
-        architecture=f"encoder and decoder, widths {'/'.join(map(str, shape.widths))}, "
-        f"{sum(shape.convolutions)} + {sum(shape.decoder_depths)} convolutions, a transfer at each of "
-        f"{len(shape.widths)} scales and of the picture's colours",
+        license=texts.get("license", "MIT"),
+        architecture=f"encoder and decoder, widths {'/'.join(map(str, architecture.widths))}, "
+        f"{sum(architecture.convolutions)} + {sum(architecture.decoder_depths)} convolutions, a transfer at "
+        f"each of {len(architecture.widths)} scales and of the picture's colors",
         trained_on=texts.get("trained_on", ""),
         description=texts.get("description", ""),
     )

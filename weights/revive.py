@@ -1,14 +1,16 @@
-"""Begin the channels of a model anew that no picture activates, and make its activations leaky.
+"""Reinitialize the dead channels of a model and make its activations leaky.
 
     python weights/revive.py MODEL NEW.safetensors --content PHOTOS --style ARTWORKS
 
-PHOTOS and ARTWORKS are folders or tar archives, as for training. Layer by layer, in the order of
-computation, a channel that is above zero at less than one pixel in a hundred gets random weights, scaled and
-shifted so that it varies as much as the living ones of its layer, about zero; where the next layers read it,
-they begin with zeros. Whitening mixes it into its neighbours all the same: what is written is to be trained
-on. Counts of such channels are printed, before and after.
+PHOTOS and ARTWORKS are folders or tar archives, as for training. A channel is dead if it is positive at less
+than one pixel in a hundred. Layer by layer, in the order of computation, dead channels get random weights
+that are scaled and shifted so that the channel has mean zero and varies as much as the living channels of its
+layer. The weights with which later layers read the channel become zero. Whitening still mixes the channel
+into its neighbors, so the new model has to be trained further. The number of dead channels per layer is
+printed before and after.
 
-Source: Sokar et al. 2023 (arXiv 2302.12902), recycling dormant neurons. Differs: once, between two runs.
+Source: Sokar et al. 2023 (arXiv 2302.12902), recycling of dormant neurons.
+Differs: channels are reinitialized once, between two runs, instead of at intervals during one.
 """
 
 from __future__ import annotations
@@ -25,19 +27,19 @@ from torch import Tensor, nn
 from styletransfer.model import Autoencoder, load_model, save_model
 from styletransfer.training.data import PicturePool, crop_randomly
 
-ALIVE = 0.01  # share of pixels
+MIN_ACTIVE = 0.01  # share of pixels at which a living channel is positive
 PAIRS, CROP = 6, 192
-# What the decoder adds to features that live already begins small.
-SMALL = 0.1
+# Scale of reinitialized channels that are added to living features instead of being read by another layer.
+RESIDUAL_SCALE = 0.1
 
 
-class Layers:
-    """The convolutions of a network that end in an activation, in the order of computation.
+class ConvolutionLayers:
+    """The convolutions of a network that are followed by an activation, in the order of computation.
 
     Args:
         model: The network.
-        content: Pictures [B, 3, H, W] to look at it with.
-        style: As many styles.
+        content: Pictures [B, 3, H, W] on which the network is run.
+        style: Styles [B, 3, H, W] of these pictures.
     """
 
     def __init__(self, model: Autoencoder, content: Tensor, style: Tensor) -> None:
@@ -56,8 +58,12 @@ class Layers:
                 if scale or index < len(self.decoder[scale]) - 1:
                     yield f"decoder {scale}.{index}", layer
 
-    def readers(self, wanted: nn.Conv2d) -> list[nn.Conv2d]:
-        """List the convolutions that read the channels of one, in the decoder merged with its own."""
+    def find_readers(self, wanted: nn.Conv2d) -> list[nn.Conv2d]:
+        """List the convolutions whose input is the output of a convolution.
+
+        The list is empty for the last convolution of a decoder scale, whose output is added to other
+        features.
+        """
         for layers in (*self.encoder, *self.decoder):
             for layer, following in pairwise(layers):
                 if layer is wanted:
@@ -68,35 +74,35 @@ class Layers:
         return []
 
     @torch.no_grad()
-    def look(self) -> dict[nn.Conv2d, Tensor]:
-        """Return what the convolutions give, [C, B' * H * W], of contents and styles."""
-        found: dict[nn.Conv2d, list[Tensor]] = {layer: [] for _, layer in self}
+    def compute_outputs(self) -> dict[nn.Conv2d, Tensor]:
+        """Return the outputs [C, N] of the convolutions at all pixels of all pictures, before activation."""
+        outputs: dict[nn.Conv2d, list[Tensor]] = {layer: [] for _, layer in self}
 
         def keep(layer: nn.Module, _: object, result: Tensor) -> None:
             assert isinstance(layer, nn.Conv2d)
-            found[layer].append(result.transpose(0, 1).flatten(1))  # a copy: activations are in place
+            outputs[layer].append(result.transpose(0, 1).flatten(1))  # a copy: activations are in place
 
-        hooks = [layer.register_forward_hook(keep) for layer in found]
+        hooks = [layer.register_forward_hook(keep) for layer in outputs]
         self.model(self.content, self.style)
         for hook in hooks:
             hook.remove()
-        return {layer: torch.cat(results, 1) for layer, results in found.items()}
+        return {layer: torch.cat(results, 1) for layer, results in outputs.items()}
 
     def count_dead(self) -> dict[str, str]:
-        """Return how many channels of each layer are dead, of how many."""
-        values = self.look()
-        return {name: f"{int(is_dead(values[layer]).sum())}/{len(layer.weight)}" for name, layer in self}
+        """Return the number of dead channels and of all channels ("dead/all") by layer name."""
+        outputs = self.compute_outputs()
+        return {name: f"{int(is_dead(outputs[layer]).sum())}/{len(layer.weight)}" for name, layer in self}
 
 
-def is_dead(values: Tensor) -> Tensor:
-    """Tell which channels [C, N] are above zero hardly anywhere."""
-    return (values > 0).float().mean(1) < ALIVE
+def is_dead(outputs: Tensor) -> Tensor:
+    """Return which channels of outputs [C, N] are positive almost nowhere, [C]."""
+    return (outputs > 0).float().mean(1) < MIN_ACTIVE
 
 
 @torch.no_grad()
-def revive(layers: Layers) -> None:
-    """Begin dead channels anew."""
-    dead = {layer: is_dead(values) for layer, values in layers.look().items()}
+def revive(layers: ConvolutionLayers) -> None:
+    """Reinitialize the dead channels of all layers in place."""
+    dead = {layer: is_dead(outputs) for layer, outputs in layers.compute_outputs().items()}
     for _, layer in layers:
         channels = dead[layer].nonzero().flatten()
         if not len(channels):
@@ -104,44 +110,46 @@ def revive(layers: Layers) -> None:
         assert layer.bias is not None
         layer.weight[channels] = nn.init.kaiming_normal_(torch.empty_like(layer.weight))[channels]
         layer.bias[channels] = 0
-        spread = layers.look()[layer].std(1)
-        readers = layers.readers(layer)
-        living = spread if dead[layer].all() else spread[~dead[layer]]
-        factor = living.median() / spread[channels].clamp_min(1e-12) * (1 if readers else SMALL)
+        deviation = layers.compute_outputs()[layer].std(1)
+        readers = layers.find_readers(layer)
+        living = deviation if dead[layer].all() else deviation[~dead[layer]]
+        factor = living.median() / deviation[channels].clamp_min(1e-12) * (1 if readers else RESIDUAL_SCALE)
         layer.weight[channels] *= factor.view(-1, 1, 1, 1)
-        layer.bias[channels] -= layers.look()[layer].mean(1)[channels]
+        layer.bias[channels] -= layers.compute_outputs()[layer].mean(1)[channels]
         for reader in readers:
             reader.weight[:, channels] = 0
 
 
 def make_leaky(model: Autoencoder, slope: float) -> Autoencoder:
-    """Return a network with the same weights whose activations have a slope below zero."""
+    """Return a network with the same weights whose activations have a given slope below zero."""
     leaky = Autoencoder(replace(model.architecture, negative_slope=slope))
     leaky.load_state_dict(model.state_dict())
     return leaky
 
 
 def main() -> None:
-    """Revive a model."""
+    """Reinitialize the dead channels of a model file and write a new file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("new", type=Path)
-    parser.add_argument("--content", type=Path, required=True)
-    parser.add_argument("--style", type=Path, required=True)
-    parser.add_argument("--slope", type=float, default=0.1, help="below zero, of the new model's activations")
-    given = parser.parse_args()
+    parser.add_argument("model", type=Path, help="Weights file to read.")
+    parser.add_argument("new", type=Path, help="Weights file to write.")
+    parser.add_argument("--content", type=Path, required=True, help="Folder or tar archive of photographs.")
+    parser.add_argument("--style", type=Path, required=True, help="Folder or tar archive of artworks.")
+    parser.add_argument(
+        "--slope", type=float, default=0.1, help="Slope below zero of the new model's activations."
+    )
+    arguments = parser.parse_args()
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
     content, style = (
         torch.stack([crop_randomly(pool.draw(generator)[0], CROP, generator) for _ in range(PAIRS)])
-        for pool in (PicturePool(given.content), PicturePool(given.style))
+        for pool in (PicturePool(arguments.content), PicturePool(arguments.style))
     )
-    model = load_model(given.model).network
-    layers = Layers(model, content, style)
-    print("before:", layers.count_dead())
+    model = load_model(arguments.model).network
+    layers = ConvolutionLayers(model, content, style)
+    print("dead channels before:", layers.count_dead())
     revive(layers)
-    print("after: ", layers.count_dead())
-    save_model(make_leaky(model, given.slope), given.new)
+    print("dead channels after: ", layers.count_dead())
+    save_model(make_leaky(model, arguments.slope), arguments.new)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Condense the metrics of a model's training runs: `python weights/training_log.py RUN [RUN ...]`.
+"""Condense the metrics of training runs into one log: `python weights/training_log.py RUN [RUN ...]`.
 
-The runs are the parts of one training, each started from the weights of the one before. Writes
-training.jsonl, means over `STEPS` steps, and draws training.png from it (needs matplotlib), beside this file.
-Hours are those of all processes together.
+The runs are the parts of one training, each started from the weights of the one before. The script writes the
+means over every `STEPS` steps to training.jsonl and draws them in training.png, both beside this file. It
+needs matplotlib. Hours are summed over all processes.
 """
 
 from __future__ import annotations
@@ -21,40 +21,40 @@ from matplotlib import pyplot as plt
 from safetensors import safe_open
 
 WEIGHTS = Path(__file__).parent
-STEPS = 100  # a mean of so many
+STEPS = 100  # steps per row of the log
 TERMS = ("style", "content", "color", "identity", "stability")
 
 
 def condense(runs: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield the means of the runs, with steps and hours counted from the first one on."""
+    """Yield the means over every `STEPS` steps, with steps and hours counted from the first run on."""
     before, seconds = 0, 0.0
     for part, run in enumerate(runs, 1):
         rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        batch, processes = read_shape(run / "model.safetensors")
+        batch, processes = read_batch(run / "model.safetensors")
         for start in range(0, len(rows), STEPS):
-            some = rows[start : start + STEPS]
-            seconds += processes * sum(batch / row["pairs_per_second"] for row in some)
-            terms = {name: fmean(row["terms"][name] for row in some) for name in some[0]["terms"]}
+            group = rows[start : start + STEPS]
+            seconds += processes * sum(batch / row["pairs_per_second"] for row in group)
+            terms = {name: fmean(row["terms"][name] for row in group) for name in group[0]["terms"]}
             yield {
                 "part": part,
-                "step": before + some[-1]["step"],
+                "step": before + group[-1]["step"],
                 "hours": round(seconds / 3600, 4),
                 **{name: float(f"{value:.4g}") for name, value in terms.items()},
-                "learning_rate": float(f"{some[-1]['learning_rate']:.3g}"),
-                "skipped_steps": some[-1]["skipped_steps"],
+                "learning_rate": float(f"{group[-1]['learning_rate']:.3g}"),
+                "skipped_steps": group[-1]["skipped_steps"],
             }
         before += rows[-1]["step"]
 
 
-def read_shape(weights: Path) -> tuple[int, int]:
-    """Return the pairs that a step of a run took, and by how many processes, as its weights tell."""
+def read_batch(weights: Path) -> tuple[int, int]:
+    """Return the pairs per step and the number of processes of a run, from the provenance of its weights."""
     with safe_open(weights, framework="pt") as file:  # type: ignore[no-untyped-call]
         provenance = json.loads(file.metadata()["provenance"])
     return int(provenance["pairs"] // provenance["step"]), int(provenance.get("processes", 1))
 
 
 def draw(rows: list[dict[str, Any]], target: Path) -> None:
-    """Draw the terms of the loss over the hours, a panel each, a colour for each part."""
+    """Draw each term of the loss over the hours in a panel of its own, with one color per part."""
     size = 3 * len(TERMS), 3
     figure, panels = plt.subplots(1, len(TERMS), figsize=size, sharex=True, layout="constrained")
     for panel, term in zip(panels, TERMS, strict=True):
@@ -67,7 +67,7 @@ def draw(rows: list[dict[str, Any]], target: Path) -> None:
 
 
 def main() -> None:
-    """Write the log and the plot."""
+    """Write the log and its plot."""
     rows = list(condense([Path(name) for name in sys.argv[1:]]))
     lines = [json.dumps(row) for row in rows]
     (WEIGHTS / "training.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")

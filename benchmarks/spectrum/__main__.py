@@ -1,4 +1,4 @@
-"""Command line of the benchmark: one table a command."""
+"""Command line of the benchmark: every command prints one table."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from pathlib import Path
 
 import torch
 
+from styletransfer.spectrum.conv_operator import PaddingMode
+
 from ..linalg.tables import Table
 from . import __doc__ as description
-from .classification import Trial, compare_regularisers
+from .classification import Trial, compare_penalties
 from .decoders import compare_decoders
 from .distributions import compare_distributions
 from .gradients import compare_gradients
-from .layers import DEFAULT, ExactNorms, Padding, read_layers
+from .layers import DEFAULT, ExactNorms, read_layers
 from .norms import compare_norms, compare_paddings
 
-PADDINGS: tuple[Padding, ...] = ("zeros", "circular", "reflect", "replicate")
+PADDINGS: tuple[PaddingMode, ...] = ("zeros", "circular", "reflect", "replicate")
 
 COMMANDS = ("norms", "paddings", "distributions", "gradients", "classification", "decoders", "plot")
 
@@ -30,20 +32,26 @@ def main() -> None:
     )
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument(
-        "--weights", type=Path, nargs="+", default=[DEFAULT], help="default: the model of the program"
+        "--weights",
+        type=Path,
+        nargs="+",
+        default=[DEFAULT],
+        help="Weights files (default: the model of this program).",
     )
-    parser.add_argument("--size", type=int, nargs="+", default=[16], help="of the square image (default: 16)")
-    parser.add_argument("--channels", type=int, default=4096, help="leave out layers of more than this")
-    parser.add_argument("--cache", type=Path, help="JSON file that keeps exact norms")
-    parser.add_argument("--no-peers", action="store_true", help="norms: only ours")
-    parser.add_argument("--cases", type=int, default=23, help="distributions: at most (default: 23)")
-    parser.add_argument("--seeds", type=int, default=5, help="classification: runs of each kind (default: 5)")
-    parser.add_argument("--json", action="store_true", help="one JSON object a row instead of a table")
-    parser.add_argument("--folder", type=Path, default=Path("docs/images"), help="plot: default %(default)s")
+    parser.add_argument("--size", type=int, nargs="+", default=[16], help="Sides of images (default: 16).")
+    parser.add_argument("--channels", type=int, default=4096, help="Leave out layers with more channels.")
+    parser.add_argument("--cache", type=Path, help="JSON file that keeps exact norms.")
+    parser.add_argument("--no-peers", action="store_true", help="norms: leave out the published methods.")
+    parser.add_argument("--cases", type=int, default=23, help="distributions: number of cases (default: 23).")
+    parser.add_argument("--seeds", type=int, default=5, help="classification: runs per penalty (default: 5).")
+    parser.add_argument("--json", action="store_true", help="Print one JSON object per row.")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("docs/images"), help="plot: output folder (default: %(default)s)."
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.command == "plot":
-        from .plots import draw_plots  # matplotlib is wanted here only
+        from .plots import draw_plots  # only this command needs matplotlib
 
         layers = list(read_layers(arguments.weights, most=arguments.channels))
         paths = draw_plots(arguments.folder, layers, arguments.size[0], ExactNorms(arguments.cache))
@@ -56,7 +64,7 @@ def main() -> None:
 def run(arguments: argparse.Namespace) -> Table:
     """Run the command that was asked for."""
     if arguments.command == "classification":
-        return compare_regularisers(Trial(), arguments.seeds)
+        return compare_penalties(Trial(), arguments.seeds)
     if arguments.command == "decoders":
         return compare_decoders(arguments.weights, arguments.size[0])
     layers = list(read_layers(arguments.weights, most=arguments.channels))

@@ -1,7 +1,7 @@
-"""Does holding norms down make a classifier generalise better, as Yi 2020 claims? ResNets with and without.
+"""Test whether penalized norms make a classifier generalize better, as Yi 2020 claims, on ResNets.
 
-The digits of scikit-learn (offline) with few examples to learn from, or CIFAR-10 where it can be downloaded.
-Every kind of run sees the same examples, initial weights and batches from the same seeds.
+The data are a few of the digits of scikit-learn (offline), or CIFAR-10 where it can be downloaded. For each
+seed, the runs with every penalty see the same examples, initial weights and batches.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ from ..linalg.tables import Table
 
 
 class Trial(NamedTuple):
-    """What is trained, and how.
+    """One configuration of the training.
 
     Attributes:
-        data: "digits" or a folder for CIFAR-10.
-        examples: To learn from, of each seed its own; the test pictures are always all of them.
-        blocks: Residual blocks in each of three stages; 3 makes ResNet-20.
+        data: "digits", or a folder for CIFAR-10.
+        examples: Number of training examples, chosen by the seed; all test pictures are used.
+        blocks: Number of residual blocks in each of three stages; 3 gives ResNet-20.
         widths: Channels of the stages.
+        epochs: Number of passes over the training examples.
+        batch: Examples per step.
+        rate: Largest learning rate.
+        weight_decay: Weight decay of SGD.
     """
 
     data: str = "digits"
@@ -41,7 +45,7 @@ class Trial(NamedTuple):
     weight_decay: float = 5e-4
 
 
-# Weights of norms: the better of 1e-1, 1e-2 and of 1e-2, 1e-3 on seeds 100 and 101, which no table shows.
+# Each weight is the better of 1e-1 and 1e-2, or of 1e-2 and 1e-3, on seeds 100 and 101, which no table uses.
 PENALTIES: dict[str, Callable[[nn.Module], tuple[SpectralPenalty, float]] | None] = {
     "none": None,
     "norm above 1": lambda network: (SpectralPenalty(network, 1.0, size=(8, 8)), 1e-2),
@@ -66,7 +70,7 @@ class Block(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Add what the convolutions make of the maps to the maps."""
+        """Add the output of the convolutions to the shortcut."""
         return functional.relu(self.body(maps) + self.shortcut(maps))
 
 
@@ -85,8 +89,8 @@ def build_resnet(trial: Trial, channels: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 10))
 
 
-def compare_regularisers(trial: Trial, seeds: int) -> Table:
-    """Train with every penalty from the same seeds."""
+def compare_penalties(trial: Trial, seeds: int) -> Table:
+    """Train with every penalty, from the same seeds."""
     images = load_digits(Path()) if trial.data == "digits" else load_cifar10(Path(trial.data))
     table = Table(
         f"Test accuracy, ResNet-{6 * trial.blocks + 2} on {trial.examples} {trial.data}, {seeds} seeds",
@@ -112,7 +116,7 @@ def train_once(trial: Trial, images: Images, penalty: str, seed: int) -> tuple[f
     pictures, labels = pictures[chosen], labels[chosen]
     network = build_resnet(trial, pictures.shape[1])
     factory = PENALTIES[penalty]
-    regulariser, weight = factory(network) if factory else (None, 0.0)
+    regularizer, weight = factory(network) if factory else (None, 0.0)
     optimizer = torch.optim.SGD(
         network.parameters(), trial.rate, momentum=0.9, weight_decay=trial.weight_decay, nesterov=True
     )
@@ -124,8 +128,8 @@ def train_once(trial: Trial, images: Images, penalty: str, seed: int) -> tuple[f
         for batch in order[: len(labels) // trial.batch * trial.batch].view(-1, trial.batch):
             inputs = pictures[batch] if trial.data == "digits" else crop_and_flip(pictures[batch])
             loss = functional.cross_entropy(network(inputs), labels[batch])
-            if regulariser:
-                loss = loss + weight * regulariser()
+            if regularizer:
+                loss = loss + weight * regularizer()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -1,4 +1,4 @@
-"""What caps on the norms of convolutions do to a decoder: certified products, and stretches that were met."""
+"""The effect of norm caps on decoders: certified products and measured norms of the Jacobian."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from torch import Tensor, nn
 from styletransfer.media import read_picture
 from styletransfer.model import Autoencoder, load_model, measure_levels
 from styletransfer.spectrum import lipschitz
-from styletransfer.spectrum.jacobian import largest_local_gain
+from styletransfer.spectrum.spectral_norm import jacobian_norm
 
 from ..linalg.tables import Table
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-CONTENT, STYLE = EXAMPLES / "content" / "china.jpg", EXAMPLES / "style" / "watercolour.jpg"
+CONTENT, STYLE = EXAMPLES / "content" / "china.jpg", EXAMPLES / "style" / "watercolor.jpg"
 
 
 def compare_decoders(files: Sequence[Path], size: int) -> Table:
-    """Bound what stands between the transfers of every model's decoder; measure the network at a picture.
+    """Bound the layers between the transfers of every model's decoder, and measure the network at a picture.
 
-    The product is that of the certified constants of all scales: convolutions, activations and upsampling.
-    Left out are the transfers, which divide by the deviation of whatever features they are given, the skips
-    and the encoder.
+    The certified product is that of the constants of all scales: convolutions, activations and upsampling. It
+    leaves out the transfers, which divide by the deviation of the features that they are given, the skip
+    connections and the encoder.
     """
     table = Table(
         f"Decoders on {size} x {size} pixels",
-        ["model", "largest norm", "certified product", "local stretch of the network"],
+        ["model", "largest norm", "certified product", "norm of the network's Jacobian"],
     )
     content, style = (_read(path, size) for path in (CONTENT, STYLE))
     for file in files:
@@ -39,8 +39,8 @@ def compare_decoders(files: Sequence[Path], size: int) -> Table:
         with torch.no_grad():
             targets = measure_levels(model.encode(style))
         network = partial(_stylize, model, targets)
-        stretch = largest_local_gain(network, content, torch.Generator().manual_seed(0))
-        table.add(str(file), f"{largest:.2f}", f"{product:.3g}", f"{stretch:.2f}")
+        jacobian = jacobian_norm(network, content, torch.Generator().manual_seed(0))
+        table.add(str(file), f"{largest:.2f}", f"{product:.3g}", f"{jacobian:.2f}")
     return table
 
 

@@ -10,12 +10,12 @@ from typing import get_args
 import torch
 
 from styletransfer.spectrum import conv_operator, singular_values
-from styletransfer.spectrum.distribution import Method
+from styletransfer.spectrum.distribution import DistributionMethod
 
 from ..linalg.tables import Table
 from .layers import Layer
 
-LARGEST = 2600  # side of a dense matrix
+LARGEST = 2600  # largest side of a dense matrix
 SIZES = (16, 12, 9)
 
 
@@ -23,17 +23,18 @@ def compare_distributions(layers: Sequence[Layer], most: int) -> Table:
     """Compare all methods with the dense matrix: Wasserstein-1 distance over that of "circular".
 
     Args:
-        layers: Those too large for a dense matrix on 9 x 9 pixels are left out, 1 x 1 kernels too.
-        most: Cases, at most.
+        layers: Layers to compare. Left out are 1 x 1 kernels, and layers too large for a dense matrix
+            on 9 x 9 pixels.
+        most: Largest number of cases.
     """
-    distances: dict[Method, list[float]] = {}
-    tops: dict[Method, list[float]] = {}
-    seconds: dict[Method, list[float]] = {}
+    distances: dict[DistributionMethod, list[float]] = {}
+    tops: dict[DistributionMethod, list[float]] = {}
+    seconds: dict[DistributionMethod, list[float]] = {}
     cases = list(_cases(layers))[:most]
     for layer, size in cases:
         conv = layer.conv()
         exact = _exact(layer, size)
-        for method in get_args(Method):
+        for method in get_args(DistributionMethod):
             if method == "exact":
                 continue
             start = process_time()

@@ -1,4 +1,4 @@
-"""Gradients of the norm against the exact one, and what following the norm costs."""
+"""Gradients of the norm against the exact gradient, and the cost of following the norm."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from styletransfer.spectrum import ConvOperator, NormTracker, conv_operator, spectral_norm
-from styletransfer.spectrum.classical import gram_bound, tensor_bound, unfolding_bound
+from styletransfer.spectrum.norm_bounds import gram_bound, tensor_bound, unfolding_bound
 
 from ..linalg.stopwatch import compare
 from ..linalg.tables import Table
 from .layers import Layer, leading_pairs
 
-CHANGE = 1e-3  # of the weight before the tracker is asked, relative: what a step of training may do
+CHANGE = 1e-3  # relative change of the weight before the tracker is called, as by a step of training
 REPETITIONS = 20
 
 
 def reshaped(operator: ConvOperator) -> Tensor:
-    """Norm of the kernel as a matrix [out, in kh kw], whose gradient `torch`'s spectral_norm follows."""
+    """Return the norm of the kernel as a matrix [out, in kh kw], which torch's `spectral_norm` uses."""
     norm: Tensor = torch.linalg.matrix_norm(operator.weight.flatten(1), 2)
     return norm
 
@@ -35,11 +35,12 @@ PEERS: dict[str, Callable[[ConvOperator], Tensor]] = {
 
 
 def compare_gradients(layers: Sequence[Layer], size: int) -> Table:
-    """Compare gradients of the norm on zero padding, and the time of a call with that of the layer.
+    """Compare gradients of the norm with zero padding, and the cost of the tracker.
 
-    "followed" is `NormTracker` one step after a change of the weight; "cost" is the CPU time of its value and
-    gradient over that of the layer's forward and backward pass on one image, both in float32. "gap" is from
-    the largest singular value to the next, relative: where it is small, two waves compete.
+    "followed" is the gradient of `NormTracker` one step after a change of the weight. "cost" is the CPU time
+    of its value and gradient over that of the layer's forward and backward pass on one image, both in
+    float32. "gap" is the relative distance from the largest singular value to the next: where it is small,
+    two waves compete.
     """
     table = Table(
         f"Cosine to the exact gradient of the norm, {size} x {size}",

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,14 +15,13 @@ from safetensors.torch import load_file
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 
-from styletransfer.spectrum import ConvOperator, build_convolution, conv_operator
-
-Padding = Literal["zeros", "circular", "reflect", "replicate"]
+from styletransfer.spectrum import ConvOperator, build_convolution, build_convolutions, conv_operator
+from styletransfer.spectrum.conv_operator import PaddingMode
 
 DEFAULT = Path(__file__).parents[2] / "weights" / "default.safetensors"
-PAIRS = 2  # that a reference computes: the gap to the second says how well the first is defined
-BASIS = 32  # vectors that ARPACK keeps, 64 MB of float64 for 256 channels on 32 x 32 pixels
-TOLERANCE = 1e-13  # of squared singular values, relative
+PAIRS = 2  # singular pairs computed; the gap to the second tells how well the first is defined
+BASIS = 32  # vectors that ARPACK keeps: 64 MB of float64 for 256 channels on 32 x 32 pixels
+TOLERANCE = 1e-13  # relative tolerance of squared singular values
 
 
 class Layer(NamedTuple):
@@ -31,27 +30,28 @@ class Layer(NamedTuple):
     name: str
     weight: Tensor
 
-    def conv(self, padding: Padding = "zeros") -> nn.Conv2d:
+    def conv(self, padding: PaddingMode = "zeros") -> nn.Conv2d:
         """Build a convolution of stride 1 that keeps the size."""
         return build_convolution(self.weight, padding)
 
 
 def read_layers(files: Iterable[Path], *, most: int) -> Iterator[Layer]:
-    """Yield the kernels of files in float64, without those of more than `most` channels."""
+    """Yield the kernels of weights files in float64, without those of more than `most` channels."""
     for file in files:
-        for name, weight in load_file(file).items():
-            if weight.ndim == 4 and max(weight.shape[:2]) <= most:
-                yield Layer(name.removesuffix(".weight"), weight.double())
+        for name, convolution in build_convolutions(load_file(file)).items():
+            weight = convolution.weight.detach()
+            if max(weight.shape[:2]) <= most:
+                yield Layer(name, weight.double())
 
 
 class ExactNorms:
-    """Norms by Lanczos run to convergence, or from a file of earlier results."""
+    """Exact norms by ARPACK, or from a file of earlier results."""
 
     def __init__(self, cache: Path | None) -> None:
         self.cache = cache
         self.known: dict[str, float] = json.loads(cache.read_text()) if cache and cache.exists() else {}
 
-    def __call__(self, layer: Layer, size: int, padding: Padding = "zeros") -> float:
+    def __call__(self, layer: Layer, size: int, padding: PaddingMode = "zeros") -> float:
         """Return the norm of a layer on a square image."""
         digest = hashlib.sha256(layer.weight.contiguous().numpy().tobytes()).hexdigest()[:16]
         key = f"{digest}:{size}:{padding}"
@@ -69,7 +69,7 @@ def _converged_norm(conv: nn.Conv2d, size: int) -> float:
 def leading_pairs(operator: ConvOperator) -> tuple[Tensor, Tensor]:
     """Compute the largest singular values and their right singular vectors, without the matrix.
 
-    By ARPACK, so that the reference shares no code with the methods that are measured but the products
+    ARPACK computes them, so that the reference and the measured methods share no code except the products
     with the layer and its transpose.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Bounds of the norm, ours and the published ones, on the same layers in the same run."""
+"""Bounds of the norm by our methods and by published ones, on the same layers in the same run."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from time import process_time
 from torch import Tensor
 
 from styletransfer.spectrum import norm_bounds
-from styletransfer.spectrum.bounds import Method
+from styletransfer.spectrum.conv_operator import PaddingMode
+from styletransfer.spectrum.norm_bounds import NormMethod
 
 from ..linalg.tables import Table
-from .layers import ExactNorms, Layer, Padding
+from .layers import ExactNorms, Layer
 from .peers import PEERS
 
-OURS: tuple[Method, ...] = ("unfoldings", "taps", "hoelder", "tensor", "gram")
-TOLERANCE = 1e-9  # by which a bound may miss the exact norm, which is known to about this
+OURS: tuple[NormMethod, ...] = ("unfoldings", "taps", "hoelder", "tensor", "gram")
+TOLERANCE = 1e-9  # relative error of the exact norm, by which a bound may miss it
 Estimate = Callable[[Layer, int], float]
 
 
 def compare_norms(
     layers: Sequence[Layer], sizes: Sequence[int], exact: ExactNorms, *, peers: bool = True
 ) -> Table:
-    """Compare all methods on zero padding: ratio to the exact norm, violations, CPU time."""
+    """Compare all methods with zero padding: ratio to the exact norm, violations and CPU time."""
     table = Table(
         f"Norm of {len(layers)} zero-padded layers over the exact one",
         ["method", "size", "mean", "least", "greatest", "below exact", "seconds"],
@@ -43,9 +44,9 @@ def compare_norms(
 
 
 def compare_paddings(
-    layers: Sequence[Layer], sizes: Sequence[int], exact: ExactNorms, paddings: Iterable[Padding]
+    layers: Sequence[Layer], sizes: Sequence[int], exact: ExactNorms, paddings: Iterable[PaddingMode]
 ) -> Table:
-    """Compare our interval with the exact norm for every padding."""
+    """Compare our interval with the exact norm, for every padding."""
     table = Table(
         f"Norm bounds of {len(layers)} layers over the exact norm",
         ["padding", "end", "size", "mean", "least", "greatest", "below exact", "seconds"],

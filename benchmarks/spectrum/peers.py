@@ -1,6 +1,6 @@
-"""Published bounds and estimates of the norm of a zero-padded convolution, from their papers.
+"""Published bounds and estimates of the norm of a zero-padded convolution, written from their papers.
 
-Those that `styletransfer.spectrum` offers itself (unfoldings, taps, Hoelder, tensor norm) are not repeated.
+Those that `styletransfer.spectrum` itself offers (unfoldings, taps, Hoelder, tensor norm) are not repeated.
 """
 
 from __future__ import annotations
@@ -12,21 +12,27 @@ import torch
 from torch import Tensor
 
 GRID = 64  # frequencies per axis at which a supremum is sampled
-CHUNK = 64  # frequencies that are worked on at once
+CHUNK = 64  # frequencies processed at once
 
 
 def reshaped(weight: Tensor, size: int) -> float:
-    """Norm of the kernel as a matrix [out, in kh kw], as torch's parametrization `spectral_norm` takes it."""
+    """Return the norm of the kernel as a matrix [out, in kh kw], as torch's `spectral_norm` does."""
     return float(torch.linalg.matrix_norm(weight.flatten(1), 2))
 
 
 def circular(weight: Tensor, size: int) -> float:
-    """Singular values of the discrete Fourier transform: Sedghi et al. 2019 (arXiv 1805.10408)."""
+    """Return the largest singular value of the kernel's discrete Fourier transform.
+
+    Source: Sedghi et al. 2019 (arXiv 1805.10408).
+    """
     return float(torch.stack([torch.linalg.svdvals(part).max() for part in _parts(weight, size)]).max())
 
 
 def gram_iteration(weight: Tensor, size: int) -> float:
-    """Gram iteration in the Fourier domain, six steps: Delattre et al. 2023 (arXiv 2305.16173), circular."""
+    """Run six steps of Gram iteration in the Fourier domain, for circular padding.
+
+    Source: Delattre et al. 2023 (arXiv 2305.16173).
+    """
     return float(torch.stack([_iterate_gram(part) for part in _parts(weight, size)]).max())
 
 
@@ -42,10 +48,12 @@ def _iterate_gram(matrix: Tensor) -> Tensor:
 
 
 def gram_iteration_in_space(weight: Tensor, size: int) -> float:
-    """Gram iteration on the kernel itself, five steps: Delattre et al. 2024 (arXiv 2402.00240), norm2toep.
+    """Run five steps of Gram iteration on the kernel itself (norm2toep).
 
-    T* T of a zero-padded convolution is at most the convolution with the kernel's autocorrelation; in the
-    end the largest row sum bounds the norm.
+    T* T of a zero-padded convolution is at most the convolution with the kernel's autocorrelation; after the
+    last step the largest row sum bounds the norm.
+
+    Source: Delattre et al. 2024 (arXiv 2402.00240).
     """
     if weight.shape[0] < weight.shape[1]:
         weight = weight.transpose(0, 1)
@@ -61,14 +69,17 @@ def gram_iteration_in_space(weight: Tensor, size: int) -> float:
 
 
 def lip_bound(weight: Tensor, size: int) -> float:
-    """LipBound, the better of its two variants: Araujo et al. 2021 (arXiv 2006.08391)."""
+    """Return the better of LipBound's two variants.
+
+    Source: Araujo et al. 2021 (arXiv 2006.08391).
+    """
     squares = _transform(weight, GRID).abs().square().flatten(0, 1)  # [P, out, in]
     variants = (squares.sum(2).amax(0).sum(), squares.sum(1).amax(0).sum())
     return float(torch.stack(variants).min().sqrt())
 
 
 def _parts(weight: Tensor, size: int) -> tuple[Tensor, ...]:
-    """Return the transform's matrices [P, out, in] a few at a time: all would take gigabytes."""
+    """Return the transform's matrices [P, out, in] in small parts; all at once would take gigabytes."""
     return torch.split(_transform(weight, size).flatten(0, 1), CHUNK)
 
 

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from styletransfer.spectrum import conv_operator, conv_symbol, norm_bounds, singular_values
-from styletransfer.spectrum.survey import survey_symbol
+from styletransfer.spectrum.circulant import embed_in_circulant
 from styletransfer.spectrum.symbol import frequency_grid
-from styletransfer.spectrum.torus import wrap_operator
+from styletransfer.spectrum.symbol_peaks import find_peaks
 
 from .layers import ExactNorms, Layer
 from .peers import PEERS
@@ -21,7 +21,7 @@ GRID = 96
 
 
 def draw_plots(folder: Path, layers: Sequence[Layer], size: int, exact: ExactNorms) -> list[Path]:
-    """Draw all pictures from the layers given; each names what it shows.
+    """Draw all pictures from layers; the title of each names the layer that it shows.
 
     Returns:
         The files written.
@@ -44,10 +44,10 @@ def draw_plots(folder: Path, layers: Sequence[Layer], size: int, exact: ExactNor
 
 
 def _symbol(layer: Layer) -> Figure:
-    """Draw the gain of a layer over all frequencies, and the grids of the transform and the circulant."""
+    """Draw the gain of a layer over all frequencies, with the grids of the transform and of the circulant."""
     size = 16
-    torus = wrap_operator(conv_operator(layer.conv(), (size, size)).double())
-    survey = survey_symbol(torus)
+    circulant = embed_in_circulant(conv_operator(layer.conv(), (size, size)).double())
+    peaks = find_peaks(circulant)
     gains = torch.linalg.matrix_norm(
         conv_symbol(layer.weight, grid=(GRID, GRID), phase=(torch.pi, torch.pi)), 2
     )
@@ -61,10 +61,10 @@ def _symbol(layer: Layer) -> Figure:
     for grid, phase, color, label in (
         ((size, size), (0.0, 0.0), "white", f"transform of {size} x {size} (circular)"),
         (
-            survey.periods,
-            survey.phase,
+            peaks.periods,
+            peaks.phase,
             "red",
-            f"twisted circulant of {survey.periods[0]} x {survey.periods[1]}",
+            f"twisted circulant of {peaks.periods[0]} x {peaks.periods[1]}",
         ),
     ):
         points = (frequency_grid(grid, phase) + torch.pi).remainder(2 * torch.pi) - torch.pi

@@ -1,4 +1,4 @@
-"""`python -m examples.paint NAME|all`: paint style images into a folder."""
+"""Paint style images into a folder: `python -m examples.paint NAME|all`."""
 
 from __future__ import annotations
 
@@ -7,23 +7,30 @@ from pathlib import Path
 
 from . import STYLES, render
 
-QUALITY = 80  # of the JPEG files: 80-180 KB a picture at 640 pixels
-SMALLEST = 64  # pixels; the finest stroke would vanish below
+QUALITY = 80  # JPEG quality, which gives 80 to 180 KB per picture of 640 pixels
+MIN_SIZE = 64  # pixels; in smaller pictures the finest strokes would vanish
 
 
-def _size(text: str) -> int:
-    if not text.isdecimal() or int(text) < SMALLEST:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; give {SMALLEST} pixels or more")
+def _parse_size(text: str) -> int:
+    """Parse the value of --size."""
+    if not text.isdecimal() or int(text) < MIN_SIZE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; give {MIN_SIZE} pixels or more")
     return int(text)
 
 
 def main() -> None:
-    """Paint what the command line asks for and print the path of each picture."""
+    """Paint the styles that the command line names and print the path of each picture."""
     parser = argparse.ArgumentParser(prog="python -m examples.paint", description="Paint the style images.")
     parser.add_argument("style", choices=("all", *STYLES), nargs="?", default="all")
-    parser.add_argument("-o", "--output", type=Path, default=Path(), metavar="DIR", help="where to (here)")
-    parser.add_argument("--size", type=_size, default=640, metavar="N", help="pixels a side (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="which picture (%(default)s)")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path(), metavar="DIR", help="Output folder (this one)."
+    )
+    parser.add_argument(
+        "--size", type=_parse_size, default=640, metavar="N", help="Pixels on each side (%(default)s)."
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="Seed of the picture (%(default)s)."
+    )
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     for style in STYLES if arguments.style == "all" else (arguments.style,):

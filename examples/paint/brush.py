@@ -1,4 +1,4 @@
-"""A bristle brush: strokes that follow a current, carry two unmixed pigments and leave ridges of paint."""
+"""A bristle brush whose strokes carry two unmixed pigments and leave ridges of paint."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import numpy as np
 
 from .noise import Array, resize, sample
 
-_SPACING = 0.7  # of the samples of a stroke, in pixels: below 1/sqrt(2) no hole can open between them
+_SPACING = 0.7  # pixels between samples of a stroke; below 1/sqrt(2), so that no holes open between them
 
 
 def trace(angle: Array, x: Array, y: Array, length: Array, points: int) -> Array:
-    """Follow a field of directions, half of the length up the current and half down.
+    """Trace streamlines through a field of directions, to both sides of their middles.
 
     Args:
         angle: Direction in radians, [side, side].
-        x, y: Middles of the strokes, [n] in 0..1.
-        length: Of each stroke, [n], in fractions of the picture's side.
-        points: Per half of a stroke.
+        x, y: Middles of the streamlines, [n] in 0..1.
+        length: Length of each streamline, [n], in fractions of the picture's side.
+        points: Number of points on each half.
 
     Returns:
-        [n, 2 * points + 1, 2], x and y in 0..1.
+        Streamlines [n, 2 * points + 1, 2], x and y in 0..1.
     """
     halves = []
     for sign in (-1, 1):
@@ -37,12 +37,12 @@ def trace(angle: Array, x: Array, y: Array, length: Array, points: int) -> Array
 
 
 class Easel:
-    """A painting in progress: wet colours [side, side, 3] and the height of the paint [side, side].
+    """A painting in progress: its colors [side, side, 3] and the height of the paint [side, side].
 
     Args:
-        ground: The primed canvas, [side, side, 3].
-        rng: Draws the bristles.
-        hair: Bristles across a brush; few are coarse and leave furrows.
+        ground: Colors of the primed canvas, [side, side, 3].
+        rng: Random number generator of the bristles.
+        hair: Number of bristles across a brush. Few bristles are coarse and leave furrows.
     """
 
     def __init__(self, ground: Array, rng: np.random.Generator, hair: int = 14) -> None:
@@ -53,7 +53,7 @@ class Easel:
         self._bristles = [self._bristle_pattern(hair) for _ in range(48)]
 
     def _bristle_pattern(self, hair: int) -> Array:
-        """Return [64 along, 64 across] in 0..1: what each bristle carries as it moves."""
+        """Return the paint on each bristle along a stroke, [64 along, 64 across] in 0..1."""
         carried = self._rng.uniform(0, 1, (1, hair)) + 0.35 * self._rng.standard_normal((5, hair))
         pattern = resize(carried.astype(np.float32), 64)
         return np.asarray(np.clip((pattern - pattern.min()) / np.ptp(pattern), 0, 1), np.float32)
@@ -73,13 +73,13 @@ class Easel:
         """Draw one stroke.
 
         Args:
-            path: [points, 2], x and y in 0..1.
-            width: Of the brush, in fractions of the picture's side.
+            path: Points of the stroke, [points, 2], x and y in 0..1.
+            width: Width of the brush in fractions of the picture's side.
             first, second: The two pigments on the brush, [3] each.
-            dry: How much of the brush is out of paint at the end of the stroke, 0..1.
-            thickness: Of the paint, in thousandths of the picture's side.
-            square: Draw with a palette knife, whose marks have straight ends, not with a round brush.
-            glaze: Draw with ink, which never hides what is darker.
+            dry: Share of the brush that is out of paint at the end of the stroke, 0..1.
+            thickness: Thickness of the paint in thousandths of the picture's side.
+            square: Draw with a palette knife, whose marks have straight ends, instead of a round brush.
+            glaze: Draw with ink, which does not cover darker colors.
         """
         pixels = path.astype(np.float64) * self.side
         steps = np.hypot(*np.diff(pixels, axis=0).T)
@@ -101,7 +101,7 @@ class Easel:
         bristle = ((v + 1) * 31.5).astype(np.intp)
         carried = pattern[np.ix_((u * 63).astype(np.intp), bristle)]
         emptied = dry * (0.15 + 0.85 * u[:, None] ** 2)
-        if square:  # the paint tears off in a ragged line
+        if square:  # paint from a knife ends in a ragged line
             torn = min(0.35, 0.8 * radius / length) * pattern[[0, -1]][:, bristle]
             emptied = emptied + 3 * ((u[:, None] < torn[0]) | (1 - u[:, None] < torn[1]))
         alpha = np.clip((carried - emptied) * 7 + 0.5, 0, 1) * np.clip((1 - np.abs(v)) * radius, 0, 1)
@@ -113,10 +113,10 @@ class Easel:
         if glaze:
             paint = np.minimum(paint, self.colors[at])
         self.colors[at] += alpha[:, None] * (paint - self.colors[at])
-        lip = np.broadcast_to(0.5 * np.abs(v) ** 6, inside.shape)[inside]  # paint squeezed to the sides
+        lip = np.broadcast_to(0.5 * np.abs(v) ** 6, inside.shape)[inside]  # paint is squeezed to the sides
         ridge = thickness * (0.25 + carried + lip)
         self.height[at] += alpha * (0.35 * self.height[at] + ridge - self.height[at])
 
     def surface(self) -> tuple[Array, Array]:
-        """Return the colours [side, side, 3] and the height [side, side]."""
+        """Return the colors [side, side, 3] and the height [side, side]."""
         return self.colors.reshape(self.side, self.side, 3), self.height.reshape(self.side, self.side)

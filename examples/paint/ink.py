@@ -1,4 +1,4 @@
-"""Ink wash: mountains rise out of mist behind an old pine; the tones of one black, and one red seal."""
+"""Ink wash: mountains rise out of mist behind an old pine, in tones of one black with a red seal."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from .noise import Array, blur, fractal, sample
 
 PAPER, INK, SEAL = rgb("efe6d2", "14161a", "b3261e")
 
-# From far to near: strength of the ink, then x and y of the foot, half the width and the height of mountains.
+# From far to near: strength of the ink, then for each mountain x and y of the foot, half the width, the
+# height.
 RANGES = (
     (0.28, ((0.90, 0.54, 0.30, 0.40), (0.22, 0.54, 0.30, 0.27), (0.55, 0.54, 0.28, 0.38))),
     (0.50, ((0.98, 0.70, 0.30, 0.46), (0.36, 0.70, 0.27, 0.38), (0.05, 0.70, 0.24, 0.32))),
     (0.78, ((0.69, 0.86, 0.28, 0.54), (0.10, 0.88, 0.28, 0.38), (1.00, 0.90, 0.22, 0.38))),
     (1.00, ((0.36, 1.06, 0.32, 0.38), (0.88, 1.08, 0.34, 0.34), (0.02, 1.12, 0.24, 0.34))),
 )
-# Before each range: where a bank of mist hides what is behind, and how far the damp paper blurs it.
+# In front of each range but the last: y of a bank of mist, and the radius by which damp paper blurs the ink.
 MISTS = ((0.60, 0.0020), (0.73, 0.0010), (0.89, 0.0004))
 
 
 class Mountain:
-    """A mountain as nested profiles: s in -1..1 runs along a profile, j in 0..1 down the face.
+    """A mountain as nested profiles: s in -1..1 runs along a profile, and j in 0..1 runs down the face.
 
     Args:
-        rng: Draws its shape.
-        foot: x and y of the middle of its base.
-        wide, high: Half its width and its height.
+        rng: Random number generator of the shape.
+        foot: x and y of the middle of the base.
+        wide, high: Half the width, and the height.
     """
 
     def __init__(self, rng: np.random.Generator, foot: tuple[float, float], wide: float, high: float) -> None:
@@ -36,28 +37,29 @@ class Mountain:
         self.crags = np.abs(fractal(rng, 256, (13, 7), 4, 0.55))
 
     def place(self, s: Array | float, j: Array | float) -> Array:
-        """Return points [..., 2] in 0..1."""
+        """Return the points [..., 2] in 0..1 at positions on the mountain."""
         u, v = (np.asarray(s) + 1) / 2, np.asarray(j) * 0.999
         swell = 0.84 + 0.16 * sample(self.folds, u, v) - 0.14 * sample(self.crags, u, v)
         height = self.high * np.cos(0.5 * np.pi * np.clip(s, -1, 1)) ** 0.85 * swell * (1 - 0.85 * v)
         return np.stack([self.foot[0] + self.wide * s * (1 - 0.45 * v), self.foot[1] - height], -1)
 
     def rise(self, y: float) -> float:
-        """Return how far a height is above the foot, 0..1: the ink fades towards it."""
+        """Return the height above the foot relative to the mountain's, 0..1; ink fades toward 0."""
         return float(np.clip((self.foot[1] - y) / self.high, 0, 1))
 
 
 def _tone(strength: float) -> Array:
-    """Return ink thinned with water."""
+    """Return the color of thinned ink on paper."""
     return np.asarray(PAPER * (INK / PAPER) ** strength, np.float32)
 
 
 def _line(easel: Easel, points: Array, width: float, strength: float, dry: float) -> None:
+    """Draw a line of ink."""
     easel.stroke(points, width, _tone(strength), _tone(0.55 * strength), dry=dry, glaze=True)
 
 
 def _wash(easel: Easel, mountain: Mountain, crest: Array, strength: float, wet: Array) -> None:
-    """Lay ink under a crest [points, 2] and let it run out towards the mountain's foot."""
+    """Lay ink under a crest [points, 2] and let it fade toward the mountain's foot."""
     side = easel.side
     left, right = np.clip(crest[[0, -1], 0] * side, 0, side).astype(int)
     top, bottom = np.clip([(crest[:, 1].min() - 0.01) * side, mountain.foot[1] * side], 0, side).astype(int)
@@ -81,7 +83,7 @@ def _mountain(
         j, start = rng.uniform(0.02, 0.9) ** 0.9, rng.uniform(-0.95, 0.95)
         run = np.linspace(0, rng.uniform(0.05, 0.16), 8)
         points = mountain.place(start + run, j + 0.12 * run)
-        fall = (points[-1, 1] - points[0, 1]) / mountain.high / run[-1]  # the side away from the light
+        fall = (points[-1, 1] - points[0, 1]) / mountain.high / run[-1]  # steeper away from the light
         crag = float(sample(mountain.crags, (start + 1) / 2, j))
         shade = np.clip(0.42 + 0.22 * fall + 0.28 * crag, 0.10, 1.15) * (1 - 0.80 * j)
         width = mountain.high * rng.uniform(0.003, 0.017) * (1.2 - 0.5 * j)
@@ -101,7 +103,7 @@ def _mountain(
 
 
 def _mist(easel: Easel, level: float, soft: float, wet: Array) -> None:
-    """Blur what has been painted, as damp paper does, and lift the ink around a level."""
+    """Blur the painting, as damp paper does, and lift the ink around the height `level`."""
     colors = easel.surface()[0]
     _, y = coordinates(easel.side)
     veil = 0.80 * np.exp(-(((y - level - 0.02 * wet) / 0.085) ** 2)) * np.clip(0.85 + 0.3 * wet, 0, 1)
@@ -120,7 +122,7 @@ def _walk(rng: np.random.Generator, start: Array, turn: float, length: float, re
 def _bough(
     easel: Easel, rng: np.random.Generator, start: Array, turn: float, girth: float, length: float
 ) -> None:
-    """Grow a bough in strokes of split bark, its twigs, and fans of needles on the last of them."""
+    """Paint a bough in strokes of split bark, then its twigs, and fans of needles on the thinnest ones."""
     path = _walk(rng, start, turn, length, 0.28)
     tangent = np.gradient(path, axis=0)
     normal = np.stack([-tangent[:, 1], tangent[:, 0]], -1) / np.hypot(*tangent.T)[:, None]
@@ -143,7 +145,7 @@ def _bough(
 
 
 def _needles(easel: Easel, rng: np.random.Generator, at: Array, reach: float, strength: float) -> None:
-    """Open a fan of pine needles, upwards."""
+    """Paint a fan of pine needles that points up."""
     for turn in rng.normal(-np.pi / 2, 0.35) + rng.uniform(-1.45, 1.45, 34):
         course = turn + 0.12 * np.linspace(-1, 1, 4)
         needle = (
@@ -153,7 +155,7 @@ def _needles(easel: Easel, rng: np.random.Generator, at: Array, reach: float, st
 
 
 def _seal(colors: Array, rng: np.random.Generator, at: tuple[float, float], wide: float) -> Array:
-    """Press a small red seal with four carved signs."""
+    """Print a small red seal with four carved signs."""
     side = len(colors)
     x, y = coordinates(side)
     u, v = (x - at[0]) / wide, (y - at[1]) / wide
@@ -168,9 +170,9 @@ def _seal(colors: Array, rng: np.random.Generator, at: tuple[float, float], wide
 
 
 def paint(side: int, rng: np.random.Generator) -> Array:
-    """Paint the picture, [side, side, 3]."""
+    """Paint the picture [side, side, 3]."""
     wet = fractal(rng, side, 5, 5, 0.55)
-    fibre = fractal(rng, side, (40, 160), 3, 0.7) + fractal(rng, side, (160, 40), 3, 0.7)
+    fiber = fractal(rng, side, (40, 160), 3, 0.7) + fractal(rng, side, (160, 40), 3, 0.7)
     _, y = coordinates(side)
     clouds = np.exp(-0.10 * smoothstep(-0.6, 1.6, wet) * smoothstep(0.6, 0.0, y))
     easel = Easel(PAPER * clouds[..., None], rng, hair=18)
@@ -181,5 +183,5 @@ def paint(side: int, rng: np.random.Generator) -> Array:
             _mountain(easel, rng, Mountain(rng, (x, foot), wide, high), strength, wet)
     _bough(easel, rng, np.array([-0.07, 0.12]), 0.10, 0.032, 0.80)
     colors = _seal(easel.surface()[0], rng, (0.905, 0.035), 0.060)
-    colors = colors * (1 + 0.024 * fibre[..., None] * (1.2 - colors.mean(-1, keepdims=True)))
-    return relief(np.clip(colors, 0, 1), 0.03 * fibre, 0.5)
+    colors = colors * (1 + 0.024 * fiber[..., None] * (1.2 - colors.mean(-1, keepdims=True)))
+    return relief(np.clip(colors, 0, 1), 0.03 * fiber, 0.5)

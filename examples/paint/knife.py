@@ -1,4 +1,4 @@
-"""Palette knife: an avenue in autumn after rain, slabs of thick paint and their reflection."""
+"""Palette knife: an avenue in autumn after rain, in slabs of thick paint that the wet road reflects."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .noise import Array, fractal, sample
 LIGHT = rgb("fff6d8", "ffe08a", "ffb52b", "f97f17", "e0461a", "b81f33", "6e1640", "2c1140")
 LEAVES = rgb("ffd23c", "ff9d1c", "f4631a", "d92a24", "a8163a", "ffe98c", "e85a6a", "5f9f8f", "2f7f94")
 BARK = rgb("170b22", "2e1230", "4a2145", "1c2350")
-TRUNK = rgb("170b22", "2e1230", "4a2145", "8a3050", "e8702c", "ffcb6a")  # from the shade to the light
+TRUNK = rgb("170b22", "2e1230", "4a2145", "8a3050", "e8702c", "ffcb6a")  # from shade to light
 WET = rgb("f7d9b0", "b59ac9", "5f6fb5", "2c3f8c", "231a55")
 
 VANISH = (0.53, 0.535)
-SHORE = 0.60  # where the ground begins, far away
+SHORE = 0.60  # y at which the ground begins in the distance
 TRUNKS = (  # from far to near: x and y of the foot, thickness, y of the top
     (0.460, 0.610, 0.006, 0.42),
     (0.600, 0.610, 0.006, 0.42),
@@ -31,7 +31,7 @@ TRUNKS = (  # from far to near: x and y of the foot, thickness, y of the top
 
 
 def _light(rng: np.random.Generator, side: int) -> Array:
-    """Return the colours of the air and the crowns: light at the end of the avenue, night at the corners."""
+    """Return the colors of air and crowns, from light at the end of the avenue to night at the corners."""
     x, y = coordinates(side)
     dx, dy = (x - VANISH[0]) / 0.62, (y - VANISH[1]) / 0.78
     distance = np.hypot(dx, dy) + 0.075 * fractal(rng, side, 6, 3)
@@ -39,7 +39,7 @@ def _light(rng: np.random.Generator, side: int) -> Array:
 
 
 def _underpainting(light: Array, side: int) -> Array:
-    """Return the air, mirrored in the ground and darkened there, [side, side, 3]."""
+    """Return the colors of the air and of its darker reflection in the ground, [side, side, 3]."""
     x, y = coordinates(side)
     mirrored = sample(light, x, np.where(y > SHORE, 2 * SHORE - y, y))
     return mix(0.92 * mirrored, rgb("5a1d2e")[0], smoothstep(SHORE, SHORE + 0.2, y))
@@ -53,7 +53,7 @@ def _slab(
     size: tuple[float, float],
     color: Array,
 ) -> None:
-    """Lay one mark of the knife, `size` long and wide: two pigments that did not mix, and a torn edge."""
+    """Draw one mark of the knife with two unmixed pigments and a torn edge; `size` is (length, width)."""
     course = turn + rng.normal(0, 0.35) * np.linspace(-1, 1, 7)
     path = np.cumsum(np.stack([np.cos(course), np.sin(course)], -1), 0) * size[0] / 7
     shift = 0.035 * (rng.standard_normal((2, 3)) + rng.standard_normal((2, 1)))
@@ -63,7 +63,7 @@ def _slab(
 
 
 def _crowns(easel: Easel, rng: np.random.Generator, light: Array, count: int, scale: float) -> None:
-    """Cover the air with slabs that fan out from the end of the avenue."""
+    """Cover the air with marks that fan out from the end of the avenue."""
     for _ in range(count):
         x, y = rng.uniform(-0.03, 1.03), rng.uniform(-0.03, SHORE + 0.03)
         away = np.hypot(x - VANISH[0], y - VANISH[1])
@@ -77,7 +77,7 @@ def _crowns(easel: Easel, rng: np.random.Generator, light: Array, count: int, sc
 
 
 def _trunk(easel: Easel, rng: np.random.Generator, x: float, foot: float, girth: float, top: float) -> None:
-    """Draw a trunk in long pulls, lit from the end of the avenue, and branches that reach across."""
+    """Draw a trunk in long strokes, lit from the end of the avenue, and branches that reach across."""
     rise = np.linspace(0, 1, 16)
     inward = np.sign(VANISH[0] - x)
     half = 0.5 * girth * (1 - 0.55 * rise + 0.6 * np.exp(-22 * rise))
@@ -98,7 +98,7 @@ def _trunk(easel: Easel, rng: np.random.Generator, x: float, foot: float, girth:
 
 
 def _ground(easel: Easel, rng: np.random.Generator, light: Array, count: int) -> None:
-    """Let the wet road mirror the air in level strokes, between banks of fallen leaves."""
+    """Draw the wet road, which mirrors the air in level strokes, between banks of fallen leaves."""
     for depth in np.sort(rng.uniform(0, 1, count) ** 1.15):
         y = SHORE + depth * (1.03 - SHORE)
         x = rng.uniform(-0.03, 1.03)
@@ -115,7 +115,7 @@ def _ground(easel: Easel, rng: np.random.Generator, light: Array, count: int) ->
 
 
 def _leaves(easel: Easel, rng: np.random.Generator, count: int) -> None:
-    """Let leaves fall through the air and lie on the road."""
+    """Draw leaves that fall through the air or lie on the road."""
     for _ in range(count):
         at = rng.uniform(0, 1, 2)
         size = 0.003 + 0.010 * abs(at[1] - VANISH[1])
@@ -126,7 +126,7 @@ def _leaves(easel: Easel, rng: np.random.Generator, count: int) -> None:
 
 
 def paint(side: int, rng: np.random.Generator) -> Array:
-    """Paint the picture, [side, side, 3]."""
+    """Paint the picture [side, side, 3]."""
     light = _light(rng, 320)
     easel = Easel(_underpainting(light, side), rng, hair=6)
     _crowns(easel, rng, light, 700, 0.060)
@@ -134,7 +134,7 @@ def paint(side: int, rng: np.random.Generator) -> Array:
     for count in (1200, 2100):
         _ground(easel, rng, light, count)
     for x, foot, girth, top in TRUNKS:
-        for _ in range(int(20 + 500 * girth)):  # its reflection
+        for _ in range(int(20 + 500 * girth)):  # the reflection of the trunk
             down = rng.uniform(0, 1) ** 1.5
             at = np.array([x + rng.normal(0, 0.35 * girth), foot + down * (foot - SHORE + 0.06) * 1.6])
             color = BARK[rng.integers(4)] + 0.08 * down

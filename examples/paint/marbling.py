@@ -1,7 +1,7 @@
-"""Turkish marbling: drops of colour on a bath of size, drawn out with combs and a stylus.
+"""Turkish marbling: drops of color on a thickened bath, drawn out with combs and a stylus.
 
-Source: Lu, Jaffer, Jin, Zhao and Mao 2012, "Mathematical marbling": a drop or a tine moves the whole
-bath by a map that can be inverted, so each pixel is followed back in time until it lies in a drop.
+Source: Lu, Jaffer, Jin, Zhao and Mao 2012, "Mathematical marbling". A drop or a tine moves the whole bath by
+an invertible map, so each pixel is traced back in time until it lies in a drop.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from .canvas import coordinates, mix, relief, rgb, smoothstep
 from .noise import Array, fractal, scatter
 
 INKS = rgb("f6ead2", "7c1530", "b3262e", "15274f", "1f5f74", "d9992c", "f2e0b8", "0c1830", "d2603a", "8fb3a6")
-SHARE = (0.15, 0.16, 0.15, 0.16, 0.09, 0.11, 0.05, 0.05, 0.05, 0.03)
-CURLS = (  # where a stylus was turned: middle, radius, turn in radians
+SHARES = (0.15, 0.16, 0.15, 0.16, 0.09, 0.11, 0.05, 0.05, 0.05, 0.03)
+CURLS = (  # spirals drawn with a stylus: middle, radius, turn in radians
     ((0.27, 0.30), 0.17, 3.4),
     ((0.74, 0.62), 0.19, -3.6),
     ((0.30, 0.82), 0.11, -2.8),
     ((0.76, 0.16), 0.11, 2.9),
     ((0.50, 0.48), 0.08, 2.4),
 )
-DROPS = ((0.008, 170), (0.030, 200), (0.048, 130), (0.085, 90))  # mean radius and number, the last first
+DROPS = ((0.008, 170), (0.030, 200), (0.048, 130), (0.085, 90))  # mean radius and number, latest drops first
 
 
 class Bath:
-    """Follows every pixel of a picture back in time, until it lies in a drop.
+    """The pixels of a picture, traced back in time until each lies in a drop.
 
     Args:
         x, y: Pixel positions, each [side, side].
@@ -35,11 +35,19 @@ class Bath:
     def __init__(self, x: Array, y: Array) -> None:
         self.x, self.y = x.ravel(), y.ravel()
         self.ink = np.zeros(x.size, np.intp)
-        self.depth = np.zeros(x.size, np.float32)  # in its drop: 0 at the rim, 1 in the middle
-        self._open = np.arange(x.size)  # the pixels that are under way still
+        self.depth = np.zeros(x.size, np.float32)  # position in the drop: 0 at the rim, 1 in the middle
+        self._open = np.arange(x.size)  # indices of the pixels that have not reached a drop yet
 
     def undo_comb(self, angle: float, pitch: float, pull: float, sharpness: float, phase: float) -> None:
-        """Undo a comb: parallel tines, each drags what is near it along."""
+        """Undo a comb of parallel tines, each of which drags the bath near it along.
+
+        Args:
+            angle: Direction of the comb's movement in radians.
+            pitch: Distance between the tines.
+            pull: Displacement at a tine.
+            sharpness: Distance from a tine at which the displacement is half as large.
+            phase: Shift of the tines across the movement.
+        """
         across = self.x * sin(angle) - self.y * cos(angle) + phase
         distance = np.abs(np.mod(across, pitch) - pitch / 2)
         shift = pull * sharpness / (sharpness + distance)
@@ -47,21 +55,21 @@ class Bath:
         self.y -= shift * sin(angle)
 
     def undo_wave(self, angle: float, length: float, swing: float) -> None:
-        """Undo a comb that was drawn in a snaking line."""
+        """Undo a comb that was drawn in a wavy line of a given wavelength and amplitude."""
         along = self.x * cos(angle) + self.y * sin(angle)
         shift = swing * np.sin(2 * pi * along / length)
         self.x += shift * sin(angle)
         self.y -= shift * cos(angle)
 
     def undo_curl(self, center: tuple[float, float], radius: float, turn: float) -> None:
-        """Undo a stylus turned in a spiral."""
+        """Undo a stylus that was turned in a spiral."""
         dx, dy = self.x - center[0], self.y - center[1]
         angle = -turn * np.exp(-((np.hypot(dx, dy) / radius) ** 2))
         self.x = center[0] + np.cos(angle) * dx - np.sin(angle) * dy
         self.y = center[1] + np.sin(angle) * dx + np.cos(angle) * dy
 
     def undo_drop(self, center: tuple[float, float], radius: float, ink: int) -> None:
-        """Undo a drop: what is inside came from it, what is outside was pushed away by it."""
+        """Undo a drop: pixels inside get its ink, and pixels outside return to where they were before."""
         dx, dy = self.x - center[0], self.y - center[1]
         squared = dx * dx + dy * dy
         inside = squared < radius * radius
@@ -76,7 +84,7 @@ class Bath:
 
 
 def paint(side: int, rng: np.random.Generator) -> Array:
-    """Paint the picture, [side, side, 3]."""
+    """Paint the picture [side, side, 3]."""
     x, y = coordinates(side)
     tremor = 0.0012 * np.stack([fractal(rng, side, 24, 3), fractal(rng, side, 24, 3)])
     x, y = x + tremor[0], y + tremor[1]
@@ -88,7 +96,7 @@ def paint(side: int, rng: np.random.Generator) -> Array:
     bath.undo_comb(0.0, 0.26, 0.30, 0.03, 0.05)
     bath.undo_comb(pi, 0.26, 0.30, 0.03, 0.18)
     radii = [radius * float(rng.uniform(0.5, 1.5)) for radius, count in DROPS for _ in range(count)]
-    inks = rng.choice(len(INKS), len(radii), p=SHARE)
+    inks = rng.choice(len(INKS), len(radii), p=SHARES)
     for center, radius, ink in zip(scatter(rng, len(radii), margin=0.25), radii, inks, strict=True):
         bath.undo_drop((float(center[0]), float(center[1])), radius, int(ink))
 

@@ -1,4 +1,4 @@
-"""Oil: a night wind curls around the moon and the stars, over hills and a sleeping village."""
+"""Oil painting: a night wind curls around the moon and the stars over hills and a sleeping village."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ LIGHTS = (  # the moon and the stars: x, y, radius of the glow
     (0.77, 0.52, 0.045),
     (0.60, 0.02, 0.040),
 )
-EDDIES = ((0.40, 0.30, 0.17, 1.0), (0.58, 0.44, 0.12, -1.0), (0.06, 0.33, 0.14, -0.9))  # x, y, radius, turn
-RIDGES = (  # from far to near: height of the line, its swell, its waves, colours
+# x, y, radius, rotation
+EDDIES = ((0.40, 0.30, 0.17, 1.0), (0.58, 0.44, 0.12, -1.0), (0.06, 0.33, 0.14, -0.9))
+RIDGES = (  # from far to near: y of the ridge, amplitude and number of its waves, colors
     (0.640, 0.030, 3, HILLS),
     (0.715, 0.028, 4, HILLS * 0.8),
     (0.790, 0.018, 3, FIELD),
     (0.880, 0.016, 2, FIELD),
 )
 CYPRESSES = ((0.145, 0.19, 0.055), (0.262, 0.45, 0.036))  # x of the foot, y of the top, thickness
-BRUSHES = (  # number of strokes, width, length, how much their colour strays
+BRUSHES = (  # number of strokes, width, length, variation of their color
     (1300, 0.0260, 0.110, 0.030),
     (4200, 0.0125, 0.062, 0.045),
     (3600, 0.0068, 0.040, 0.060),
@@ -42,7 +43,7 @@ BRUSHES = (  # number of strokes, width, length, how much their colour strays
 
 
 def _wind(x: Array, y: Array, waves: Array) -> Array:
-    """Return the direction of the sky's strokes."""
+    """Return the direction of the strokes in the sky in radians."""
     along, down = np.ones_like(x), 0.35 * np.sin(7 * x + 2 * waves) + 0.2 * waves
     turning = [(*light, 1.0 if i % 2 else -1.0) for i, light in enumerate(LIGHTS)]
     for center_x, center_y, radius, turn in (*turning, *EDDIES):
@@ -56,7 +57,16 @@ def _wind(x: Array, y: Array, waves: Array) -> Array:
 
 
 def _streaks(rng: np.random.Generator, angle: Array, side: int = 320) -> Array:
-    """Smear noise along a current (line integral convolution): bands that flow; 0..1 uniform."""
+    """Smear noise along a field of directions by line integral convolution.
+
+    Args:
+        rng: Source of the noise.
+        angle: Directions in radians.
+        side: Pixels on each side of the result.
+
+    Returns:
+        Flowing bands [side, side], distributed uniformly in 0..1.
+    """
     noise = fractal(rng, side, 26, 2)
     x, y = (c.ravel() for c in coordinates(side))
     paths = trace(angle, x, y, np.full(x.shape, 0.22, np.float32), points=14)
@@ -66,7 +76,7 @@ def _streaks(rng: np.random.Generator, angle: Array, side: int = 320) -> Array:
 
 
 def _sky(rng: np.random.Generator, side: int) -> tuple[Array, Array]:
-    """Return the colours to aim at and the direction of the strokes: bands of wind and the lights in it."""
+    """Return the colors of the sky with its bands of wind and its lights, and the directions of strokes."""
     x, y = coordinates(side)
     wind = _wind(x, y, fractal(rng, side, 3, 3))
     streak = _streaks(rng, wind, side)
@@ -78,7 +88,7 @@ def _sky(rng: np.random.Generator, side: int) -> tuple[Array, Array]:
 
 
 def _hills(rng: np.random.Generator, colors: Array, angle: Array) -> tuple[Array, Array]:
-    """Roll the hills out before the sky, light along their ridges."""
+    """Add the hills, which are light along their ridges."""
     side = len(colors)
     x, y = coordinates(side)
     for base, swell, cells, palette in RIDGES:
@@ -92,7 +102,7 @@ def _hills(rng: np.random.Generator, colors: Array, angle: Array) -> tuple[Array
 
 
 def _cypresses(rng: np.random.Generator, colors: Array, angle: Array) -> tuple[Array, Array]:
-    """Let the cypresses rise as dark flames."""
+    """Add the cypresses, which rise like dark flames."""
     side = len(colors)
     x, y = coordinates(side)
     for foot, top, girth in CYPRESSES:
@@ -116,7 +126,14 @@ def _layer(
     scene: tuple[Array, Array],
     brush: tuple[int, float, float, float],
 ) -> None:
-    """Cover the canvas with strokes of one brush, a line of BRUSHES."""
+    """Cover the canvas with strokes of one brush.
+
+    Args:
+        easel: The painting.
+        rng: Source of all randomness.
+        scene: Colors and directions of the strokes.
+        brush: A row of BRUSHES.
+    """
     colors, angle = scene
     count, width, length, jitter = brush
     x, y = rng.uniform(-0.02, 1.02, (2, count)).astype(np.float32)
@@ -131,7 +148,7 @@ def _layer(
 
 
 def _hearts(easel: Easel, rng: np.random.Generator) -> None:
-    """Close each light with a whorl of pale paint, where the current itself has no direction."""
+    """Fill the middle of each light, where the field has no direction, with a whorl of pale paint."""
     for x, y, radius in LIGHTS:
         for reach in np.arange(0.30, 0.01, -0.006 / radius):
             for start in rng.uniform(0, 2 * np.pi, 4):
@@ -142,7 +159,7 @@ def _hearts(easel: Easel, rng: np.random.Generator) -> None:
 
 
 def _windows(easel: Easel, rng: np.random.Generator) -> None:
-    """Light the windows of a village at the foot of the hills."""
+    """Draw the lit windows of a village at the foot of the hills."""
     lit = ramp(rgb("f08a2c", "ffc94a", "fff3b0"), rng.uniform(0, 1, (34, 2)).astype(np.float32))
     for pigments in lit:
         x = rng.choice([0.50, 0.60, 0.66, 0.83]) + rng.normal(0, 0.022)
@@ -152,7 +169,7 @@ def _windows(easel: Easel, rng: np.random.Generator) -> None:
 
 
 def paint(side: int, rng: np.random.Generator) -> Array:
-    """Paint the picture, [side, side, 3]."""
+    """Paint the picture [side, side, 3]."""
     scene = _cypresses(rng, *_hills(rng, *_sky(rng, 320)))
     easel = Easel(np.broadcast_to(rgb("3a2f3c")[0], (side, side, 3)), rng)
     for brush in BRUSHES:

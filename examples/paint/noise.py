@@ -1,7 +1,7 @@
-"""Random fields: the raw material of paper, pigment, clouds and currents.
+"""Random fields, of which paper, pigment, clouds and currents are made.
 
-Every field is drawn on grids whose size does not depend on the picture's, so that one seed gives the
-same composition at every resolution.
+The size of the random grids does not depend on the size of the picture, so one seed gives the same
+composition at every resolution.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def fractal(
     Args:
         rng: Source of the random grids.
         side: Pixels on each side of the result.
-        cells: Cells of the coarsest octave across the picture; (across, down) stretches them.
-        octaves: Each has twice the cells of the one before.
-        gain: Amplitude of an octave relative to the one before.
+        cells: Number of cells of the coarsest octave across the picture, or (across, down).
+        octaves: Number of octaves. Each has twice as many cells as the one before.
+        gain: Amplitude of each octave relative to the one before.
 
     Returns:
-        [side, side], mean 0, standard deviation 1.
+        [side, side] with mean 0 and standard deviation 1.
     """
     across, down = cells if isinstance(cells, tuple) else (cells, cells)
     total: Array = np.zeros((side, side), np.float32)
@@ -52,11 +52,15 @@ def fractal(
 
 
 def blur(field: Array, radius: float) -> Array:
-    """Blur [side, side, ...] along its first two axes; `radius` is a standard deviation in pixels.
+    """Blur a field along its first two axes.
 
-    Three box filters stand for the Gaussian; borders are mirrored.
+    Three box filters approximate a Gaussian. Borders are mirrored.
+
+    Args:
+        field: [side, side, ...].
+        radius: Standard deviation in pixels.
     """
-    half = round(radius)  # three boxes of 2 r + 1 pixels have the variance r (r + 1)
+    half = round(radius)  # three boxes of 2 r + 1 pixels have variance r (r + 1)
     if half < 1:
         return field
     for axis in (0, 1):
@@ -71,7 +75,7 @@ def blur(field: Array, radius: float) -> Array:
 
 
 def sample(field: Array, x: Array | float, y: Array | float) -> Array:
-    """Look a field [side, side, ...] up at points in 0..1, nearest pixel, clamped at the border."""
+    """Return the values of a field [side, side, ...] at points in 0..1, from the nearest pixel."""
     side = field.shape[0]
     column = np.clip((np.asarray(x) * side).astype(np.intp), 0, side - 1)
     row = np.clip((np.asarray(y) * side).astype(np.intp), 0, side - 1)
@@ -80,7 +84,7 @@ def sample(field: Array, x: Array | float, y: Array | float) -> Array:
 
 
 def scatter(rng: np.random.Generator, count: int, margin: float = 0.0) -> Array:
-    """Spread points [count, 2] evenly over -margin..1 + margin, without a visible order.
+    """Return points [count, 2] that are spread evenly over -margin..1 + margin without a visible order.
 
     Source: Roberts 2018, "The unreasonable effectiveness of quasirandom sequences": the R2 sequence.
     """

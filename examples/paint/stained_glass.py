@@ -1,4 +1,4 @@
-"""Stained glass: a sun of many petals over a valley, each pane cut from its own sheet of glass."""
+"""Stained glass: a sun with many petals over a valley, with each pane cut from its own sheet of glass."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ LAND = (
 RIVER = rgb("8fe3ee", "3fbfe0", "1e8fd0", "d5f5f0")
 BERRY = rgb("e01f3a", "ff5a4a", "b80f5a", "ffb02e")
 
-CENTER = (0.61, 0.35)  # of the sun
-WEDGES = 26  # of the sky
+CENTER = (0.61, 0.35)  # x and y of the sun
+WEDGES = 26  # number of rays in the sky
 PETALS = ((22, 0.205, 0.030, SUN[1:]), (11, 0.125, 0.022, SUN[:3]))  # number, radius, length of the tips
 BERRIES = (
     (0.080, 0.930),
@@ -36,37 +36,37 @@ BERRIES = (
 
 
 class Panes:
-    """The cartoon of a window: which pane a pixel belongs to and how far the next lead line is."""
+    """The design of a window: the pane of each pixel and the distance to the next lead line."""
 
     def __init__(self, side: int) -> None:
         self.pane = np.zeros((side, side), np.int64)
         self.edge = np.full((side, side), np.inf, np.float32)  # fractions of the picture's side
         self.color = np.zeros((side, side, 3), np.float32)
-        self.hatching = np.zeros((side, side), np.float32)  # coordinate across painted lines, one a unit
+        self.hatching = np.zeros((side, side), np.float32)  # painted lines, one per unit
 
     def add(
         self, where: NDArray[np.bool_], pane: NDArray[np.int64], edge: Array, color: Array, hatching: Array
     ) -> None:
-        """Set panes into a region, whatever was there."""
+        """Replace the panes in a region."""
         self.pane[where] = pane[where]
         self.edge[where] = edge[where]
         self.color[where] = color[where]
         self.hatching[where] = hatching[where]
 
     def lead(self, distance: Array) -> None:
-        """Draw a lead line where a distance is zero."""
+        """Add a lead line where a distance is zero."""
         self.edge = np.minimum(self.edge, np.abs(distance))
 
 
 def _bands(value: Array, width: Array | float) -> tuple[NDArray[np.int64], Array]:
-    """Cut a coordinate into bands; return the index of each pixel's band and the distance to its end."""
+    """Divide a coordinate into bands and return each pixel's band and its distance to the nearest end."""
     index = np.floor(value / width)
     inside = value / width - index
     return index.astype(np.int64), (np.minimum(inside, 1 - inside) * width).astype(np.float32)
 
 
 def _sky(panes: Panes, rng: np.random.Generator, x: Array, y: Array) -> None:
-    """Cut the sky into curling rays, each into panes, and set the sun's petals and heart into it."""
+    """Divide the sky into curled rays and those into panes, and add the petals and the heart of the sun."""
     dx, dy = x - CENTER[0], y - CENTER[1]
     radius, angle = np.hypot(dx, dy), np.arctan2(dy, dx)
     turned = angle + 0.55 * np.log(radius + 0.12) + np.pi * 3  # rays that curl a little
@@ -96,7 +96,7 @@ def _sky(panes: Panes, rng: np.random.Generator, x: Array, y: Array) -> None:
 
 
 def _land(panes: Panes, rng: np.random.Generator, x: Array, y: Array) -> None:
-    """Cut four hills along their furrows, and a river through them."""
+    """Add four hills, divided along their furrows, and a river through them."""
     ridges = (
         0.600 + 0.030 * np.sin(6.0 * x + 0.6) + 0.02 * np.sin(15 * x),
         0.680 + 0.045 * np.sin(4.6 * x + 2.6),
@@ -125,7 +125,7 @@ def _land(panes: Panes, rng: np.random.Generator, x: Array, y: Array) -> None:
 
 
 def _berries(panes: Panes, rng: np.random.Generator, x: Array, y: Array) -> None:
-    """Set small roundels of red glass into the foreground."""
+    """Add small disks of red glass in the foreground."""
     for i, (center_x, center_y) in enumerate(BERRIES):
         inside = rng.uniform(0.017, 0.026) - np.hypot(x - center_x, y - center_y)
         color = np.broadcast_to(BERRY[i % len(BERRY)], panes.color.shape)
@@ -134,13 +134,13 @@ def _berries(panes: Panes, rng: np.random.Generator, x: Array, y: Array) -> None
 
 
 def _glass(panes: Panes, rng: np.random.Generator, x: Array, y: Array) -> Array:
-    """Give each pane its own streaks, seeds and thickness, and let the light through."""
+    """Return the light that passes through the panes, each with its own streaks, ripples and thickness."""
     side = len(x)
     sheet = rng.uniform(0, 1, (1 << 16, 4)).astype(np.float32)[panes.pane]
     turn = 2 * np.pi * sheet[..., 0]
     along = np.cos(turn) * x + np.sin(turn) * y + 4 * sheet[..., 1]
     across = np.cos(turn) * y - np.sin(turn) * x + 4 * sheet[..., 2]
-    along, across = (np.abs(np.mod(c, 2) - 1) for c in (along, across))  # endless, mirrored sheets
+    along, across = (np.abs(np.mod(c, 2) - 1) for c in (along, across))  # sheets are mirrored at their ends
     streaks = sample(fractal(rng, side, (5, 26), 4, 0.6), along, across)
     ripples = sample(fractal(rng, side, (60, 90), 2), along, across)
     light = 0.86 + 0.34 * (sheet[..., 3] - 0.4) + 0.15 * streaks + 0.05 * ripples
@@ -155,7 +155,7 @@ def _glass(panes: Panes, rng: np.random.Generator, x: Array, y: Array) -> Array:
 
 
 def paint(side: int, rng: np.random.Generator) -> Array:
-    """Paint the picture, [side, side, 3]."""
+    """Paint the picture [side, side, 3]."""
     x, y = coordinates(side)
     wobble = 0.006 * np.stack([fractal(rng, side, 7, 2), fractal(rng, side, 7, 2)])
     x, y = x + wobble[0], y + wobble[1]

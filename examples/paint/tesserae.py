@@ -1,7 +1,7 @@
-"""Tesserae: square stones laid so that their rows follow a field of directions.
+"""Tesserae: square stones whose rows follow a field of directions.
 
-Source: Hausner 2001, "Simulating decorative mosaics": a centroidal Voronoi diagram in which distance is
-the larger of the distances along and across a stone's row, so that the cells become squares.
+Source: Hausner 2001, "Simulating decorative mosaics": a centroidal Voronoi diagram whose distance is the
+larger of the distances along and across a stone's row, so that the cells become squares.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from .canvas import coordinates
 from .noise import Array, sample
 
-Labels = NDArray[np.intp]  # [side, side], which stone a pixel belongs to
+Labels = NDArray[np.intp]  # index of each pixel's stone, [side, side]
 
 
-def lay(rng: np.random.Generator, rows: Array, stones: int) -> Array:
-    """Place stones x stones stones, shaken off a grid and settled between their neighbours.
+def place_stones(rng: np.random.Generator, rows: Array, stones: int) -> Array:
+    """Place stones by Lloyd's iteration from a randomly displaced grid.
 
     Args:
-        rng: Shakes.
+        rng: Source of the displacements.
         rows: Direction of the rows in radians, [side, side].
-        stones: To a side.
+        stones: Number of stones along each side.
 
     Returns:
         Middles of the stones, [stones**2, 2] in 0..1.
@@ -29,21 +29,28 @@ def lay(rng: np.random.Generator, rows: Array, stones: int) -> Array:
     grid = np.stack(np.meshgrid(np.arange(stones) + 0.5, np.arange(stones) + 0.5), -1).reshape(-1, 2)
     middles: Array = (grid + rng.uniform(-0.45, 0.45, grid.shape)) / stones
     pixels = [c.ravel() for c in coordinates(len(rows))]
-    for _ in range(12):  # Lloyd's iteration
-        label = nearest(middles, rows, len(rows), stones)[0].ravel()
+    for _ in range(12):
+        label = find_nearest(middles, rows, len(rows), stones)[0].ravel()
         count = np.bincount(label, minlength=len(middles))
         sums = np.stack([np.bincount(label, c, len(middles)) for c in pixels], -1)
         middles = np.where(count[:, None] > 0, sums / np.maximum(count, 1)[:, None], middles)
     return middles
 
 
-def nearest(middles: Array, rows: Array, side: int, stones: int) -> tuple[Labels, Array, Array]:
-    """Find the stone of every pixel of a [side, side] picture.
+def find_nearest(middles: Array, rows: Array, side: int, stones: int) -> tuple[Labels, Array, Array]:
+    """Find the nearest stone of every pixel.
+
+    Args:
+        middles: Middles of the stones, [n, 2] in 0..1.
+        rows: Direction of the rows in radians.
+        side: Height and width of the picture in pixels.
+        stones: Number of stones along each side.
 
     Returns:
-        The stones, the distances to them and to the second nearest ones, in fractions of the side.
+        Index of the nearest stone, distance to it, and distance to the second nearest stone, each [side,
+        side]. Distances are fractions of the side.
     """
-    bins = stones // 2  # candidates come from a bin of about four stones and the eight bins around it
+    bins = stones // 2  # candidates lie in a bin of about four stones or in the eight bins around it
     column, row = np.clip((middles * bins).astype(np.intp), 0, bins - 1).T
     theta = sample(rows, middles[:, 0], middles[:, 1])
     stone = np.stack([middles[:, 0], middles[:, 1], np.cos(theta), np.sin(theta)]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Wet paper: washes of transparent pigment that pool at their borders, bloom, and settle in the grain."""
+"""Wet paper: washes of transparent pigment that pool at their borders and settle in the grain."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ Window = tuple[slice, slice]
 
 
 class WetPaper:
-    """Paper from which each wash takes some of the light that it throws back.
+    """Paper on which every wash absorbs some of the reflected light.
 
-    A watercolour is planned from the front: what is painted first dries, and what comes later keeps clear.
+    Watercolors are painted from front to back: early washes dry and keep later ones out.
 
     Args:
         side: Pixels on each side.
-        rng: Draws the paper and the unrest of the water.
+        rng: Random number generator of the paper's grain and of the water's movement.
     """
 
     def __init__(self, side: int, rng: np.random.Generator) -> None:
         self.side = side
         self.grain = fractal(rng, side, 190, 3, 0.6)
         self.light = np.broadcast_to(rgb("fdfaf2")[0], (side, side, 3)).copy()
-        self._reserved = np.zeros((side, side), np.float32)  # how much of a later wash stays out
+        self._reserved = np.zeros((side, side), np.float32)  # share of later washes that is kept out
         self._wet = np.zeros((side, side), np.float32)
         self._rng = rng
         self._ragged = fractal(rng, side, 34, 5, 0.6)
         self._cloudy = fractal(rng, side, 11, 4, 0.55)
 
     def frame(self, x: float, y: float, reach: float, turn: float) -> tuple[Window, Array, Array]:
-        """Return a window around a shape and coordinates in it, along and across the shape.
+        """Return a window around a shape and, in it, the coordinates along and across the shape.
 
         Args:
-            x, y: Where the shape starts, in 0..1; the window is empty if the shape is off the paper.
-            reach: Its length, in fractions of the paper's side.
-            turn: Its direction in radians.
+            x, y: Start of the shape in 0..1. The window is empty if the shape is off the paper.
+            reach: Length of the shape in fractions of the paper's side.
+            turn: Direction of the shape in radians.
         """
         middle = np.array([x + 0.5 * reach * np.cos(turn), y + 0.5 * reach * np.sin(turn)])
         low = np.clip(np.floor((middle - 0.85 * reach) * self.side), 0, self.side).astype(int)
@@ -60,12 +60,12 @@ class WetPaper:
         """Lay a wash into a window of the paper.
 
         Args:
-            window: Rows and columns.
-            depth: Distance to the wash's border, above 0 inside, in fractions of the paper's side.
-            color: Of the pigment at load 1, [3].
-            load: Pigment in the water; 1 is a full wash.
-            soft: Width of the border: dry paper gives a crisp one with a dark rim, damp paper lets it bleed.
-            granulation: How much of the pigment settles in the hollows of the paper.
+            window: Rows and columns of the window.
+            depth: Distance to the border of the wash in fractions of the paper's side, positive inside.
+            color: Color of the pigment at load 1, [3].
+            load: Amount of pigment in the water, 1 for a full wash.
+            soft: Width of the border. Dry paper gives a narrow one with a dark rim, damp paper a wide one.
+            granulation: Share of the pigment that settles in the hollows of the paper.
         """
         ragged, cloudy = self._unrest(window)
         depth = depth + (0.0016 + 0.25 * soft) * ragged
@@ -73,7 +73,7 @@ class WetPaper:
         rim = np.exp(-np.clip(depth, 0, None) / (0.0022 + soft)) * np.clip(0.75 + 0.35 * cloudy, 0, 1.3)
         rim *= soft < 0.004
         level = 0.9 + 0.6 * self._rng.standard_normal()
-        backrun = smoothstep(level, level + 0.5, cloudy)  # clean water pushed the pigment aside
+        backrun = smoothstep(level, level + 0.5, cloudy)  # clean water has pushed the pigment aside
         ridge = np.exp(-(((cloudy + 0.07 * ragged - level) / 0.09) ** 2))
         pigment = load * (0.74 + 0.26 * cloudy - 0.40 * backrun + 0.40 * ridge + 0.85 * rim)
         pigment = np.clip(pigment * (1 - granulation * self.grain[window] * (1.4 - rim)), 0, None)
@@ -82,12 +82,12 @@ class WetPaper:
         np.maximum(self._wet[window], smoothstep(-0.0022, -0.0008, depth), out=self._wet[window])
 
     def dry(self, kept: float) -> None:
-        """Let what is wet dry, and keep `kept` of every later wash out of it."""
+        """Let the wet areas dry, so that they keep the share `kept` of every later wash out."""
         np.maximum(self._reserved, kept * self._wet, out=self._reserved)
         self._wet[:] = 0
 
     def _unrest(self, window: Window) -> tuple[Array, Array]:
-        """Return fine and coarse noise for a window, from a place of its own."""
+        """Return fine and coarse noise for a window, taken from a random position."""
         rows, columns = (
             slice(start, start + part.stop - part.start)
             for part in window

@@ -1,4 +1,4 @@
-"""Woodcut: a red sun over mountains and a wooded lake, black lines gouged out of a plank, one spot colour."""
+"""Woodcut: a red sun over mountains and a wooded lake, in black lines and one spot color."""
 
 from __future__ import annotations
 
@@ -16,35 +16,38 @@ PEAKS = (  # x, y of the top, steepness
     (0.83, 0.405, 0.50),
     (1.02, 0.460, 0.45),
 )
-SHORE = 0.675  # where the lake begins
-PINES = ((-0.004, 0.060, 46), (0.012, 0.115, 26))  # rows: feet below the shore, height, number
+SHORE = 0.675  # y at which the lake begins
+PINES = ((-0.004, 0.060, 46), (0.012, 0.115, 26))  # for each row: feet below the shore, height, number
 
 
 class Print:
-    """What two blocks will print: ink of the key block and spot colour, each [side, side] in 0..1."""
+    """The prints of two blocks: ink of the key block and spot color, each [side, side] in 0..1."""
 
     def __init__(self, ink: Array, spot: Array) -> None:
         self.ink, self.spot = ink, spot
 
     def lay(self, depth: Array, ink: Array, spot: Array | float = 0.0) -> None:
-        """Cover what is behind wherever `depth` is above 0."""
+        """Replace both prints wherever `depth` is above 0."""
         self.ink = np.where(depth > 0, ink, self.ink)
         self.spot = np.where(depth > 0, spot, self.spot)
 
 
 def _grooves(phase: Array, tone: Array, wander: Array) -> Array:
-    """Cut lines where `phase` is an integer, the wider the lighter `tone` in 0..1; 1 is wood left to ink.
+    """Cut grooves into the wood and return the ink that is left, in 0..1.
 
-    A gouge enters and leaves the wood gradually: the lines swell and taper with `wander`.
+    Args:
+        phase: Coordinate across the grooves. There is one groove per unit.
+        tone: Lightness in 0..1. Lighter areas get wider grooves.
+        wander: Noise by which the grooves swell and taper, as those of a gouge do.
     """
-    wave = np.abs(np.mod(phase, 1) - 0.5) * 2  # 1 in the middle of a line, 0 between two
+    wave = np.abs(np.mod(phase, 1) - 0.5) * 2  # 1 in the middle of a line, 0 between two lines
     cut = tone + 0.16 * wander
     soft = np.clip(np.hypot(*np.gradient(phase)) * 1.6, 1e-4, 0.8)
     return smoothstep(-1, 1, (wave - cut) / soft)
 
 
 def _sky(x: Array, y: Array, wander: Array) -> tuple[Array, Array]:
-    """Return the ink of the sky, rings of light broken into rays, and the spot colour of the sun."""
+    """Return the ink of the sky, with rings of light broken into rays, and the spot color of the sun."""
     dx, dy = x - SUN[0], y - SUN[1]
     radius, angle = np.hypot(dx, dy), np.arctan2(dy, dx)
     rays = np.cos(36 * angle) * smoothstep(0.0, 0.35, radius)
@@ -55,7 +58,7 @@ def _sky(x: Array, y: Array, wander: Array) -> tuple[Array, Array]:
 
 
 def _mountains(rng: np.random.Generator, x: Array, y: Array, wander: Array) -> tuple[Array, Array]:
-    """Return the depth below a snowy ridge and its ink: faces turned to the sun are cut nearly bare."""
+    """Return the depth below a snowy ridge and its ink; faces that are turned to the sun are nearly bare."""
     side = len(x)
     crest = np.min([top + steep * np.abs(x - at) ** 0.9 for at, top, steep in PEAKS], axis=0)
     depth = y - crest - 0.007 * fractal(rng, side, (34, 3), 3)[0]
@@ -70,7 +73,7 @@ def _mountains(rng: np.random.Generator, x: Array, y: Array, wander: Array) -> t
 def _pines(
     rng: np.random.Generator, x: Array, y: Array, wander: Array, foot: Array, tall: float, count: int
 ) -> tuple[Array, Array]:
-    """Return the inside (above 0) and the ink of a row of pines that stand on a line `foot`."""
+    """Return the inside (above 0) and the ink of a row of pines whose feet are on the line `foot`."""
     inside = np.full(x.shape, -1.0, np.float32)
     phase, tone = np.zeros_like(x), np.zeros_like(x)
     places = (np.arange(count) + rng.uniform(0.1, 0.9, count)) / count * 1.1 - 0.05
@@ -90,7 +93,7 @@ def _pines(
 
 
 def _lake(x: Array, y: Array, wander: Array) -> tuple[Array, Array, Array]:
-    """Return the depth below the far shore, the ink of the water and the sun's red road on it."""
+    """Return the depth below the far shore, the ink of the water, and the sun's red reflection on it."""
     depth = y - SHORE
     rows = 9 * np.log(depth.clip(1e-3) + 0.07) + 0.20 * np.sin(26 * x + 40 * y)
     road = np.exp(-(((x - SUN[0] - 0.015 * np.sin(70 * y)) / (0.065 + 0.30 * depth.clip(0))) ** 2))
@@ -99,7 +102,7 @@ def _lake(x: Array, y: Array, wander: Array) -> tuple[Array, Array, Array]:
 
 
 def _bank(rng: np.random.Generator, x: Array, y: Array, wander: Array) -> tuple[Array, Array]:
-    """Return the depth below the edge of the near bank and its ink, grass bent by the wind."""
+    """Return the depth below the edge of the near bank and the ink of its grass."""
     side = len(x)
     edge = 0.905 - 0.05 * np.cos(2 * np.pi * (x - 0.02)) + 0.012 * np.sin(17 * x)
     blades = fractal(rng, side, (70, 1.5), 2)
@@ -111,7 +114,7 @@ def _bank(rng: np.random.Generator, x: Array, y: Array, wander: Array) -> tuple[
 
 
 def paint(side: int, rng: np.random.Generator) -> Array:
-    """Paint the picture, [side, side, 3]."""
+    """Paint the picture [side, side, 3]."""
     x, y = coordinates(side)
     slow = np.stack([fractal(rng, side, 5, 3), fractal(rng, side, 5, 3)])
     x = x + 0.0030 * slow[0] + 0.0005 * fractal(rng, side, 70, 2)

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ..media import Picture, read_picture, write_picture
 from ..media.contact_sheet import Tile, draw_contact_sheet
-from ..model import StyleStatistics
 from ..model.vgg import VGG16, VGG19
 from ..options import StylizeOptions
 from .plan import CONTENT_ITSELF, Candidate, Pair
@@ -27,13 +26,8 @@ class Stylizes(Protocol):
     def resolve_options(self, options: StylizeOptions, content: Tensor) -> StylizeOptions:
         """Choose the stroke scale and the style size for a content [1, 3, H, W]."""
 
-    def measure_style(
-        self, style: Tensor, *, style_size: int | None, stroke_scale: int | None
-    ) -> StyleStatistics:
-        """Measure a style [1, 3, H, W] in 0..1."""
-
-    def stylize(self, content: Tensor, style: StyleStatistics, options: StylizeOptions) -> Tensor:
-        """Stylize a content [1, 3, H, W] in 0..1."""
+    def stylize(self, content: Tensor, style: Path | Tensor, options: StylizeOptions) -> Tensor:
+        """Stylize a content [1, 3, H, W] in 0..1. The statistics of a style file are remembered."""
 
 
 class ScoredCandidate(NamedTuple):
@@ -68,7 +62,6 @@ class Evaluator:
         self.stylizer = stylizer
         self.options = options
         self._scorer: tuple[Pair, PairScorer] | None = None
-        self._style: tuple[Tensor, StyleStatistics] | None = None
 
     def evaluate(self, candidate: Candidate) -> ScoredCandidate:
         """Read or make the picture of a candidate and score it.
@@ -94,14 +87,11 @@ class Evaluator:
     def _stylize(self, content: Tensor, style: Tensor, alpha: float) -> Tensor:
         assert self.stylizer is not None  # see list_candidates
         assert self._scorer is not None
+        pair, scorer = self._scorer
         # The frames of the pan are a little smaller than the pair's content, but get its stroke scale.
-        options = self.stylizer.resolve_options(self.options, self._scorer[1].content)
-        if self._style is None or self._style[0] is not style:
-            statistics = self.stylizer.measure_style(
-                style, style_size=options.style_size, stroke_scale=options.stroke_scale
-            )
-            self._style = style, statistics
-        return self.stylizer.stylize(content, self._style[1], replace(options, alpha=alpha))
+        options = self.stylizer.resolve_options(self.options, scorer.content)
+        source = pair.style if style is scorer.style else style
+        return self.stylizer.stylize(content, source, replace(options, alpha=alpha))
 
 
 def write_contact_sheet(path: Path, results: Sequence[ScoredCandidate]) -> None:

@@ -1,7 +1,8 @@
-"""Square roots by matrix products only, for devices and export formats without an eigendecomposition.
+"""Matrix square roots from matrix products only, for devices and export formats without eigensolvers.
 
-The gradient is that of the root itself, not of the steps that found it: with S = A^(1/2), dL/dA solves the
-Lyapunov equation S Y + Y S = dL/dS, which products solve as well. No step is kept for the backward pass.
+The gradient is that of the square root itself and not of the iteration that computes it: with S = A^(1/2),
+dL/dA solves the Lyapunov equation S Y + Y S = dL/dS, which is also solved with products. The backward pass
+therefore keeps no step of the iteration.
 """
 
 from __future__ import annotations
@@ -11,34 +12,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .guards import no_autocast, require_eps, require_finite, require_square
-from .products import symmetrize
-from .semidefinite import normalize_spectrum
+from .psd import normalize_spectrum, symmetrize
+from .validation import no_autocast, require_eps, require_finite, require_square
 
-# A step multiplies the smallest eigenvalue by up to 9/4 until it is near one, then squares the error:
-# log(1e8) / log(9/4) + 5 steps reach float64 precision at condition 1e8.
+# A step multiplies the smallest eigenvalue by up to 9/4 until it is near one, and squares the error after
+# that. log(1e8) / log(9/4) + 5 steps reach the precision of float64 at condition number 1e8.
 ITERATIONS = 28
 
 
 def newton_schulz_roots(
     matrix: Tensor, *, eps: float = 1e-5, iterations: int = ITERATIONS
 ) -> tuple[Tensor, Tensor]:
-    """Return the square root and its inverse of positive definite matrices.
+    """Return the square root of positive definite matrices, and its inverse.
 
     Args:
-        matrix: Positive semi-definite, [..., C, C]; eps must make it definite.
+        matrix: Positive semi-definite, [..., C, C]. It must be positive definite after the addition of eps.
         eps: Added to every eigenvalue, relative to the mean eigenvalue.
-        iterations: Steps, here and in the gradient; the default serves conditions up to 1e8.
+        iterations: Number of steps, here and in the gradient. The default suffices up to a condition number
+            of 1e8.
 
     Returns:
-        Root and inverse root, [..., C, C] each, differentiable any number of times. Zero matrices give zeros.
+        Root and inverse root, [..., C, C] each, differentiable any number of times. Both are zero for a zero
+        matrix.
 
     Raises:
         NumericalError: The matrix holds NaN or infinity.
-        ValueError: It is not square, or eps is out of its range.
+        ValueError: The matrix is not square, or eps is out of its range.
 
-    Source: Higham 2008, Functions of Matrices, (6.35); gradient: Lin, Maji 2017 (arXiv 1707.06772).
-    Differs: each matrix of a batch is normalised by its own norm.
+    Source: Higham 2008, Functions of Matrices, (6.35). Lin and Maji 2017 (arXiv 1707.06772), the gradient.
+    Differs: Each matrix of a batch is normalized by its own norm.
     """
     require_square("matrix", matrix)
     require_eps(eps)
@@ -50,6 +52,8 @@ def newton_schulz_roots(
 
 
 class _Roots(torch.autograd.Function):
+    """Square root and inverse square root by the coupled Newton-Schulz iteration."""
+
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
         norm = torch.linalg.matrix_norm(matrix, keepdim=True)
@@ -72,9 +76,10 @@ class _Roots(torch.autograd.Function):
 
 
 class _Lyapunov(torch.autograd.Function):
-    """The solution Y of S Y + Y S = G for symmetric G; its gradient is another such solution.
+    """The solution Y of S Y + Y S = G for symmetric G. Its gradient is the solution of another such equation.
 
-    Source: the sign of [[S, G], [0, -S]] is [[I, 2 Y], [0, -I]] (Roberts 1980), found by Newton-Schulz steps.
+    Source: Roberts 1980. The matrix sign of [[S, G], [0, -S]] is [[I, 2 Y], [0, -I]], and Newton-Schulz steps
+    compute it.
     """
 
     @staticmethod
@@ -96,6 +101,6 @@ class _Lyapunov(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         root, solution = ctx.saved_tensors
-        pulled = _Lyapunov.apply(root, symmetrize(grad), ctx.iterations)
-        product = pulled @ solution
-        return -(product + product.mT), pulled, None
+        grad_right = _Lyapunov.apply(root, symmetrize(grad), ctx.iterations)
+        product = grad_right @ solution
+        return -(product + product.mT), grad_right, None

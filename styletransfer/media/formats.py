@@ -1,4 +1,4 @@
-"""The file formats of pictures: how each is recognised, and what it can hold."""
+"""The file formats of pictures: how each is recognized and what it can hold."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 from PIL import features
 
 from ..errors import ImageError
+from .error_messages import printable_name
+
+HEADER_SIZE = 64  # bytes of a file that identify its format
 
 
 @dataclass(frozen=True)
@@ -16,12 +19,12 @@ class ImageFormat:
     """One file format.
 
     Attributes:
-        name: Pillow's name for it.
-        extensions: As they stand in file names, the usual one first.
-        matches: Tells from the first 64 bytes of a file whether it is one.
-        feature: The part of Pillow that reads and writes it; None where that is Pillow itself.
-        bit_depths: The depths that can be written; none for a format that is only read.
-        max_edge: The longest edge that the format can count, in pixels.
+        name: The name that Pillow gives it.
+        extensions: File name extensions in lower case, the usual one first.
+        matches: Returns whether a file that starts with these `HEADER_SIZE` bytes has this format.
+        feature: The optional part of Pillow that reads and writes it; None if Pillow always can.
+        bit_depths: Bits per sample that can be written; empty for a format that is only read.
+        max_edge: The longest edge that the format can store, in pixels.
     """
 
     name: str
@@ -36,7 +39,7 @@ class ImageFormat:
         """Whether this build of Pillow has the format."""
         if self.feature is None:
             return True
-        # Of a name that it does not know, an older Pillow warns.
+        # An older Pillow warns if it is asked for a feature that it does not know.
         known = self.feature in features.modules or self.feature in features.codecs
         return known and bool(features.check(self.feature))
 
@@ -47,31 +50,33 @@ FORMATS = (
     ImageFormat(
         "JPEG",
         (".jpg", ".jpeg", ".jpe", ".jfif"),
-        lambda head: head.startswith(b"\xff\xd8\xff"),
+        lambda header: header.startswith(b"\xff\xd8\xff"),
         feature="jpg",
         max_edge=65_500,
     ),
     ImageFormat(
         "PNG",
         (".png",),
-        lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"),
+        lambda header: header.startswith(b"\x89PNG\r\n\x1a\n"),
         feature="zlib",
         bit_depths=(8, 16),
     ),
     ImageFormat(
         "WEBP",
         (".webp",),
-        lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
+        lambda header: header[:4] == b"RIFF" and header[8:12] == b"WEBP",
         feature="webp",
         max_edge=16_383,
     ),
-    ImageFormat("TIFF", (".tif", ".tiff"), lambda head: head.startswith(TIFF_SIGNATURES), bit_depths=(8, 16)),
-    ImageFormat("BMP", (".bmp",), lambda head: head.startswith(b"BM")),
-    ImageFormat("GIF", (".gif",), lambda head: head.startswith((b"GIF87a", b"GIF89a")), bit_depths=()),
+    ImageFormat(
+        "TIFF", (".tif", ".tiff"), lambda header: header.startswith(TIFF_SIGNATURES), bit_depths=(8, 16)
+    ),
+    ImageFormat("BMP", (".bmp",), lambda header: header.startswith(b"BM")),
+    ImageFormat("GIF", (".gif",), lambda header: header.startswith((b"GIF87a", b"GIF89a")), bit_depths=()),
     ImageFormat(
         "AVIF",
         (".avif",),
-        lambda head: head[4:8] == b"ftyp" and b"avif" in head[8:],
+        lambda header: header[4:8] == b"ftyp" and b"avif" in header[8:],
         feature="avif",
         max_edge=65_536,
     ),
@@ -79,38 +84,38 @@ FORMATS = (
 
 
 def readable_extensions() -> tuple[str, ...]:
-    """Return the file name extensions that `read_picture` understands here, lower case, with the dot."""
+    """Return the file name extensions that `read_picture` can read, in lower case with the dot."""
     return tuple(extension for form in FORMATS if form.available for extension in form.extensions)
 
 
 def writable_extensions() -> tuple[str, ...]:
-    """Return the file name extensions that `write_picture` can write here, lower case, with the dot."""
+    """Return the file name extensions that `write_picture` can write, in lower case with the dot."""
     writable = (form for form in FORMATS if form.available and form.bit_depths)
     return tuple(extension for form in writable for extension in form.extensions)
 
 
 def identify_format(header: bytes) -> ImageFormat | None:
-    """Tell the format of a file by its first 64 bytes; its name is not asked."""
+    """Return the format of a file from its first `HEADER_SIZE` bytes; its name is not considered."""
     return next((form for form in FORMATS if form.matches(header)), None)
 
 
 def is_heif(header: bytes) -> bool:
-    """Tell whether a file begins like the HEIC photographs that telephones make."""
+    """Return whether a file starts like the HEIC photographs of phones."""
     return header[4:8] == b"ftyp" and header[8:12] in {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1"}
 
 
 def resolve_format(target: str | Path | None, format: str | None = None) -> ImageFormat:
-    """Find the format to write: the one that is named, or else the one of the file name.
+    """Find the format to write: `format` if it is given, otherwise that of the file name.
 
     Args:
         target: The file to write; None for a stream, which needs `format`.
-        format: A format or an extension, in any case, with or without dot: "png", ".JPG", "tiff".
+        format: A format or an extension, in any case, with or without the dot: "png", ".JPG", "tiff".
 
     Raises:
-        ImageError: There is none, it is unknown, cannot be written or is missing from this Pillow.
+        ImageError: No format is given, or it is unknown, can only be read, or is missing from this Pillow.
     """
     extension = f".{format.lstrip('.').lower()}" if format else Path(target or "").suffix.lower()
-    subject = "a stream" if target is None else readable_name(target)
+    subject = "a stream" if target is None else printable_name(target)
     choices = f"choose one of {' '.join(writable_extensions())}"
     if extension == ".":
         extension = ""
@@ -121,8 +126,10 @@ def resolve_format(target: str | Path | None, format: str | None = None) -> Imag
             if not form.available:
                 raise ImageError(f"{subject}: this Pillow has no {form.name}", hint=choices)
             return form
-    what = f"the picture format {extension!r} is unknown" if extension else "the picture format is not named"
-    raise ImageError(f"{subject}: {what}", hint=choices)
+    problem = (
+        f"the picture format {extension!r} is unknown" if extension else "the picture format is not named"
+    )
+    raise ImageError(f"{subject}: {problem}", hint=choices)
 
 
 def check_writable_format(
@@ -132,21 +139,21 @@ def check_writable_format(
     bit_depth: int = 8,
     size: tuple[int, int] | None = None,
 ) -> None:
-    """Raise now what `write_picture` would raise later: to be called before a long computation.
+    """Raise the errors of `write_picture` that can be known before a long computation.
 
-    An alpha channel is no obstacle: see `write_picture`.
+    A picture with an alpha channel can be written in every format, see `write_picture`.
 
     Args:
         target: The file to write; None for a stream, which needs `format`.
-        format: The format, where it is not to be taken from the file name.
+        format: The format, if the file name does not tell it.
         bit_depth: Bits per sample that the file must hold.
-        size: Width and height of the picture, where they are known.
+        size: Width and height of the picture, if they are known.
 
     Raises:
-        ImageError: The format is unknown, cannot hold the depth, or counts no edge that long.
+        ImageError: The format is unknown or cannot hold this bit depth or size.
     """
     form = resolve_format(target, format)
-    subject = "a stream" if target is None else readable_name(target)
+    subject = "a stream" if target is None else printable_name(target)
     if bit_depth not in form.bit_depths:
         raise ImageError(
             f"{subject}: {form.name} cannot hold {bit_depth} bits per channel", hint="choose .png or .tiff"
@@ -158,7 +165,17 @@ def check_writable_format(
         )
 
 
-def readable_name(path: object) -> str:
-    """Return the name of a file as it can stand in a message of one line."""
-    name = str(path)
-    return name if name.isprintable() else ascii(name)
+def check_pixel_count(name: str, width: int, height: int, max_pixels: int) -> None:
+    """Raise ImageError if a picture has more pixels than the caller accepts.
+
+    Args:
+        name: The printable name of the file.
+        width: Pixels from left to right.
+        height: Pixels from top to bottom.
+        max_pixels: The largest accepted product of both.
+    """
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name}: {width}x{height} pixels are more than the limit of {max_pixels}",
+            hint="reduce it first",
+        )

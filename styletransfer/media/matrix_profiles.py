@@ -1,7 +1,8 @@
-"""ICC profiles at 16 bits, which Pillow's LittleCMS cannot do: curves and a matrix, computed here.
+"""Conversion of 16-bit pictures to sRGB by ICC profiles that consist of curves and a matrix.
 
-Profiles of cameras, screens and editing spaces (Adobe RGB, Display P3, ProPhoto, grey gammas) are of this
-kind. Pictures with one of the others, tables of a scanner say, are converted with 8 bits of precision.
+LittleCMS in Pillow converts 8-bit pictures only. Profiles of cameras, screens and editing spaces (Adobe RGB,
+Display P3, ProPhoto, gray gammas) are of this kind. Pictures with profiles of another kind, such as the
+tables of a scanner, are converted with 8 bits of precision.
 """
 
 from __future__ import annotations
@@ -12,36 +13,35 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .channels import STRIP_PIXELS, copy_channels, image_from_channels
+from .color_encoding import LEVELS, convert_by_matrix
 from .color_profiles import is_srgb, plan_conversion, profile_space, srgb_profile
 from .picture import with_bit_depth
-
-LEVELS = 2**16
+from .pil_tensor import copy_channels, image_from_channels
 
 
 class MatrixProfile(NamedTuple):
-    """A profile that describes a color space by curves and primaries.
+    """A color space that is described by curves and primaries.
 
     Attributes:
-        curves: Linear light 0..1 for each 16-bit sample, [C, 65536], float64; C is 1 (grey) or 3.
-        primaries: Linear RGB to CIE XYZ under D50, [3, 3], float64; None for grey.
+        curves: Linear light in 0..1 of each 16-bit sample, [C, 65536], float64; C is 1 (gray) or 3.
+        primaries: Matrix from linear RGB to CIE XYZ under D50, [3, 3], float64; None for gray.
     """
 
     curves: Tensor
     primaries: Tensor | None
 
 
-def convert_to_srgb(pixels: Tensor, profile: bytes | None, *, grey: bool) -> Tensor:
-    """Convert 16-bit samples from the space of their profile to sRGB.
+def convert_to_srgb(pixels: Tensor, profile: bytes | None, *, gray: bool) -> Tensor:
+    """Convert 16-bit samples from the color space of their profile to sRGB.
 
     Args:
-        pixels: [3, H, W], uint16; may be overwritten.
-        profile: The embedded ICC profile; where it is absent, broken or of another space than the
-            picture, the samples are returned as they are.
-        grey: The picture is grey, its three channels are equal.
+        pixels: Samples [3, H, W], uint16; they may be overwritten.
+        profile: The embedded ICC profile. If it is None, broken or of another color space than the picture,
+            the samples are returned unchanged.
+        gray: Whether the picture is gray, so that its three channels are equal.
     """
     space = profile_space(profile)
-    if profile is None or space not in ({"GRAY", "RGB"} if grey else {"RGB"}):
+    if profile is None or space not in ({"GRAY", "RGB"} if gray else {"RGB"}):
         return pixels
     if space == "RGB" and is_srgb(profile):
         return pixels
@@ -54,27 +54,12 @@ def convert_to_srgb(pixels: Tensor, profile: bytes | None, *, grey: bool) -> Ten
         srgb = parse_matrix_profile(srgb_profile())
         assert srgb is not None
         assert srgb.primaries is not None
-        matrix = torch.linalg.solve(srgb.primaries, parsed.primaries).float()
-    curves = parsed.curves.float().expand(3, LEVELS)
-    step = max(1, STRIP_PIXELS // pixels.shape[2])
-    for top in range(0, pixels.shape[1], step):
-        strip = pixels[:, top : top + step]
-        linear = torch.stack([curve[samples.long()] for curve, samples in zip(curves, strip, strict=True)])
-        encoded = encode_srgb((matrix @ linear.flatten(1)).clamp_(0, 1)).mul_(LEVELS - 1).round_()
-        strip.copy_(encoded.view(strip.shape).to(torch.uint16))
-    return pixels
-
-
-def encode_srgb(linear: Tensor) -> Tensor:
-    """Apply the sRGB transfer function to linear light in 0..1, any shape.
-
-    Source: IEC 61966-2-1:1999, equations 5 and 6.
-    """
-    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.pow(1 / 2.4) - 0.055)
+        matrix = torch.linalg.solve(srgb.primaries, parsed.primaries)
+    return convert_by_matrix(pixels, parsed.curves, matrix)
 
 
 def parse_matrix_profile(profile: bytes) -> MatrixProfile | None:
-    """Read the curves and primaries of an ICC profile; None if it is of another kind or broken.
+    """Parse the curves and primaries of an ICC profile; return None if it has none or is broken.
 
     Source: ICC.1:2022 (profile version 4.4), section 7 (tag table), 10.6 (curveType), 10.18
     (parametricCurveType), 10.31 (XYZType), F.2 and F.3 (the models).
@@ -100,12 +85,12 @@ def _parse_fixed(tag: bytes, offset: int, count: int) -> list[float]:
 
 
 def _parse_curve(tag: bytes) -> Tensor:
-    """Tabulate a curve: linear light 0..1 for each 16-bit sample, [65536], float64."""
+    """Tabulate a curve: linear light in 0..1 of each 16-bit sample, [65536], float64."""
     x = torch.linspace(0, 1, LEVELS, dtype=torch.float64)
     if tag[:4] == b"para":
         return _tabulate_parametric(x, tag).clamp(0, 1)
     if tag[:4] != b"curv":
-        raise ValueError("an unknown type of curve")
+        raise ValueError("unknown type of curve")
     (count,) = struct.unpack_from(">I", tag, 8)
     if count == 0:
         return x
@@ -121,7 +106,7 @@ def _parse_curve(tag: bytes) -> Tensor:
 def _tabulate_parametric(x: Tensor, tag: bytes) -> Tensor:
     (kind,) = struct.unpack_from(">H", tag, 8)
     g, *rest = _parse_fixed(tag, 12, (1, 3, 4, 5, 7)[kind] if kind < 5 else 0)
-    # All kinds as the last one, (a x + b)^g + e from d on and c x + f below, its bracket never negative.
+    # Every kind is a case of the last one: (a x + b)^g + e for x >= d and c x + f below, a x + b >= 0.
     a, b, c, d, e, f = 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
     if kind == 1:
         a, b = rest

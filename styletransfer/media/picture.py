@@ -1,4 +1,4 @@
-"""A picture in memory: integer sRGB samples and, where there is one, an alpha channel."""
+"""A picture in memory, integer sRGB samples with an optional alpha channel, and its resizing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from ..errors import ImageError
 
@@ -16,14 +17,14 @@ DTYPES = {8: torch.uint8, 16: torch.uint16}
 class Picture:
     """The pixels of one picture, as every reader returns and every writer takes them.
 
-    Integers, not floats, are kept: a 100-megapixel photograph is 300 MB so, and 1.2 GB as float32.
+    Samples stay integers because a photograph of 100 megapixels takes 300 MB as uint8 and 1.2 GB as float32.
 
     Attributes:
-        pixels: sRGB, [3, H, W], uint8 or uint16, on the CPU.
-        alpha: Opacity, not premultiplied, [1, H, W], the dtype of `pixels`; None where all is opaque.
+        pixels: sRGB samples, [3, H, W], uint8 or uint16, on the CPU.
+        alpha: Opacity, not premultiplied, [1, H, W], the dtype of `pixels`; None if all pixels are opaque.
 
     Raises:
-        ImageError: Shapes or dtypes are others than these.
+        ImageError: A tensor has another shape or dtype.
     """
 
     pixels: Tensor
@@ -31,9 +32,9 @@ class Picture:
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.shape[0] != 3 or self.pixels.numel() == 0:
-            raise ImageError(f"a picture has pixels [3, H, W], not {list(self.pixels.shape)}")
+            raise ImageError(f"a picture needs pixels [3, H, W], not {list(self.pixels.shape)}")
         if self.pixels.dtype not in DTYPES.values():
-            raise ImageError(f"a picture has uint8 or uint16 pixels, not {self.pixels.dtype}")
+            raise ImageError(f"a picture needs uint8 or uint16 pixels, not {self.pixels.dtype}")
         if self.alpha is not None:
             if self.alpha.shape != (1, self.height, self.width):
                 raise ImageError(f"alpha is {list(self.alpha.shape)} for pixels {list(self.pixels.shape)}")
@@ -42,12 +43,12 @@ class Picture:
 
     @property
     def width(self) -> int:
-        """Pixels from left to right."""
+        """Number of pixels from left to right."""
         return self.pixels.shape[2]
 
     @property
     def height(self) -> int:
-        """Pixels from top to bottom."""
+        """Number of pixels from top to bottom."""
         return self.pixels.shape[1]
 
     @property
@@ -56,33 +57,33 @@ class Picture:
         return 8 if self.pixels.dtype == torch.uint8 else 16
 
     def to_float(self) -> Tensor:
-        """Return the pixels as the network takes them: [1, 3, H, W], float32 in 0..1, without alpha."""
+        """Return the pixels without alpha as the networks take them: [1, 3, H, W], float32 in 0..1."""
         white = 2**self.bit_depth - 1
         return self.pixels.to(torch.float32).div_(white).unsqueeze(0)
 
     @classmethod
     def from_float(cls, pixels: Tensor, alpha: Tensor | None = None, bit_depth: int = 8) -> Picture:
-        """Make a picture of the values that a network gives.
+        """Make a picture of the output of a network.
 
         Args:
-            pixels: sRGB, [1, 3, H, W] or [3, H, W], finite, on any device; clamped to 0..1 and rounded.
-            alpha: An integer alpha channel [1, H, W] of either depth, brought to `bit_depth`.
-            bit_depth: 8 or 16.
+            pixels: Finite sRGB values, [1, 3, H, W] or [3, H, W], on any device; clamped to 0..1 and rounded.
+            alpha: Integer alpha channel [1, H, W] of 8 or 16 bits; converted to `bit_depth`.
+            bit_depth: Bits per sample, 8 or 16.
 
         Raises:
-            ImageError: The tensor is no single picture, or the depth is another one.
+            ImageError: `pixels` is not a single picture, or the bit depth is neither 8 nor 16.
         """
         if bit_depth not in DTYPES:
             raise ImageError(f"a picture has 8 or 16 bits per sample, not {bit_depth}")
         if pixels.ndim == 4 and pixels.shape[0] == 1:
             pixels = pixels[0]
         scaled = pixels.detach().to(torch.float32).clamp(0, 1).mul_(2**bit_depth - 1).round_()
-        # Rounded on the device and moved as integers: a quarter of the bytes.
+        # Integers are a quarter of the bytes that the device would have to send as float32.
         integers = scaled.to(DTYPES[bit_depth]).cpu()
         return cls(integers, None if alpha is None else with_bit_depth(alpha, bit_depth))
 
     def with_bit_depth(self, bit_depth: int) -> Picture:
-        """Return the picture at 8 or 16 bits per sample; itself where it has them already."""
+        """Return the picture with 8 or 16 bits per sample, or itself if it has that depth already."""
         if bit_depth == self.bit_depth:
             return self
         if bit_depth not in DTYPES:
@@ -92,15 +93,64 @@ class Picture:
 
 
 def with_bit_depth(samples: Tensor, bit_depth: int) -> Tensor:
-    """Bring integer samples of any shape to 8 or 16 bits: 255 and 65535 are the same white.
+    """Convert integer samples of any shape to 8 or 16 bits, such that 255 corresponds to 65535.
 
-    Widening is exact (x 257) and narrowing rounds to the nearest, so 8 -> 16 -> 8 returns the same bytes.
+    Widening multiplies by 257 and narrowing rounds to the nearest, so 8 -> 16 -> 8 returns the same samples.
     """
     if samples.dtype == DTYPES[bit_depth]:
         return samples
     if samples.dtype not in DTYPES.values():
-        raise ImageError(f"samples are uint8 or uint16, not {samples.dtype}")
+        raise ImageError(f"samples must be uint8 or uint16, not {samples.dtype}")
     # torch has no arithmetic on uint16.
     wide = samples.to(torch.int32)
     wide = wide.mul_(257) if bit_depth == 16 else wide.add_(128).floor_divide_(257)
     return wide.to(DTYPES[bit_depth])
+
+
+def resize_picture(picture: Picture, long_edge: int) -> Picture:
+    """Resize a picture so that its longer edge has a given length.
+
+    The interpolation is bicubic, with antialiasing when it shrinks. Colors are weighted by alpha, so the
+    hidden colors of transparent pixels do not bleed into visible neighbors.
+
+    Args:
+        picture: A picture of any size.
+        long_edge: Length of the longer edge in pixels, at least 1. The other edge keeps the aspect ratio
+            and is at least 1 pixel long.
+
+    Returns:
+        The resized picture, or `picture` itself if it has that size already.
+
+    Raises:
+        ImageError: `long_edge` is below 1.
+    """
+    if long_edge < 1:
+        raise ImageError(f"the long edge is {long_edge}", hint="it must be at least 1")
+    longest = max(picture.width, picture.height)
+    if longest == long_edge:
+        return picture
+    size = tuple(max(1, round(edge * long_edge / longest)) for edge in (picture.height, picture.width))
+    white = 2**picture.bit_depth - 1
+    dtype = picture.pixels.dtype
+    if picture.alpha is None:
+        # One channel at a time, because float32 takes four times the memory of uint8.
+        channels = [_round(_resize(channel, size), white, dtype) for channel in picture.pixels.chunk(3)]
+        return Picture(torch.cat(channels))
+    opacity = picture.alpha.to(torch.float32) / white
+    # Color and opacity overshoot by the same bicubic weights, so they are clamped after the division.
+    small_opacity = _resize(opacity, size)
+    channels = [
+        _round(_resize(channel.to(torch.float32) * opacity, size) / small_opacity, white, dtype)
+        for channel in picture.pixels.chunk(3)
+    ]
+    return Picture(torch.cat(channels), _round(small_opacity * white, white, dtype))
+
+
+def _resize(channel: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Resample [1, H, W] to [1, *size], float32."""
+    return interpolate(channel.to(torch.float32).unsqueeze(0), size, mode="bicubic", antialias=True)[0]
+
+
+def _round(values: Tensor, white: int, dtype: torch.dtype) -> Tensor:
+    # Where no pixel is opaque, the color is 0 / 0 and becomes black.
+    return values.nan_to_num_(0, posinf=0, neginf=0).clamp_(0, white).round_().to(dtype)

@@ -1,34 +1,51 @@
-"""Singular values of convolutional layers: symbols, distributions, certified norms, regularisers.
+"""Singular values of convolutional layers: symbols, certified norms, distributions, regularizers.
 
-A small library of its own: imports only torch and knows nothing of pictures.
+A library of its own: it imports only torch and works with the convolutions of any network. docs/spectrum.md
+describes its functions, docs/conv-spectra.md the theory and the measurements.
 """
 
-from .bounds import Interval, norm_bounds
-from .distribution import singular_values
-from .layers import build_convolution, conv_operator
-from .lipschitz import LipschitzReport, lipschitz
-from .norm import NormTracker, spectral_norm
-from .operator import ConvOperator
-from .regularization import SpectralPenalty, capped_weight, register_norm_cap, remove_norm_cap
-from .summary import LayerSummary, summarize_layer
+from .conv_operator import (
+    ConvOperator,
+    build_convolution,
+    build_convolutions,
+    conv_operator,
+    find_convolutions,
+)
+from .distribution import LayerSummary, singular_values, summarize_layer
+from .lipschitz import LayerLipschitz, LipschitzReport, lipschitz
+from .norm_bounds import NormBounds, norm_bounds
+from .regularization import (
+    SpectralPenalty,
+    capped_weight,
+    register_norm_cap,
+    register_norm_caps,
+    remove_norm_cap,
+    state_dict_without_norm_caps,
+)
+from .spectral_norm import NormTracker, spectral_norm
 from .symbol import conv_symbol
 
 __all__ = [
     "ConvOperator",
-    "Interval",
+    "LayerLipschitz",
     "LayerSummary",
     "LipschitzReport",
+    "NormBounds",
     "NormTracker",
     "SpectralPenalty",
     "build_convolution",
+    "build_convolutions",
     "capped_weight",
     "conv_operator",
     "conv_symbol",
+    "find_convolutions",
     "lipschitz",
     "norm_bounds",
     "register_norm_cap",
+    "register_norm_caps",
     "remove_norm_cap",
     "singular_values",
     "spectral_norm",
+    "state_dict_without_norm_caps",
     "summarize_layer",
 ]

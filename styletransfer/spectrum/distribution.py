@@ -1,60 +1,63 @@
-"""All singular values of a convolution: exactly, or as distributions that cost far less."""
+"""All singular values of a convolution, exact or estimated at far less cost, and their summary."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from .boundary import GRID, measure_with_border, sample_symbol
-from .krylov import lanczos
-from .layers import conv_operator
-from .measures import Measure
-from .norm import leading_images
-from .operator import ConvOperator
+from .border_correction import GRID, Measure, extrapolate_distribution, sample_symbol
+from .conv_operator import ConvOperator, conv_operator
+from .lanczos import lanczos
+from .norm_bounds import NormBounds, norm_bounds
+from .spectral_norm import leading_images
 from .symbol import TAU
 
-Method = Literal["exact", "circular", "density", "corrected", "lanczos"]
+DistributionMethod = Literal["exact", "circular", "density", "corrected", "lanczos"]
 
-PROBES = 8
+PROBES = 8  # random vectors of "lanczos"
 PROBE_STEPS = 40
-TOP_SETTLED = 2e-3  # relative residual of the largest value, which is wrong by its square over the gap
+LARGEST_RESIDUAL = 2e-3  # relative residual of the largest value, whose error is its square over the gap
+ENERGY_SHARE = 0.9
 
 
 def singular_values(
-    module: nn.Module, input_size: Sequence[int], method: Method = "corrected", *, seed: int = 0
+    module: nn.Module, input_size: Sequence[int], method: DistributionMethod = "corrected", *, seed: int = 0
 ) -> Tensor:
     """Compute or estimate the singular values of a convolutional layer.
 
     Args:
-        module: A `Conv2d`, a `ConvTranspose2d` or a `Sequential` of padding modules and a `Conv2d`.
+        module: A `Conv2d`, a `ConvTranspose2d`, or a `Sequential` of padding modules and a `Conv2d`.
         input_size: Rows and columns of the layer's input.
-        method: How.
-            "exact": from the dense matrix; time grows with the cube of the pixels.
-            "circular": the symbol's on the grid of the discrete Fourier transform, as if the image wrapped.
-            "density": quantiles of every singular value function of the symbol, what a large image's
-                values tend to; interpolated on a grid between the points of the transform.
-            "corrected": the symbol's distribution with the border's (see `boundary`) and the largest value
-                by Lanczos; any padding. Layers of more than some 60 channels, for which even a tiny image
-                is costly, are only rescaled to the exact Frobenius norm.
-            "lanczos": stochastic Lanczos quadrature, any padding; smooths over the gaps of the spectrum.
-        seed: Of the random probes of "lanczos".
+        method: How the values are computed.
+            "exact": from the dense matrix; the time grows with the cube of the number of pixels.
+            "circular": the symbol's values on the grid of the discrete Fourier transform, as if the image
+                wrapped around.
+            "density": quantiles of every singular value function of the symbol, to which the values of large
+                images tend; interpolated on a grid between the points of the transform.
+            "corrected": the symbol's distribution with that of the border (see `border_correction`), and the
+                largest value by Lanczos; for every padding. Layers of more than about 60 channels, for which
+                even a tiny image is costly, are only rescaled to the exact Frobenius norm.
+            "lanczos": stochastic Lanczos quadrature, for every padding; it blurs gaps of the spectrum.
+        seed: Seed of the random probes of "lanczos".
 
     Returns:
         [min(inputs, outputs)], descending, float64.
 
     Raises:
-        TypeError: The module is no two-dimensional convolution.
+        TypeError: The module is not a two-dimensional convolution.
         ValueError: The image is smaller than the kernel or the padding needs, or the method is unknown.
 
     Source: "circular" Sedghi et al. 2019 (arXiv 1805.10408); "density" Yi 2020 (arXiv 2006.07117), quantile
-    interpolation; "lanczos" Ubaru et al. 2017 (SIAM J. Matrix Anal. 38). Differs: strides, by polyphase.
+    interpolation; "lanczos" Ubaru et al. 2017 (SIAM J. Matrix Anal. 38). Differs: adds strides, by polyphase
+    components.
     """
-    if method not in get_args(Method):
-        raise ValueError(f"method is {method!r}; choose one of {', '.join(get_args(Method))}")
+    if method not in get_args(DistributionMethod):
+        raise ValueError(f"method is {method!r}; choose one of {', '.join(get_args(DistributionMethod))}")
     operator = conv_operator(module, input_size).double()
     if method == "exact":
         exact: Tensor = torch.linalg.svdvals(operator.dense())
@@ -68,7 +71,7 @@ def singular_values(
         values = _quadrature(operator, seed).quantiles(count)
     else:
         return _corrected(module, input_size, operator, count)
-    # Sides of other padding or strides that do not divide: the same distribution, of the right number.
+    # Other paddings, or strides that do not divide the size, give another number of values: take quantiles.
     values = values if len(values) == count else Measure.uniform(values, 1.0).quantiles(count)
     return values.sort(descending=True).values
 
@@ -83,25 +86,72 @@ def _density(operator: ConvOperator) -> Tensor:
 
 
 def _corrected(module: nn.Module, size: Sequence[int], operator: ConvOperator, count: int) -> Tensor:
-    measure = measure_with_border(module, size)
+    measure = extrapolate_distribution(module, size)
     if measure is None:
         values = Measure.uniform(_density(operator), 1.0).quantiles(count)
         values = values * (operator.frobenius_norm() / values.norm().clamp_min(1e-300))
     else:
         values = measure.quantiles(count)
-    largest = operator.apply(leading_images(operator, 1, TOP_SETTLED)).norm()
+    largest = operator.apply(leading_images(operator, 1, LARGEST_RESIDUAL)).norm()
     return torch.cat([largest[None], values[1:].clamp(max=largest)])
 
 
 def _quadrature(operator: ConvOperator, seed: int) -> Measure:
-    """Average Gauss quadratures of the spectral measures of random vectors."""
+    """Average the Gauss quadratures of the spectral measures of random vectors."""
     shape = min(operator.input_shape, operator.output_shape, key=math.prod)
     generator = torch.Generator().manual_seed(seed)
     total = Measure(operator.weight.new_empty(0), operator.weight.new_empty(0))
     for _ in range(PROBES):
         start = torch.randn(shape, generator=generator, dtype=torch.float64).to(operator.weight)
-        for space in lanczos(operator, start, PROBE_STEPS):
-            krylov = space
-        values, vectors = torch.linalg.eigh(krylov.tridiagonal)
+        for step in lanczos(operator, start, PROBE_STEPS):
+            space = step
+        values, vectors = torch.linalg.eigh(space.tridiagonal)
         total += Measure(values.clamp_min(0).sqrt(), vectors[0].square() / PROBES)
     return total
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """The singular values of a layer, and the numbers that summarize them.
+
+    Attributes:
+        norm: Bounds of the largest singular value.
+        values: All singular values, descending, float64.
+        stable_rank: Sum of the squared values over the largest squared value.
+        energy_rank: Number of largest values that hold `ENERGY_SHARE` of the sum of squares.
+    """
+
+    norm: NormBounds
+    values: Tensor
+    stable_rank: float
+    energy_rank: int
+
+
+def summarize_layer(
+    module: nn.Module, input_size: Sequence[int], method: DistributionMethod = "corrected"
+) -> LayerSummary:
+    """Summarize the singular values of a convolutional layer.
+
+    Args:
+        module: A `Conv2d`, a `ConvTranspose2d`, or a `Sequential` of padding modules and a `Conv2d`.
+        input_size: Rows and columns of the layer's input.
+        method: How the singular values are computed, see `singular_values`.
+
+    Returns:
+        The summary. Ranks of a zero layer are 0.
+
+    Raises:
+        TypeError: The module is not a two-dimensional convolution.
+        ValueError: The image is smaller than the kernel or the padding needs, the weight is not finite, or
+            the method is unknown.
+    """
+    norm = norm_bounds(module, input_size)
+    values = singular_values(module, input_size, method)
+    energy = values.square().cumsum(0)
+    frobenius = conv_operator(module, input_size).double().frobenius_norm().item()
+    return LayerSummary(
+        norm=norm,
+        values=values,
+        stable_rank=(frobenius / norm.lower) ** 2 if norm.lower > 0 else 0.0,
+        energy_rank=int(torch.searchsorted(energy, ENERGY_SHARE * energy[-1])) + 1 if energy[-1] > 0 else 0,
+    )

@@ -1,9 +1,9 @@
-"""The spectral density matrix (symbol) of a convolution: what it does to a plane wave.
+"""The symbol (spectral density matrix) of a convolution: its action on a plane wave.
 
-A convolution without borders maps the wave `a exp(-i w.x)` to `F(w) a exp(-i w.x)`, F(w) being [out, in].
-With stride s the output lives on a grid s times coarser, on which s waves look the same: the s pixels
-between two outputs count as further channels (polyphase components), so F(w) is [out, in * s_h * s_w]
-and w is the frequency per *output* pixel.
+Without borders, a convolution maps the wave `a exp(-i w.x)` to `F(w) a exp(-i w.x)`, where F(w) is a complex
+matrix [out, in]. With stride s, the output lives on a grid that is s times coarser, and s waves of the input
+look the same on it. The s pixels between two outputs are therefore treated as additional channels (polyphase
+components): F(w) is [out, in * s_h * s_w], and w is the frequency per *output* pixel.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ TAU = 2 * torch.pi
 
 @dataclass(frozen=True)
 class Taps:
-    """The taps of one axis, sorted by polyphase component.
+    """The filter taps of one axis, sorted by polyphase component.
 
     Tap k of output p reads pixel `stride * (p + offset[k]) + residue[k]`.
 
     Attributes:
-        residue: In 0..stride-1.
-        offset: In output pixels.
-        stride: Of the output.
+        residue: Polyphase component of each tap, 0..stride-1.
+        offset: Position of each tap within its component, in output pixels.
+        stride: Input pixels between two neighboring outputs.
     """
 
     residue: tuple[int, ...]
@@ -34,7 +34,7 @@ class Taps:
     stride: int
 
     @classmethod
-    def of(cls, kernel: int, stride: int, dilation: int, left: int = 0) -> Taps:
+    def from_kernel(cls, kernel: int, stride: int, dilation: int, left: int = 0) -> Taps:
         """Sort the taps of a kernel whose first tap lies `left` pixels before the first output."""
         positions = [dilation * k - left for k in range(kernel)]
         return cls(tuple(p % stride for p in positions), tuple(p // stride for p in positions), stride)
@@ -52,9 +52,9 @@ def group_symbols(weight: Tensor, groups: int, taps: tuple[Taps, Taps], frequenc
     """Compute the symbol of every group at a list of frequencies.
 
     Args:
-        weight: [out, in / groups, kh, kw].
-        groups: Of channels.
-        taps: Of rows and columns.
+        weight: Kernel, [out, in / groups, kh, kw].
+        groups: Number of channel groups.
+        taps: Taps of the rows and of the columns.
         frequencies: [P, 2], radians per output row and column.
 
     Returns:
@@ -70,7 +70,7 @@ def group_symbols(weight: Tensor, groups: int, taps: tuple[Taps, Taps], frequenc
 
 
 def frequency_grid(grid: Sequence[int], phase: Sequence[float] = (0.0, 0.0)) -> Tensor:
-    """List the frequencies (2 pi j + phase) / grid of a twisted circulant: [m1 * m2, 2], rows outermost."""
+    """List the frequencies (2 pi j + phase) / grid of a twisted circulant: [m1 * m2, 2], row by row."""
     rows, columns = (
         (TAU * torch.arange(size, dtype=torch.float64) + shift) / size
         for size, shift in zip(grid, phase, strict=True)
@@ -89,32 +89,33 @@ def conv_symbol(
     groups: int = 1,
     transposed: bool = False,
 ) -> Tensor:
-    """Compute the spectral density matrix of a convolution.
+    """Compute the symbol (spectral density matrix) of a convolution.
 
         F(w1, w2) = sum_kl weight[:, :, k, l] exp(-i (k w1 + l w2))
 
-    Singular values of F over all frequencies are those of the convolution of an infinite image. The phase of
-    single entries depends on where the image's origin lies; singular values do not.
+    The singular values of F over all frequencies are those of the convolution of an infinite image. The phase
+    of single entries depends on the position of the image's origin; the singular values do not.
 
     Args:
-        weight: [out, in / groups, kh, kw], of a transposed convolution [in, out / groups, kh, kw]; real.
-        frequencies: [..., 2], radians per row and column of the coarser of input and output.
-        grid: Instead of frequencies: (m1, m2), for w = (2 pi j + phase) / m.
-        phase: The twist theta of the grid, in radians; 0 is the grid of the discrete Fourier transform.
-        stride: Of rows and columns.
-        dilation: Of rows and columns.
-        groups: Of channels; F is block diagonal.
-        transposed: Whether the weight is of a transposed convolution.
+        weight: Real kernel, [out, in / groups, kh, kw], or [in, out / groups, kh, kw] if transposed.
+        frequencies: [..., 2], radians per row and per column of the coarser one of input and output.
+        grid: Size (m1, m2) of a grid of frequencies w = (2 pi j + phase) / m, instead of `frequencies`.
+        phase: Twist theta of the grid, in radians; 0 gives the grid of the discrete Fourier transform.
+        stride: Stride of rows and columns.
+        dilation: Dilation of rows and columns.
+        groups: Number of channel groups; F is block diagonal.
+        transposed: Whether the weight belongs to a transposed convolution.
 
     Returns:
         [..., out, in * s_h * s_w], or [..., out * s_h * s_w, in] if transposed; [m1, m2, ...] for a grid.
-        Complex, of the precision of the weight, and differentiable in it.
+        Complex, in the precision of the weight, and differentiable with respect to it.
 
     Raises:
-        ValueError: Neither or both of frequencies and grid are given, or the shapes do not fit.
+        ValueError: Neither or both of `frequencies` and `grid` are given, or the shapes do not fit.
 
     Source: Yi 2020 (arXiv 2006.07117), spectral density matrix; Sedghi et al. 2019 (arXiv 1805.10408) for the
-    grid at phase 0. Differs: phases, strides by polyphase components, groups, transposed convolutions.
+    grid at phase 0. Differs: adds phases, strides (by polyphase components), groups and transposed
+    convolutions.
     """
     if (frequencies is None) == (grid is None):
         raise ValueError("give either frequencies or a grid")
@@ -127,12 +128,12 @@ def conv_symbol(
     assert frequencies is not None
     if frequencies.shape[-1:] != (2,):
         raise ValueError(
-            f"frequencies are {list(frequencies.shape)}, the last axis must hold rows and columns"
+            f"frequencies have shape {list(frequencies.shape)}; the last axis must hold a row and a column"
         )
     leading = grid if grid is not None else frequencies.shape[:-1]
     strides, dilations = _pair(stride), _pair(dilation)
     rows, columns = (
-        Taps.of(size, s, d) for size, s, d in zip(weight.shape[2:], strides, dilations, strict=True)
+        Taps.from_kernel(size, s, d) for size, s, d in zip(weight.shape[2:], strides, dilations, strict=True)
     )
     real = weight if weight.is_floating_point() else weight.double()
     points = frequencies.reshape(-1, 2).to(real)
@@ -140,6 +141,16 @@ def conv_symbol(
     symbol = _block_diagonal(blocks)
     symbol = symbol.mH if transposed else symbol
     return symbol.reshape(*leading, *symbol.shape[-2:])
+
+
+def gram_eigenvalues(matrices: Tensor) -> Tensor:
+    """Return the eigenvalues of A* A or A A*, whichever is smaller, ascending: [..., min(rows, columns)]."""
+    if matrices.shape[-2] < matrices.shape[-1]:
+        matrices = matrices.mH
+    if matrices.shape[-1] == 1:
+        return matrices.abs().square().sum(-2)
+    eigenvalues: Tensor = torch.linalg.eigvalsh(matrices.mH @ matrices)
+    return eigenvalues
 
 
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:

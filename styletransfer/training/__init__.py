@@ -1,10 +1,10 @@
-"""Train the network end to end through its transfers: data, losses, loop, checkpoints."""
+"""End-to-end training of the autoencoder through its feature transforms."""
 
-from .beginnings import build_network
 from .data import PicturePool, TrainingPairs
-from .loop import Trainer, TrainingReport, check_folder
+from .distributed import Processes, join_processes, leave_processes
+from .initialization import build_network
 from .losses import LossTerms, TransferLoss
-from .processes import Processes, join_processes, leave_processes
+from .trainer import Trainer, TrainingReport, check_folder
 
 __all__ = [
     "LossTerms",

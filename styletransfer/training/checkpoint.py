@@ -1,4 +1,4 @@
-"""Checkpoints: the whole state of a run in one safetensors file, written atomically."""
+"""Checkpoints: the whole state of a training run in one safetensors file."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from ..files import read_tensors, write_tensors
 
 FORMAT = "styletransfer-checkpoint-2"
 CHECKPOINT = "checkpoint.safetensors"
-# What stood in place of options that are younger than a checkpoint; all others of them were off.
-BEFORE = {"optimizer": "adam", "octave_decay": 1.0}
 
 
 def save_checkpoint(
@@ -24,17 +22,22 @@ def save_checkpoint(
     *,
     modules: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer,
-    run: dict[str, Any],
-    progress: dict[str, Any],
+    run: Mapping[str, Any],
+    progress: Mapping[str, Any],
 ) -> None:
-    """Write everything that a run needs to go on as if it had never stopped.
+    """Write everything that a run needs to continue as if it had never stopped.
 
     Args:
-        path: The file; replaced atomically.
-        modules: The network in training, the running average of its weights, whatever else changes; by name.
-        optimizer: Its state per parameter is saved, its settings follow from the recipe and the step.
-        run: The recipe and the data, JSON, compared on resuming.
-        progress: Counters, JSON: step, skipped steps, seconds.
+        path: The file, which is replaced atomically.
+        modules: Modules whose state changes, by name: the network, its averaged weights, the spectral
+            penalty.
+        optimizer: The optimizer. The state of each parameter is saved; its settings follow from the options
+            and the step.
+        run: Options and data of the run, as JSON values. They are compared when the run is resumed.
+        progress: Counters, as JSON values: steps, skipped steps, seconds.
+
+    Raises:
+        StyleTransferError: The file cannot be written.
     """
     tensors = {
         f"{part}.{name}": tensor
@@ -43,11 +46,7 @@ def save_checkpoint(
     }
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    metadata = {
-        "format": FORMAT,
-        "run": json.dumps(run),
-        "progress": json.dumps(progress),
-    }
+    metadata = {"format": FORMAT, "run": json.dumps(run), "progress": json.dumps(progress)}
     write_tensors(path, {name: tensor.detach().cpu() for name, tensor in tensors.items()}, metadata)
 
 
@@ -56,29 +55,32 @@ def load_checkpoint(
     *,
     modules: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer,
-    run: dict[str, Any],
+    run: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Restore what `save_checkpoint` wrote and return its progress.
+    """Restore the state that `save_checkpoint` wrote.
+
+    Args:
+        path: The file.
+        modules: The modules by the names under which they were saved.
+        optimizer: An optimizer of the same kind over the same parameters.
+        run: Options and data of the present run, as JSON values.
+
+    Returns:
+        The saved progress.
 
     Raises:
         WeightsError: The file is missing or corrupt.
-        StyleTransferError: It is of another program or recipe; the message names the first difference.
+        StyleTransferError: The file is not a checkpoint of this program, or the run was started with other
+            options or other data; the message names the first difference.
     """
     tensors, metadata, _ = read_tensors(path)
     if metadata.get("format") != FORMAT:
-        raise StyleTransferError(f"{path}: no checkpoint of this program")
-    saved = json.loads(metadata["run"])
-    saved = BEFORE | saved
-    for name, value in json.loads(json.dumps(run)).items():  # tuples as the lists that JSON makes of them
-        if saved.get(name) != value and (name in saved or value):
-            raise StyleTransferError(
-                f"{path}: the run was started with {name} {saved.get(name)}, not {value}",
-                hint="resume with the same recipe, or start anew from its weights with --init",
-            )
+        raise StyleTransferError(f"{path}: not a checkpoint of this program")
+    check_run(path, saved=json.loads(metadata["run"]), present=json.loads(json.dumps(run)))
     for part, module in modules.items():
-        module.load_state_dict(select(tensors, part))
+        module.load_state_dict(select_tensors(tensors, part))
     state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in select(tensors, "optimizer").items():
+    for name, tensor in select_tensors(tensors, "optimizer").items():
         index, _, field = name.partition(".")
         state.setdefault(int(index), {})[field] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
@@ -86,7 +88,34 @@ def load_checkpoint(
     return progress
 
 
-def select(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors below a prefix, without it."""
+def check_run(path: Path, *, saved: Mapping[str, Any], present: Mapping[str, Any]) -> None:
+    """Check that a checkpoint belongs to the present run.
+
+    Args:
+        path: The checkpoint, for the message.
+        saved: Options and data in the checkpoint, as JSON gives them back (lists, not tuples).
+        present: Options and data of the present run, likewise.
+
+    Raises:
+        StyleTransferError: The names of the options differ, or the value of one of them does.
+    """
+    if saved.keys() != present.keys():
+        unknown, missing = sorted(saved.keys() - present.keys()), sorted(present.keys() - saved.keys())
+        parts = [f"has the unknown option {name}" for name in unknown]
+        parts += [f"lacks the option {name}" for name in missing]
+        raise StyleTransferError(
+            f"{path}: the checkpoint {' and '.join(parts)}",
+            hint="resume with the version that wrote it, or start a new run from its weights with --init",
+        )
+    for name, value in present.items():
+        if saved[name] != value:
+            raise StyleTransferError(
+                f"{path}: the run was started with {name} {saved[name]}, not {value}",
+                hint="resume with the same options, or start a new run from its weights with --init",
+            )
+
+
+def select_tensors(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix and a dot, named without them."""
     start = prefix + "."
     return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}

@@ -1,8 +1,8 @@
-"""What the network is asked for: the content's structure, the style's statistics and colours, steadiness."""
+"""The training loss: content, style, colors, identity, stability, range, and spectral norms."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..linalg import NumericalError
-from ..model import Autoencoder, soft_clip, measure_levels
+from ..model import Autoencoder, measure_levels, soft_clip
 from ..model.vgg import VGG19
 from ..options import TrainOptions
 from ..spectrum import SpectralPenalty
@@ -18,18 +18,18 @@ from ..transfer import gram
 
 CONTENT_LAYER = "relu3_1"
 
-# The motion and the noise (standard deviation, a good camera's) that a steady picture does not follow.
+# Motion of the simulated camera in pixels, and the standard deviation of its noise, that of a good camera.
 SHIFT_X, SHIFT_Y = 3, 1
 NOISE = 2 / 255
-# Colours are compared along these many directions, at every third pixel of every third row.
+# Colors are compared along this number of directions, at every third pixel of every third row.
 DIRECTIONS = 16
 COLOR_STRIDE = 3
-# Pixels are kept this far from 0 and 1: beyond, the compression leaves little gradient to return by.
+# The range term pulls pixels this far inside 0..1, because soft clipping beyond leaves little gradient.
 MARGIN = 0.01
 
 
 class LossTerms(NamedTuple):
-    """The terms of the loss, unweighted, each a scalar; `total` is their weighted sum."""
+    """Scalar terms of the loss, not weighted, and `total`, their weighted sum."""
 
     total: Tensor
     content: Tensor
@@ -46,8 +46,8 @@ class TransferLoss(nn.Module):
 
     Args:
         model: The network in training.
-        perceptual: Frozen VGG-19 with the layers that style is compared in, relu3_1 among them.
-        options: Weights of the terms, octaves of the pyramid.
+        perceptual: Frozen VGG-19 with the layers in which styles are compared, relu3_1 among them.
+        options: Weights of the terms and octaves of the pyramid.
     """
 
     def __init__(self, model: Autoencoder, perceptual: VGG19, options: TrainOptions) -> None:
@@ -58,15 +58,15 @@ class TransferLoss(nn.Module):
         self.penalty = SpectralPenalty(model.decoder) if options.spectral_penalty else None
 
     def forward(self, content: Tensor, style: Tensor) -> LossTerms:
-        """Compute the terms.
+        """Compute the loss of a batch.
 
         Args:
             content: [B, 3, H, W] in 0..1.
             style: [B, 3, H, W] in 0..1.
 
         Returns:
-            Scalars; all NaN, and with them every gradient, if the features overflowed, so that every
-            process of a distributed run skips the same step.
+            Scalars. If the features overflow, all are NaN and so is every gradient, so that all processes of
+            a distributed run skip the same step.
         """
         try:
             return self._compute(content, style)
@@ -79,25 +79,26 @@ class TransferLoss(nn.Module):
         content_levels, style_levels = measure_levels(content_features), measure_levels(style_features)
         raw = self.model.decode(content_features, style_levels).float()
         stylized = soft_clip(raw)
-        itself = soft_clip(self.model.decode(content_features, content_levels).float())
-        moved_features = self.model.encode(move(content))
-        next_frame = soft_clip(self.model.decode(moved_features, style_levels).float())
+        reconstruction = soft_clip(self.model.decode(content_features, content_levels).float())
+        next_features = self.model.encode(simulate_next_frame(content))
+        next_stylized = soft_clip(self.model.decode(next_features, style_levels).float())
 
+        octaves = self.options.octaves
         with torch.no_grad():
-            targets = [self.perceptual(octave) for octave in build_pyramid(style, self.options.octaves)]
-            wanted = self.perceptual(content)[CONTENT_LAYER]
-        found = [self.perceptual(octave) for octave in build_pyramid(stylized, self.options.octaves)]
+            style_targets = [self.perceptual(octave) for octave in build_pyramid(style, octaves)]
+            content_target = self.perceptual(content)[CONTENT_LAYER]
+        outputs = [self.perceptual(octave) for octave in build_pyramid(stylized, octaves)]
 
-        # The networks may run in bfloat16; distances, small differences of large sums, do not.
+        # The networks may run in bfloat16. The distances are small differences of large sums and must not.
         with torch.autocast(content.device.type, enabled=False):
-            content_term = content_distance(found[0][CONTENT_LAYER].float(), wanted.float())
+            content_term = content_distance(outputs[0][CONTENT_LAYER].float(), content_target.float())
             style_term = average_octaves(
-                [style_distance(a, b) for a, b in zip(found, targets, strict=True)],
+                [style_distance(*octave) for octave in zip(outputs, style_targets, strict=True)],
                 self.options.octave_decay,
             )
             color_term = color_distance(stylized, style)
-            identity_term = F.mse_loss(itself, content) + 0.1 * F.l1_loss(itself, content)
-            stability_term = F.mse_loss(next_frame, stylized[..., SHIFT_Y:, SHIFT_X:])
+            identity_term = F.mse_loss(reconstruction, content) + 0.1 * F.l1_loss(reconstruction, content)
+            stability_term = F.mse_loss(next_stylized, stylized[..., SHIFT_Y:, SHIFT_X:])
             range_term = ((raw - 0.5).abs() - (0.5 - MARGIN)).relu().mean()
             spectral_term = self.penalty() if self.penalty else range_term.new_zeros(())
         options = self.options
@@ -123,9 +124,16 @@ class TransferLoss(nn.Module):
 
 
 def build_pyramid(pictures: Tensor, octaves: int) -> list[Tensor]:
-    """Halve pictures [B, 3, H, W] repeatedly; the first octave is the pictures themselves.
+    """Halve pictures repeatedly.
 
-    VGG-19 sees a patch of some 40 pixels at relu3_1; on smaller octaves it compares larger strokes.
+    VGG-19 sees a patch of about 40 pixels at relu3_1. On smaller octaves it compares larger strokes.
+
+    Args:
+        pictures: [B, 3, H, W].
+        octaves: Number of levels.
+
+    Returns:
+        The pictures themselves, then each octave at half the size of the one before.
     """
     pyramid = [pictures]
     for _ in range(octaves - 1):
@@ -134,9 +142,14 @@ def build_pyramid(pictures: Tensor, octaves: int) -> list[Tensor]:
 
 
 def average_octaves(distances: Sequence[Tensor], decay: float) -> Tensor:
-    """Average the distances of the octaves, finest first, each weighing `decay` times the one before.
+    """Average the style distances of the octaves.
 
-    The transfers reach the coarse ones almost by themselves; the finest has to be learnt.
+    The feature transforms reach the coarse octaves almost without training, while the finest has to be
+    learned.
+
+    Args:
+        distances: Scalars, finest octave first.
+        decay: Weight of each octave relative to the next finer one.
     """
     weights = [decay**octave for octave in range(len(distances))]
     return torch.stack(
@@ -144,51 +157,64 @@ def average_octaves(distances: Sequence[Tensor], decay: float) -> Tensor:
     ).sum() / sum(weights)
 
 
-def move(pictures: Tensor) -> Tensor:
-    """Film pictures [B, 3, H, W] once more, the camera moved by a few pixels: [B, 3, H - 1, W - 3].
+def simulate_next_frame(pictures: Tensor) -> Tensor:
+    """Simulate the next frame of a video: the camera has moved by a few pixels and adds noise.
 
-    The noise is the same for every picture: no network of convolutions could tell, and any number of
-    processes computes the same.
+    The noise is the same for every picture. A convolutional network cannot tell, and the result does not
+    depend on how a batch is shared among processes.
+
+    Args:
+        pictures: [B, 3, H, W] in 0..1.
+
+    Returns:
+        [B, 3, H - 1, W - 3] in 0..1.
     """
     view = pictures[..., SHIFT_Y:, SHIFT_X:]
     noise = torch.randn(view.shape[1:], generator=torch.Generator().manual_seed(0)).to(view)
     return (view + NOISE * noise).clamp(0, 1)
 
 
-def color_distance(found: Tensor, wanted: Tensor) -> Tensor:
-    """Compare the colours of pictures [B, 3, H, W] of one size: how far, on average, each has to move.
+def color_distance(output: Tensor, target: Tensor) -> Tensor:
+    """Compute the distance between the color distributions of pictures [B, 3, H, W] of one size.
 
-    Source: Bonneel et al. 2015 (JMIV), sliced Wasserstein distance of order 1. Gram matrices know means and
-    covariances; a few pixels far out, which they hardly see, are seen by the eye.
+    Gram matrices hold only means and covariances. This distance also sees a few outlying pixels, as eyes do.
+
+    Source: Bonneel et al. 2015 (JMIV), sliced Wasserstein distance of order 1: the mean over directions u of
+    |sort(u x) - sort(u y)|.
     """
-    directions = torch.randn(DIRECTIONS, 3, generator=torch.Generator().manual_seed(0)).to(found)
+    directions = torch.randn(DIRECTIONS, 3, generator=torch.Generator().manual_seed(0)).to(output)
     directions = F.normalize(directions, dim=1)
     a, b = (
         (directions @ pictures[..., ::COLOR_STRIDE, ::COLOR_STRIDE].flatten(2)).sort(-1).values
-        for pictures in (found, wanted)
+        for pictures in (output, target)
     )
     return F.l1_loss(a, b)
 
 
-def content_distance(found: Tensor, wanted: Tensor) -> Tensor:
-    """Compare feature maps [B, C, H, W] after instance normalisation, relative to the wanted ones.
+def content_distance(output: Tensor, target: Tensor) -> Tensor:
+    """Compute the relative squared distance of features [B, C, H, W] after instance normalization.
 
-    Normalised channels hold the structure of a picture and not its palette, which is the style's.
+    Normalized channels hold the structure of a picture without its palette, which is to be the style's.
     """
-    found, wanted = F.instance_norm(found), F.instance_norm(wanted)
-    # Picture by picture, so that a batch shared among processes gives the same mean as a whole one.
-    return ((found - wanted).square().mean((1, 2, 3)) / wanted.square().mean((1, 2, 3))).mean()
+    output, target = F.instance_norm(output), F.instance_norm(target)
+    # The ratio is taken per picture, so that the mean does not depend on how processes share a batch.
+    return ((output - target).square().mean((1, 2, 3)) / target.square().mean((1, 2, 3))).mean()
 
 
-def style_distance(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> Tensor:
-    """Compare the Gram matrices of feature maps, averaged over layers and batch.
+def style_distance(output: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
+    """Compute the distance between Gram matrices, averaged over layers and batch.
 
-    Source: Gatys et al. 2016 (CVPR). Differs: every layer is taken relative to the squared norm of the
-    style's own matrix, so that no layer and no strong style drowns the others; and as log(1 + x), so that
-    one style far out of reach (a nearly black picture) does not drown the batch.
+    Source: Gatys et al. 2016 (CVPR): |G - G_style|^2, summed over layers.
+    Differs: log(1 + |G - G_style|^2 / |G_style|^2). The ratio weighs all layers and styles alike; the
+    logarithm keeps one style that is far out of reach, such as a nearly black picture, from dominating the
+    batch.
+
+    Args:
+        output: Features [B, C, H, W] of the result by layer name.
+        target: Features of the style by layer name.
     """
     terms = []
-    for name, features in found.items():
-        a, b = gram(features.flatten(2)), gram(wanted[name].flatten(2))  # [B, C, C]
+    for name, features in output.items():
+        a, b = gram(features.flatten(2)), gram(target[name].flatten(2))  # [B, C, C]
         terms.append(((a - b).square().sum((1, 2)) / b.square().sum((1, 2))).log1p().mean())
     return torch.stack(terms).mean()

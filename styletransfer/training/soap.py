@@ -1,9 +1,9 @@
-"""SOAP: Adam along the principal axes of a kernel's gradients instead of along its single weights.
+"""SOAP, an optimizer that runs Adam in the eigenbasis of the second moments of each kernel's gradients.
 
-Whitening ties all channels of a scale to each other: the loss is far steeper along some mixtures of them
-than along others, which steps weight by weight do not see. SOAP keeps the second moments of each kernel's
-gradients along its outputs, its inputs and its nine places, turns the gradient into their eigenvectors,
-takes Adam's step there, and turns it back.
+Whitening couples all channels of a scale, so the loss is far steeper along some mixtures of channels than
+along others. Adam scales single weights and cannot see that. SOAP keeps the second moments of a kernel's
+gradients along three modes (output channels, input channels, the nine positions), rotates the gradient into
+their eigenvectors, takes Adam's step there, and rotates it back.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from torch import Tensor, nn
 class SOAP(torch.optim.Optimizer):
     """Shampoo with Adam in the preconditioner's eigenbasis.
 
-    What is no convolution's kernel (biases, skips) has no axes but its own: there it is Adam. Directions in
-    which a kernel has no gradient at all, such as those of a dead channel, drift a little, by rounding.
+    Parameters that are not kernels of convolutions (biases, skips) are updated by plain Adam. Directions in
+    which a kernel has no gradient at all, such as those of a dead channel, drift a little by rounding.
 
     Args:
-        parameters: To be trained; those without a gradient stay as they are.
-        lr: Learning rate, a value that serves Adam or up to twice that.
-        betas: Decays per step of the mean of the gradients, and of their second moments.
+        parameters: Parameters to train. Those without a gradient stay as they are.
+        lr: Learning rate. Values from one to two times Adam's work well.
+        betas: Decays per step of the mean of the gradients and of their second moments.
         eps: Added to the root of the second moments.
-        interval: Steps from one refreshing of the axes, a QR decomposition each, to the next.
+        interval: Number of steps between updates of the axes, each of which takes a QR decomposition per
+            mode.
 
     Source: Vyas et al. 2024 (arXiv 2409.11321), algorithm 3.
-    Differs: second moments decay by .99, not .95, since batches are small; the places of a 3x3 kernel are one
-    mode of nine, since not every pattern is a product of a row and a column.
+    Differs: the second moments decay by 0.99, not 0.95, because batches are small; the positions of a 3x3
+    kernel are one mode of size nine, because not every pattern is the product of a row and a column.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class SOAP(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
-        """Take a step along the gradients that are there."""
+        """Update every parameter that has a gradient."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
@@ -54,10 +55,19 @@ class SOAP(torch.optim.Optimizer):
                     parameter.sub_(change.view(parameter.shape), alpha=group["lr"])
 
     def _advance(self, state: dict[str, Any], gradient: Tensor, group: dict[str, Any]) -> Tensor:
-        """Take a gradient into the moments, and return the direction of the step."""
+        """Update the moments with a gradient and return the direction of the step.
+
+        Args:
+            state: State of the parameter. It is filled at the first call.
+            gradient: Gradient of the parameter.
+            group: Settings of the parameter's group.
+
+        Returns:
+            The direction, which the learning rate scales; [outputs, inputs, positions] for kernels.
+        """
         modes = range(3 if gradient.ndim == 4 else 0)
         if modes:
-            gradient = gradient.flatten(2).contiguous()  # [outputs, inputs, places]
+            gradient = gradient.flatten(2).contiguous()  # [outputs, inputs, positions]
         first_decay, second_decay = group["betas"]
         if not state:
             state["step"] = torch.zeros(())
@@ -65,9 +75,10 @@ class SOAP(torch.optim.Optimizer):
             for mode in modes:
                 products = _correlate(gradient, mode)
                 state[f"moments{mode}"] = (1 - second_decay) * products
-                state[f"axes{mode}"] = _settle(torch.linalg.eigh(products.cpu()).eigenvectors, products)
+                state[f"axes{mode}"] = _copy_axes(torch.linalg.eigh(products.cpu()).eigenvectors, products)
             if modes:
-                # Along its own axes a gradient is mostly zero: what rounding leaves there is no direction.
+                # In its own eigenbasis the first gradient is mostly rounding, which Adam would scale to full
+                # steps.
                 return torch.zeros_like(gradient)
         state["step"] += 1
         step = int(state["step"])
@@ -82,38 +93,44 @@ class SOAP(torch.optim.Optimizer):
         for mode in modes:
             state[f"moments{mode}"].lerp_(_correlate(gradient, mode), 1 - second_decay)
             if step % group["interval"] == 0:
-                _refresh(state, mode)
+                _update_axes(state, mode)
         return change
 
 
 def _correlate(gradient: Tensor, mode: int) -> Tensor:
-    """Return the products of the gradient's slices along a mode with each other."""
+    """Return the inner products of the gradient's slices along a mode, [n, n] for a mode of size n."""
     slices = gradient.movedim(mode, 0).flatten(1)
     return slices @ slices.mT
 
 
 def _project(gradient: Tensor, axes: Sequence[Tensor]) -> Tensor:
-    """Return a gradient's coordinates along the columns of axes, one orthogonal matrix per mode."""
+    """Return the coordinates of a gradient along axes.
+
+    Args:
+        gradient: A tensor with one dimension per mode.
+        axes: One orthogonal matrix per mode, whose columns are the axes.
+    """
     for basis in axes:
-        # Takes the first mode away and appends its coordinates: after all modes their order is the old one.
+        # This removes the first mode and appends its coordinates, so after all modes the order is the old
+        # one.
         gradient = torch.tensordot(gradient, basis, ([0], [0]))
     return gradient
 
 
-def _refresh(state: dict[str, Any], mode: int) -> None:
-    """Turn the axes of a mode towards the eigenvectors of its moments by one step of orthogonal iteration."""
+def _update_axes(state: dict[str, Any], mode: int) -> None:
+    """Move the axes of a mode toward the eigenvectors of its moments by one step of orthogonal iteration."""
     axes = state[f"axes{mode}"]
     product = state[f"moments{mode}"] @ axes
-    # Orthogonal iteration sorts by size; what is known along an axis has to follow it.
+    # Orthogonal iteration sorts the axes by eigenvalue, so the second moments along them are sorted likewise.
     order = (axes * product).sum(0).argsort(descending=True)
     state["second"] = state["second"].index_select(mode, order)
-    state[f"axes{mode}"] = _settle(torch.linalg.qr(product[:, order].cpu()).Q, product)
+    state[f"axes{mode}"] = _copy_axes(torch.linalg.qr(product[:, order].cpu()).Q, product)
 
 
-def _settle(axes: Tensor, like: Tensor) -> Tensor:
-    """Move axes, found on the CPU, to where a tensor is, row by row.
+def _copy_axes(axes: Tensor, like: Tensor) -> Tensor:
+    """Copy axes that were computed on the CPU to the device of a tensor, in row-major order.
 
-    MPS decomposes nothing, and a GPU is no faster at these sizes. The last bits of products depend on the
-    order in memory, and a run that is resumed reads rows.
+    The decompositions run on the CPU because MPS has none and GPUs are no faster at these sizes. The order in
+    memory matters: it changes the last bits of products, and a checkpoint restores row-major tensors.
     """
     return axes.contiguous().to(like.device)

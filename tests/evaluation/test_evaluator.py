@@ -9,7 +9,6 @@ from torch import Tensor
 
 from styletransfer.evaluation import Candidate, Evaluator, Pair, list_candidates, write_contact_sheet
 from styletransfer.media import Picture, read_picture, write_picture
-from styletransfer.model import StyleStatistics
 from styletransfer.model.vgg import VGG19
 from styletransfer.options import StylizeOptions
 
@@ -20,19 +19,14 @@ class FakeStylizer:
     """Stylizer that mixes the content with gray and records its calls."""
 
     def __init__(self) -> None:
-        self.measured: list[tuple[int, ...]] = []
+        self.styles: list[Path | Tensor] = []
         self.calls: list[tuple[tuple[int, ...], StylizeOptions]] = []
 
     def resolve_options(self, options: StylizeOptions, content: Tensor) -> StylizeOptions:
         return replace(options, stroke_scale=content.shape[3] // 32, style_size=content.shape[3])
 
-    def measure_style(
-        self, style: Tensor, *, style_size: int | None, stroke_scale: int | None
-    ) -> StyleStatistics:
-        self.measured.append(tuple(style.shape))
-        return StyleStatistics(levels=(), model="fake", stroke_scale=stroke_scale or 1)
-
-    def stylize(self, content: Tensor, style: StyleStatistics, options: StylizeOptions) -> Tensor:
+    def stylize(self, content: Tensor, style: Path | Tensor, options: StylizeOptions) -> Tensor:
+        self.styles.append(style)
         self.calls.append((tuple(content.shape), options))
         return content.lerp(torch.full_like(content, 0.5), 0.5 * options.alpha)
 
@@ -57,11 +51,14 @@ def test_frames_of_the_pan_get_the_options_of_the_content(network: VGG19, pair: 
     assert result.picture.dtype == torch.uint8
 
 
-def test_a_style_is_measured_once_while_it_is_in_use(network: VGG19, pair: Pair) -> None:
-    """The style, the content as its own style, and the style again for the pan."""
+def test_the_style_is_given_as_a_file_whose_statistics_the_stylizer_remembers(
+    network: VGG19, pair: Pair
+) -> None:
     stylizer = FakeStylizer()
     Evaluator(network, stylizer, StylizeOptions()).evaluate(Candidate(pair, "ours"))
-    assert stylizer.measured == [(1, 3, 56, 40), (1, 3, 48, 64), (1, 3, 56, 40)]
+    assert [style for style in stylizer.styles if isinstance(style, Path)] == [pair.style] * 5
+    (itself,) = [style for style in stylizer.styles if isinstance(style, Tensor)]
+    assert itself.shape == (1, 3, 48, 64)
 
 
 def test_a_candidate_with_a_file_needs_no_stylizer(network: VGG19, pair: Pair) -> None:

@@ -1,4 +1,4 @@
-"""The pictures that the project ships: each has a licence, and together they stay small."""
+"""Example pictures: each has a free license, and together they stay small."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ ROW = re.compile(r"^\| `([^`]+)` \|(.+)\|$", re.MULTILINE)
 FREE = re.compile(r"public domain|CC0|CC BY 2\.0|MIT")
 
 
-def test_the_licence_table_lists_every_file_once_and_no_other() -> None:
+def test_the_license_table_lists_every_file_once_and_no_other() -> None:
     assert sorted(file for file, _ in ROW.findall(README)) == PICTURES
 
 
 @pytest.mark.parametrize(("file", "cells"), ROW.findall(README))
-def test_every_row_names_author_free_licence_and_source(file: str, cells: str) -> None:
-    _, author, licence, source = (cell.strip() for cell in cells.split("|"))
+def test_every_row_names_author_free_license_and_source(file: str, cells: str) -> None:
+    _, author, license, source = (cell.strip() for cell in cells.split("|"))
     assert author
-    assert FREE.search(licence)
+    assert FREE.search(license)
     link = re.search(r"\]\((.+?)\)", source)
     assert link
     if not link[1].startswith("https://"):
@@ -38,7 +38,7 @@ def test_the_gallery_shows_every_picture(file: str) -> None:
 
 
 @pytest.mark.parametrize("file", PICTURES)
-def test_pictures_are_plain_colour_jpegs_of_a_handy_size(file: str) -> None:
+def test_pictures_are_plain_color_jpegs_of_a_handy_size(file: str) -> None:
     with Image.open(EXAMPLES / file) as picture:
         assert picture.format == "JPEG"
         assert picture.mode == "RGB"

@@ -1,4 +1,4 @@
-"""`python -m examples.paint`: the same seed is the same picture, at every size."""
+"""`python -m examples.paint` paints the same picture for the same seed, at every size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 STYLES = sorted(path.stem for path in (ROOT / "examples" / "style").iterdir())
 
 
-def painting(*arguments: str | int | Path) -> subprocess.Popen[str]:
+def start_painting(*arguments: str | int | Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-W", "error", "-m", "examples.paint", *map(str, arguments)]
     return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -27,9 +27,9 @@ def thumbnail(path: Path) -> NDArray[np.float64]:
 
 @pytest.fixture(scope="module")
 def paintings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Folders of two runs at the smallest size, side by side to save time."""
+    """Return the folders of two runs at the smallest size, which run in parallel to save time."""
     folders = [tmp_path_factory.mktemp("paintings") for _ in range(2)]
-    for process in [painting("all", "--size", 64, "-o", folder) for folder in folders]:
+    for process in [start_painting("all", "--size", 64, "-o", folder) for folder in folders]:
         _, errors = process.communicate()
         assert process.returncode == 0, errors
     return folders
@@ -59,7 +59,7 @@ def test_the_shipped_picture_is_what_the_program_paints(style: str, paintings: l
 def test_another_seed_is_another_picture(tmp_path: Path) -> None:
     pictures = []
     for seed in (1, 2):
-        process = painting("marbling", "--size", 64, "--seed", seed, "-o", tmp_path / str(seed))
+        process = start_painting("marbling", "--size", 64, "--seed", seed, "-o", tmp_path / str(seed))
         output, errors = process.communicate()
         assert process.returncode == 0, errors
         pictures.append(thumbnail(Path(output.strip())))
@@ -67,8 +67,8 @@ def test_another_seed_is_another_picture(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("monet",), ("ink", "--size", "63"), ("ink", "--size", "large")])
-def test_a_wrong_argument_is_told_in_one_line(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    process = painting(*arguments, "-o", tmp_path / "paintings")
+def test_a_wrong_argument_is_reported_in_one_line(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    process = start_painting(*arguments, "-o", tmp_path / "paintings")
     _, errors = process.communicate()
     assert process.returncode == 2
     assert errors.splitlines()[-1].startswith("python -m examples.paint: error:")

@@ -12,24 +12,22 @@ from torch import Tensor
 from styletransfer.linalg import NumericalError, compute_statistics
 from styletransfer.model import Architecture, Autoencoder, measure_levels
 from styletransfer.model.autoencoder import Pooling
-from styletransfer.pipeline import layers
-from styletransfer.pipeline.accumulation import Accumulator
-from styletransfer.pipeline.arithmetic import ARITHMETICS
-from styletransfer.pipeline.coloring import Coloring
-from styletransfer.pipeline.engine import Engine, Fit, Levels, Plan
-from styletransfer.pipeline.folding import fold_map
-from styletransfer.pipeline.graph import PAINTED, Kind, Node
-from styletransfer.pipeline.layers import ConvolvedMap, Kernel, PictureMap
-from styletransfer.pipeline.planning import list_stores
-from styletransfer.transfer import blend_statistics
+from styletransfer.pipeline import streaming_layers
+from styletransfer.pipeline.device import PRECISIONS
+from styletransfer.pipeline.engine import Engine, FittedNetwork, Levels
+from styletransfer.pipeline.feature_graph import OUTPUT, Kind, Node
+from styletransfer.pipeline.memory_plan import StreamingPlan, list_storage
+from styletransfer.pipeline.streaming import StatisticsAccumulator
+from styletransfer.pipeline.streaming_layers import ConvolvedMap, ConvParameters, PictureMap
+from styletransfer.transfer import TransferTarget, blend_statistics
 
 CPU = torch.device("cpu")
-FP32 = ARITHMETICS["fp32"]
+FP32 = PRECISIONS["fp32"]
 WIDTHS = 4, 6, 8, 6
 DEPTH = 3
 EVERYTHING = frozenset(
-    {PAINTED}
-    | {Node("features", scale) for scale in range(DEPTH + 1)}
+    {OUTPUT}
+    | {Node("encoded", scale) for scale in range(DEPTH + 1)}
     | {Node("merged", scale) for scale in range(DEPTH)}
 )
 
@@ -63,11 +61,11 @@ def floats(samples: Tensor) -> Tensor:
 
 
 def run(
-    engine: Engine, samples: Tensor, coloring: Coloring | Callable[[Levels], Coloring], plan: Plan
+    engine: Engine, samples: Tensor, coloring: TransferTarget | Callable[[Levels], TransferTarget], plan: StreamingPlan
 ) -> Tensor:
     fit = engine.fit(samples, coloring, plan)
     strips: list[Tensor] = []
-    engine.paint(samples, fit, plan, lambda start, strip: strips.append(strip.clone()))
+    engine.apply(samples, fit, plan, lambda start, strip: strips.append(strip.clone()))
     return torch.cat(strips, 1)  # [3, H, W], near 0..255
 
 
@@ -78,10 +76,10 @@ def test_engine_is_the_network(network: Autoencoder, size: tuple[int, int], tran
     levels = measure_levels(network.encode(floats(style)))
     expected = network.decode(network.encode(floats(content)), levels, transform)[0] * 255
     engine = Engine(network, FP32, CPU)
-    for found, wanted in zip(engine.measure(style, Plan(16)), levels, strict=True):
+    for found, wanted in zip(engine.measure(style, StreamingPlan(16)), levels, strict=True):
         torch.testing.assert_close(found.mean, wanted.mean, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(found.covariance, wanted.covariance, atol=1e-5, rtol=1e-5)
-    result = run(engine, content, Coloring(levels, transform), Plan(16, EVERYTHING))
+    result = run(engine, content, TransferTarget(levels, transform), StreamingPlan(16, EVERYTHING))
     assert (result - expected).abs().max() < 0.2
 
 
@@ -94,38 +92,38 @@ def test_engine_is_any_network(widths: tuple[int, ...]) -> None:
     levels = measure_levels(network.encode(floats(style)))
     expected = network.decode(network.encode(floats(content)), levels)[0] * 255
     engine = Engine(network, FP32, CPU)
-    for way in list_stores(shape, FP32):
-        found = run(engine, content, Coloring(levels, "wct"), Plan(16, way.nodes))
+    for way in list_storage(shape, FP32):
+        found = run(engine, content, TransferTarget(levels, "wct"), StreamingPlan(16, way.nodes))
         assert (found - expected).abs().max() < 0.2
 
 
 def every_plan() -> list[frozenset[Node]]:
     """List all ways to store what one scale can leave, the same at every scale; painted maps or not."""
-    kinds: tuple[Kind, ...] = ("features", "pooled", "upper", "merged")
+    kinds: tuple[Kind, ...] = ("encoded", "pooled", "decoded", "merged")
     choices = [set(chosen) for count in range(5) for chosen in itertools.combinations(kinds, count)]
     plans = [{Node(kind, scale) for kind in chosen for scale in range(DEPTH + 1)} for chosen in choices]
-    return [frozenset(plan | painted) for plan in plans for painted in (set[Node](), {PAINTED})]
+    return [frozenset(plan | painted) for plan in plans for painted in (set[Node](), {OUTPUT})]
 
 
-@pytest.mark.parametrize("precision", list(ARITHMETICS))
+@pytest.mark.parametrize("precision", list(PRECISIONS))
 def test_what_is_stored_changes_nothing(network: Autoencoder, precision: str) -> None:
     content, style = picture(45, 38), picture(40, 50, seed=1)
-    engine = Engine(network, ARITHMETICS[precision], CPU)
-    levels = engine.measure(style, Plan(64))
-    expected = run(engine, content, Coloring(levels, "wct"), Plan(64, EVERYTHING))
+    engine = Engine(network, PRECISIONS[precision], CPU)
+    levels = engine.measure(style, StreamingPlan(64))
+    expected = run(engine, content, TransferTarget(levels, "wct"), StreamingPlan(64, EVERYTHING))
     for store in [
         *every_plan(),
-        *(way.nodes for way in list_stores(network.architecture, engine.arithmetic)),
+        *(way.nodes for way in list_storage(network.architecture, engine.precision)),
     ]:
-        found = run(engine, content, Coloring(levels, "wct"), Plan(16, store))
+        found = run(engine, content, TransferTarget(levels, "wct"), StreamingPlan(16, store))
         assert (found - expected).abs().max() < 0.1, sorted(store)
 
 
 def test_half_precision_moves_no_pixel_by_a_level(network: Autoencoder) -> None:
     content, style = picture(45, 38), picture(40, 50, seed=1)
     engine = Engine(network, FP32, CPU)
-    targets = Coloring(engine.measure(style, Plan(64)), "wct")
-    exact, halved = (run(engine, content, targets, Plan(16, EVERYTHING, way)) for way in (False, True))
+    targets = TransferTarget(engine.measure(style, StreamingPlan(64)), "wct")
+    exact, halved = (run(engine, content, targets, StreamingPlan(16, EVERYTHING, way)) for way in (False, True))
     assert 0 < (halved - exact).abs().max() < 1
 
 
@@ -133,48 +131,48 @@ def test_half_precision_moves_no_pixel_by_a_level(network: Autoencoder) -> None:
 def test_strips_are_no_taller_than_planned(
     network: Autoencoder, store: frozenset[Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layers, "SMALL", 0)
+    monkeypatch.setattr(streaming_layers, "SMALL_INPUT", 0)
     content = picture(70, 20)
     engine = Engine(network, FP32, CPU)
-    plan = Plan(16, store)
-    fit = engine.fit(content, Coloring(engine.measure(content, plan), "wct"), plan)
+    plan = StreamingPlan(16, store)
+    fit = engine.fit(content, TransferTarget(engine.measure(content, plan), "wct"), plan)
     heights: list[int] = []
-    engine.paint(content, fit, plan, lambda start, strip: heights.append(strip.shape[1]))
+    engine.apply(content, fit, plan, lambda start, strip: heights.append(strip.shape[1]))
     assert heights == [16, 16, 16, 16, 6]
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.4])
 @pytest.mark.parametrize("style_seed", [1, 2])
-@pytest.mark.parametrize("precision", list(ARITHMETICS))
+@pytest.mark.parametrize("precision", list(PRECISIONS))
 def test_tiles_change_nothing(network: Autoencoder, precision: str, style_seed: int, alpha: float) -> None:
     content, style = picture(301, 245), picture(70, 90, seed=style_seed)
-    engine = Engine(network, ARITHMETICS[precision], CPU)
-    levels = engine.measure(style, Plan(1000))
+    engine = Engine(network, PRECISIONS[precision], CPU)
+    levels = engine.measure(style, StreamingPlan(1000))
 
-    def blend(own: Levels) -> Coloring:
-        return Coloring(blend_statistics([own, levels], [1 - alpha, alpha]), "wct")
+    def blend(own: Levels) -> TransferTarget:
+        return TransferTarget(blend_statistics([own, levels], [1 - alpha, alpha]), "wct")
 
-    targets = Coloring(levels, "wct") if alpha == 1 else blend
-    expected = run(engine, content, targets, Plan(1000, EVERYTHING))
+    targets = TransferTarget(levels, "wct") if alpha == 1 else blend
+    expected = run(engine, content, targets, StreamingPlan(1000, EVERYTHING))
     for tile in (64, 96, 128, 256, 511):
-        found = run(engine, content, targets, Plan(tile, frozenset({Node("upper", 0)})))
+        found = run(engine, content, targets, StreamingPlan(tile, frozenset({Node("decoded", 0)})))
         assert (found - expected).abs().max() < 0.1, tile
-        assert engine.measure(style, Plan(tile))[-1].covariance.allclose(levels[-1].covariance, rtol=1e-6)
+        assert engine.measure(style, StreamingPlan(tile))[-1].covariance.allclose(levels[-1].covariance, rtol=1e-6)
 
 
 def test_a_strip_reads_no_more_of_the_picture_than_it_sees(
     network: Autoencoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The halo that comes of asking is the receptive field that perturbing rows one by one finds."""
-    monkeypatch.setattr(layers, "SMALL", 0)
+    monkeypatch.setattr(streaming_layers, "SMALL_INPUT", 0)
     content = picture(160, 9)
     engine = Engine(network, FP32, CPU)
-    levels = engine.measure(picture(30, 30, seed=1), Plan(64))
-    fit = engine.fit(content, Coloring(levels, "wct"), Plan(64))
+    levels = engine.measure(picture(30, 30, seed=1), StreamingPlan(64))
+    fit = engine.fit(content, TransferTarget(levels, "wct"), StreamingPlan(64))
 
     def first_rows(samples: Tensor) -> tuple[Tensor, int]:
-        graph = engine._graph(samples, Fit(fit.kernels), Plan(64))
-        rows = graph.find(PAINTED).read().take(0, 8).clone()
+        graph = engine._graph(samples, FittedNetwork(fit.kernels), StreamingPlan(64))
+        rows = graph.find(OUTPUT).reader().read(0, 8).clone()
         return rows, graph.picture._done
 
     expected, read = first_rows(content)
@@ -193,14 +191,14 @@ def test_a_strip_reads_no_more_of_the_picture_than_it_sees(
 
 def test_every_row_is_converted_once_per_pass(network: Autoencoder, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[int, int]] = []
-    produce = PictureMap.produce
+    produce = PictureMap.compute
 
     def record(self: PictureMap, start: int, stop: int, out: Tensor | None) -> Tensor:
         calls.append((start, stop))
         return produce(self, start, stop, out)
 
     monkeypatch.setattr(PictureMap, "produce", record)
-    Engine(network, FP32, CPU).measure(picture(90, 20), Plan(8))
+    Engine(network, FP32, CPU).measure(picture(90, 20), StreamingPlan(8))
     assert sum(stop - start for start, stop in calls) == 90
 
 
@@ -209,7 +207,7 @@ def test_samples_of_any_type_are_the_same_picture(network: Autoencoder, kind: to
     content = picture(20, 30)
     other = content.to(torch.int32).mul(257).to(kind) if kind == torch.uint16 else floats(content)[0]
     engine = Engine(network, FP32, CPU)
-    one, two = (engine.measure(samples, Plan(64)) for samples in (content, other))
+    one, two = (engine.measure(samples, StreamingPlan(64)) for samples in (content, other))
     torch.testing.assert_close(one[-1].covariance, two[-1].covariance, rtol=1e-4, atol=1e-6)
 
 
@@ -219,8 +217,8 @@ def test_statistics_of_strips_are_those_of_the_whole() -> None:
     features[..., 3] = features[..., 2]  # of deficient rank
     exact = compute_statistics(features.view(-1, 12).T[None].double())
     samples = Strips(features)
-    accumulator = Accumulator(samples)
-    samples.read().take(0, 37)
+    accumulator = StatisticsAccumulator(samples)
+    samples.reader().read(0, 37)
     found = accumulator.result()
     torch.testing.assert_close(found.mean, exact.mean, rtol=1e-7, atol=0)
     scale = exact.covariance.diagonal(dim1=1, dim2=2).mean()
@@ -235,7 +233,7 @@ class Strips(PictureMap):
         super().__init__(features.permute(2, 0, 1), torch.float32, CPU)
         self.shape = self.shape._replace(channels=features.shape[2])
 
-    def produce(self, start: int, stop: int, out: Tensor | None) -> Tensor:
+    def compute(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         rows = self.samples.permute(1, 2, 0)[start:stop]
         return rows if out is None else out.copy_(rows)
 
@@ -244,7 +242,7 @@ def test_wrong_numbers_are_noticed(network: Autoencoder) -> None:
     broken = build_network()
     broken.encoder.scales[1][0].weight.data[0, 0, 0, 0] = torch.nan  # type: ignore[index]
     with pytest.raises(NumericalError, match="NaN"):
-        Engine(broken, FP32, CPU).measure(picture(20, 20), Plan(64))
+        Engine(broken, FP32, CPU).measure(picture(20, 20), StreamingPlan(64))
 
 
 def test_a_folded_map_is_the_map_before_the_convolution() -> None:
@@ -254,12 +252,12 @@ def test_a_folded_map_is_the_map_before_the_convolution() -> None:
         for size in ((5, 4, 3, 3), (4, 4), (1, 4, 6, 7))
     )
     bias, offset = torch.arange(5.0).double(), torch.arange(4.0).double()
-    folded = fold_map(Kernel(weight, bias), matrix, offset)
+    folded = fold_map(ConvParameters(weight, bias), matrix, offset)
     mapped = torch.einsum("dc,bchw->bdhw", matrix, features) + offset.view(4, 1, 1)
     pad = torch.nn.functional.pad
     expected, found = (
         torch.nn.functional.conv2d(pad(values, (1, 1, 1, 1), mode="replicate"), *kernel)
-        for values, kernel in ((mapped, Kernel(weight, bias)), (features, folded))
+        for values, kernel in ((mapped, ConvParameters(weight, bias)), (features, folded))
     )
     torch.testing.assert_close(found, expected)
 
@@ -270,15 +268,15 @@ def test_a_folded_map_is_the_map_before_the_convolution() -> None:
 def test_pixels_computed_together_are_those_computed_apart(
     monkeypatch: pytest.MonkeyPatch, width: int, channels: int, count: int
 ) -> None:
-    monkeypatch.setattr(layers, "LANES", 16)
+    monkeypatch.setattr(streaming_layers, "SIMD_WIDTH", 16)
     generator = torch.Generator().manual_seed(0)
     source = Strips(torch.rand(5, width, 6, generator=generator))
     weight, bias = (
         torch.randn(channels, 6, 3, 3, generator=generator),
         torch.rand(channels, generator=generator),
     )
-    convolved = ConvolvedMap(source, Kernel(weight, bias), slope=1)
+    convolved = ConvolvedMap(source, ConvParameters(weight, bias), negative_slope=1)
     padded = torch.nn.functional.pad(source.samples[None], (1, 1, 1, 1), mode="replicate")
     expected = torch.nn.functional.conv2d(padded, weight, bias)[0].permute(1, 2, 0)
     assert convolved.together == count
-    torch.testing.assert_close(convolved.read().take(0, 5), expected)
+    torch.testing.assert_close(convolved.reader().read(0, 5), expected)

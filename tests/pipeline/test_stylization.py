@@ -112,7 +112,7 @@ def test_bfloat16_stays_close(network: Autoencoder, pipeline: StylizationPipelin
 def read_examples() -> tuple[Tensor, Tensor]:
     photo, artwork = (
         resize_picture(read_picture(EXAMPLES / name), 320).pixels
-        for name in ("content/chelsea.jpg", "style/watercolour.jpg")
+        for name in ("content/chelsea.jpg", "style/watercolor.jpg")
     )
     return photo, artwork
 

@@ -12,7 +12,7 @@ from styletransfer.media import read_picture, resize_picture
 from styletransfer.model import load_model
 from styletransfer.options import RuntimeOptions, StylizeOptions
 from styletransfer.pipeline import StylizationPipeline, thumbnail
-from styletransfer.pipeline.thumbnail import make_thumbnail
+from styletransfer.pipeline.resampling import make_thumbnail
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

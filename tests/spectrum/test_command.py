@@ -11,13 +11,13 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import save_file
+from styletransfer.cli.spectrum import METHODS, spectrum
 from torchvision.models import SqueezeNet1_1_Weights, squeezenet1_1
 
-from styletransfer.cli.spectrum import METHODS, spectrum
 from styletransfer.errors import OptionError, OutputExistsError, WeightsError
 from styletransfer.model import Architecture, Autoencoder, save_model
 from styletransfer.spectrum import norm_bounds
-from styletransfer.spectrum.distribution import Method
+from styletransfer.spectrum.distribution import DistributionMethod
 
 
 def run(*words: str) -> Result:
@@ -121,4 +121,4 @@ def test_wrong_networks_are_named(tmp_path: Path) -> None:
 
 
 def test_the_methods_on_offer_are_the_librarys() -> None:
-    assert sorted(METHODS) == sorted(get_args(Method))
+    assert sorted(METHODS) == sorted(get_args(DistributionMethod))

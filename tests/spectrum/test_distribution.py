@@ -7,10 +7,10 @@ import torch
 from conv_layers import conv, dense_matrix, draw_layer, laplacian
 
 from styletransfer.spectrum import singular_values
-from styletransfer.spectrum.distribution import Method
-from styletransfer.spectrum.measures import Measure
+from styletransfer.spectrum.border_correction import Measure
+from styletransfer.spectrum.distribution import DistributionMethod
 
-ESTIMATES: tuple[Method, ...] = ("circular", "density", "corrected", "lanczos")
+ESTIMATES: tuple[DistributionMethod, ...] = ("circular", "density", "corrected", "lanczos")
 
 
 def distance(values: torch.Tensor, exact: torch.Tensor) -> float:
@@ -58,7 +58,7 @@ def test_wide_layers_get_the_exact_frobenius_norm() -> None:
 
 
 @pytest.mark.parametrize("method", ESTIMATES)
-def test_zeros_and_zero_kernels_give_numbers(method: Method) -> None:
+def test_zeros_and_zero_kernels_give_numbers(method: DistributionMethod) -> None:
     assert singular_values(laplacian(), (9, 9), method).isfinite().all()
     layer = conv(2, 2, padding=1)
     layer.weight.data.zero_()

@@ -1,4 +1,4 @@
-"""Penalty and cap: they say what the norms are, and training under them obeys."""
+"""Penalties and caps: their values, and what training under them does to the norms."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from styletransfer.spectrum import (
     capped_weight,
     norm_bounds,
     register_norm_cap,
+    register_norm_caps,
     remove_norm_cap,
     spectral_norm,
+    state_dict_without_norm_caps,
 )
 
 SIZE = (10, 10)
@@ -84,7 +86,7 @@ def test_training_under_a_cap_obeys_it() -> None:
     assert 0.48 < interval.lower <= interval.upper <= 0.5 * (1 + 1e-6)
 
 
-def test_a_copy_tells_its_weight_and_training_goes_on() -> None:
+def test_the_capped_weight_of_a_copy_leaves_training_undisturbed() -> None:
     layer = conv(2, 2, padding=1)
     register_norm_cap(layer, 0.5, size=SIZE)
     average = copy.deepcopy(layer)
@@ -96,6 +98,25 @@ def test_a_copy_tells_its_weight_and_training_goes_on() -> None:
     assert layer(torch.ones(1, 2, *SIZE, dtype=torch.float64)).isfinite().all()
 
 
+def test_caps_inside_a_network_and_its_state_without_them() -> None:
+    model = network()
+    register_norm_caps(model, 0.5, size=SIZE)
+    capped = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    plain = network()
+    plain.load_state_dict(state_dict_without_norm_caps(model, size=SIZE))
+    assert 0.49 < norm_bounds(plain[0], SIZE).upper <= 0.5 * (1 + 1e-6)
+    transposed = plain.get_parameter("2.weight"), model.get_parameter("2.weight")
+    assert torch.equal(*transposed)  # only `Conv2d` gets a cap
+    assert all(torch.equal(tensor, capped[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_module_without_caps_keeps_its_state() -> None:
+    layer = conv(1, 2)
+    assert state_dict_without_norm_caps(layer).keys() == layer.state_dict().keys()
+    register_norm_cap(layer, 0.1)
+    assert list(state_dict_without_norm_caps(layer)) == ["weight"]
+
+
 def test_a_norm_below_the_cap_is_left_alone() -> None:
     layer = conv(2, 2, padding=1)
     weight = layer.weight.detach().clone()
@@ -105,13 +126,19 @@ def test_a_norm_below_the_cap_is_left_alone() -> None:
     torch.testing.assert_close(layer.weight.detach(), weight)
 
 
-def test_in_evaluation_the_weight_stands_still() -> None:
+def test_the_weight_is_constant_in_evaluation() -> None:
     inner = conv(2, 3)
     layer = nn.Sequential(nn.ReflectionPad2d(1), inner)
     register_norm_cap(layer, 0.7)
     layer.eval()
     first = inner.weight.detach().clone()
     assert torch.equal(inner.weight.detach(), first)
+    assert norm_bounds(layer, (16, 16)).lower == pytest.approx(0.7, rel=1e-2)
+
+
+def test_a_cap_holds_in_evaluation_from_the_start() -> None:
+    layer = conv(2, 3, padding=1).eval()
+    register_norm_cap(layer, 0.7)
     assert norm_bounds(layer, (16, 16)).lower == pytest.approx(0.7, rel=1e-2)
 
 

@@ -1,4 +1,4 @@
-"""SOAP: Adam where there are no axes to find, faster where there are, and blind to mixtures of channels."""
+"""SOAP: equal to Adam without axes, faster with them, and equivariant to mixtures of channels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def follow(
 
 
 @pytest.mark.parametrize("shape", [(7,), (5, 1, 1), (4, 3)])
-def test_what_is_no_kernel_takes_the_steps_of_adam(shape: tuple[int, ...]) -> None:
+def test_parameters_that_are_not_kernels_get_adam_steps(shape: tuple[int, ...]) -> None:
     ends = []
     for optimizer in (SOAP, torch.optim.Adam):
         parameter = nn.Parameter(random(*shape))
@@ -43,7 +43,7 @@ def test_what_is_no_kernel_takes_the_steps_of_adam(shape: tuple[int, ...]) -> No
 
 
 def curved(rotation: Tensor) -> Callable[[Tensor], Tensor]:
-    """A valley whose axes mix the outputs and the inputs of a kernel: curvatures from 1 to 10,000."""
+    """Return a quadratic loss with rotated axes in outputs and inputs and curvatures from 1 to 10,000."""
     steepness = torch.logspace(0, 2, 6, dtype=torch.float64)
 
     def loss(kernel: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ def curved(rotation: Tensor) -> Callable[[Tensor], Tensor]:
     return loss
 
 
-def test_it_goes_down_a_valley_across_the_axes_that_adam_cannot() -> None:
+def test_soap_minimizes_a_rotated_quadratic_that_adam_cannot() -> None:
     loss = curved(orthogonal(6, seed=1))
     ends = []
     for optimizer in (SOAP, torch.optim.Adam):
@@ -65,11 +65,11 @@ def test_it_goes_down_a_valley_across_the_axes_that_adam_cannot() -> None:
 
 
 def mix(kernel: Tensor, *mixtures: Tensor) -> Tensor:
-    """Mix the outputs, the inputs and the nine places of a kernel."""
+    """Mix the outputs, the inputs and the nine positions of a kernel."""
     return torch.einsum("ao,bi,cp,oip->abc", *mixtures, kernel.flatten(2)).view(kernel.shape)
 
 
-def test_mixing_channels_and_places_mixes_the_steps_and_changes_nothing_else() -> None:
+def test_steps_are_equivariant_to_mixtures_of_channels_and_positions() -> None:
     mixtures = [orthogonal(size, seed=size) for size in (6, 5, 9)]
     back = [mixture.mT for mixture in mixtures]
     start, goal = random(6, 5, 3, 3, seed=4), random(6, 5, 3, 3, seed=5)
@@ -80,8 +80,8 @@ def test_mixing_channels_and_places_mixes_the_steps_and_changes_nothing_else() -
     assert torch.allclose(mix(end, *mixtures), other, atol=1e-6)
 
 
-def test_axes_turn_to_those_of_noisy_gradients_in_every_mode() -> None:
-    """The first gradient has other axes than all that follow."""
+def test_axes_converge_to_those_of_noisy_gradients_in_every_mode() -> None:
+    """The first gradient has other axes than all later ones."""
     sizes = 6, 5, 9
     mixtures = [orthogonal(size, seed=size) for size in sizes]
     strengths = [torch.logspace(0, 1.2, size, dtype=torch.float64) for size in sizes]
@@ -97,8 +97,8 @@ def test_axes_turn_to_those_of_noisy_gradients_in_every_mode() -> None:
         assert overlap.flip(1).diagonal().min() > 0.9, mode  # strongest first
 
 
-def test_a_kernels_first_gradient_finds_axes_only() -> None:
-    """Along its own axes most of its coordinates are rounding, which Adam would take for steps."""
+def test_the_first_gradient_of_a_kernel_only_initializes_the_axes() -> None:
+    """In its own eigenbasis the gradient is mostly rounding, which Adam would scale to full steps."""
     kernel, bias = nn.Parameter(random(6, 5, 3, 3)), nn.Parameter(random(6))
     optimizer = SOAP([kernel, bias], lr=0.1)
     moved = []
@@ -111,7 +111,7 @@ def test_a_kernels_first_gradient_finds_axes_only() -> None:
     assert moved == [[False, True], [True, True]]
 
 
-def test_axes_stay_orthogonal_where_a_kernel_or_a_part_of_it_gets_no_gradient() -> None:
+def test_axes_stay_orthogonal_without_a_gradient_for_a_kernel_or_a_part_of_it() -> None:
     parameter = nn.Parameter(random(4, 3, 3, 3))
     optimizer = SOAP([parameter], lr=0.1)
     end = follow(optimizer, parameter, lambda x: 0 * x.sum(), 25)
@@ -124,7 +124,7 @@ def test_axes_stay_orthogonal_where_a_kernel_or_a_part_of_it_gets_no_gradient() 
 
 
 @pytest.mark.parametrize("cut", [1, 9, 10, 11])
-def test_it_goes_on_from_a_checkpoint_to_the_bit(tmp_path: Path, cut: int) -> None:
+def test_soap_resumes_from_a_checkpoint_bit_for_bit(tmp_path: Path, cut: int) -> None:
     def begin() -> tuple[nn.Module, SOAP]:
         torch.manual_seed(0)
         module = nn.Sequential(nn.Conv2d(3, 6, 3), nn.Conv2d(6, 4, 3)).to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""`python -m weights.textures`: an archive to train on, the same for everybody."""
+"""`python -m weights.textures` draws the same archive of training pictures on every machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from styletransfer.training import PicturePool
 from weights import textures
 
 
-def test_archives_are_the_same_to_the_byte_and_hold_pictures_to_train_on(tmp_path: Path) -> None:
+def test_archives_are_reproducible_and_hold_pictures(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("one.tar", "two.tar")]
     for path in paths:
         command = [sys.executable, "-W", "error", "-m", "weights.textures", str(path), "--count", "3"]
@@ -25,7 +25,7 @@ def test_archives_are_the_same_to_the_byte_and_hold_pictures_to_train_on(tmp_pat
 
 
 @pytest.mark.parametrize("kind", ["dots", "drawing", "hatching", "grain", "weave", "cells"])
-def test_every_kind_draws_on_its_ground(kind: str) -> None:
+def test_every_kind_of_texture_is_in_range_and_has_contrast(kind: str) -> None:
     for seed in range(3):
         field = getattr(textures, kind)(np.random.default_rng(seed))
         assert field.shape == (textures.SIDE, textures.SIDE)
