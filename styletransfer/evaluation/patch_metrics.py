@@ -79,6 +79,7 @@ def patch_distances(output: tuple[FeaturePatches, ...], style: tuple[FeaturePatc
             a = normalize((output_patches[:OUTPUT_PATCHES] - mean[:, None]).flatten(1))
             b = normalize((style_patches - mean[:, None]).flatten(1))
             cosines = a @ b.T  # [outputs, styles]
-            to_style.append(1 - cosines.amax(1).mean())
-            to_output.append(1 - cosines.amax(0).mean())
+            # Rounding gives equal patches a cosine just above 1.
+            to_style.append(1 - cosines.amax(1).clamp(max=1).mean())
+            to_output.append(1 - cosines.amax(0).clamp(max=1).mean())
     return PatchDistances(float(torch.stack(to_style).mean()), float(torch.stack(to_output).mean()))
