@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,12 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from styletransfer.errors import WeightsError
+from styletransfer.files import compute_sha256
 from styletransfer.model import vgg
 from styletransfer.model.vgg import VGG16, VGG19, load_vgg16, load_vgg19, needed_convolutions
+from weights.perceptual import round_network
+
+ROOT = Path(__file__).parents[2]
 
 
 def random_tensors(names: dict[str, tuple[int, int]], seed: int = 0) -> dict[str, Tensor]:
@@ -249,3 +254,31 @@ def test_a_file_is_read_no_further_than_needed(shared_data: Path) -> None:
     assert list(network.convolutions) == ["1_1", "1_2", "2_1"]
     stored = load_file(path)
     torch.testing.assert_close(network.convolutions["2_1"].weight, stored["features.5.weight"])
+
+
+def test_the_shipped_network_is_made_by_its_script(shared_data: Path, tmp_path: Path) -> None:
+    source = shared_data / "networks" / "vgg19_conv1_1-conv3_4.safetensors"
+    round_network(source, tmp_path / vgg.SHIPPED)
+    assert compute_sha256(tmp_path / vgg.SHIPPED) == vgg.SHIPPED_SHA256
+
+
+def test_weights_too_large_for_float16_are_refused(tmp_path: Path) -> None:
+    shapes = {
+        f"features.{each.torchvision_index}": (each.out_channels, each.in_channels)
+        for each in needed_convolutions(["relu3_4"])
+    }
+    tensors = random_tensors(shapes)
+    tensors["features.16.bias"][7] = 1e5
+    save_file(tensors, tmp_path / "vgg.safetensors")
+    with pytest.raises(OverflowError, match=r"features\.16\.bias is too large for float16"):
+        round_network(tmp_path / "vgg.safetensors", tmp_path / "rounded.safetensors")
+    assert not (tmp_path / "rounded.safetensors").exists()
+
+
+def test_the_wheel_holds_the_shipped_network_and_its_license() -> None:
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    included = document["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    for name in (vgg.SHIPPED, "VGG19-LICENSE.md"):
+        assert included[f"weights/{name}"] == f"styletransfer/weights/{name}"
+        assert (ROOT / "weights" / name).is_file()
+    assert "weights/VGG19-LICENSE.md" in document["project"]["license-files"]
