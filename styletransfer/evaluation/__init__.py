@@ -1,7 +1,15 @@
 """Evaluation of stylized pictures: metrics of style, content, color and stability, and tables of methods."""
 
 from .evaluator import Evaluator, ScoredCandidate, write_contact_sheet
-from .perceptual import PerceptualFeatures, content_distance, extract_features, style_gram, style_pyr
+from .patch_metrics import PatchDistances, patch_distances
+from .perceptual import (
+    PerceptualFeatures,
+    content_distance,
+    extract_features,
+    style_deep,
+    style_gram,
+    style_pyr,
+)
 from .pixel_metrics import clipped, pan_rmse, psnr, ssim, swd_rgb
 from .plan import CONTENT_ITSELF, Candidate, Pair, combine_pairs, find_outputs, list_candidates, read_pairs
 from .scoring import PairScorer, Scores, StylizeFunction, average_scores, format_score, format_scores
@@ -12,6 +20,7 @@ __all__ = [
     "Evaluator",
     "Pair",
     "PairScorer",
+    "PatchDistances",
     "PerceptualFeatures",
     "ScoredCandidate",
     "Scores",
@@ -26,9 +35,11 @@ __all__ = [
     "format_scores",
     "list_candidates",
     "pan_rmse",
+    "patch_distances",
     "psnr",
     "read_pairs",
     "ssim",
+    "style_deep",
     "style_gram",
     "style_pyr",
     "swd_rgb",

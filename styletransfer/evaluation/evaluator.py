@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..media import Picture, read_picture, write_picture
 from ..media.contact_sheet import Tile, draw_contact_sheet
-from ..model.vgg import VGG19
+from ..model.vgg import VGG16, VGG19
 from ..options import StylizeOptions
 from .plan import CONTENT_ITSELF, Candidate, Pair
 from .scoring import PairScorer, Scores
@@ -47,10 +47,18 @@ class Evaluator:
         network: VGG-19 that returns relu1_1, relu2_1 and relu3_1.
         stylizer: Stylizer that makes the candidates without a file; None if all have one.
         options: Options of the stylization. The candidate's alpha replaces theirs.
+        deep_network: VGG-16 that returns relu4_1 and relu5_1, if `style_deep` is wanted.
     """
 
-    def __init__(self, network: VGG19, stylizer: Stylizes | None, options: StylizeOptions) -> None:
+    def __init__(
+        self,
+        network: VGG19,
+        stylizer: Stylizes | None,
+        options: StylizeOptions,
+        deep_network: VGG16 | None = None,
+    ) -> None:
         self.network = network
+        self.deep_network = deep_network
         self.stylizer = stylizer
         self.options = options
         self._scorer: tuple[Pair, PairScorer] | None = None
@@ -73,7 +81,7 @@ class Evaluator:
         if self._scorer is None or self._scorer[0] != pair:
             self._scorer = None  # frees the previous pair before the next one is read
             content, style = read_picture(pair.content).to_float(), read_picture(pair.style).to_float()
-            self._scorer = pair, PairScorer(self.network, content, style)
+            self._scorer = pair, PairScorer(self.network, content, style, self.deep_network)
         return self._scorer[1]
 
     def _stylize(self, content: Tensor, style: Tensor, alpha: float) -> Tensor:

@@ -11,8 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..model.vgg import VGG19
-from .perceptual import content_distance, extract_features, style_gram, style_pyr
+from ..model.vgg import VGG16, VGG19
+from .patch_metrics import patch_distances
+from .perceptual import (
+    PerceptualFeatures,
+    content_distance,
+    extract_features,
+    style_deep,
+    style_gram,
+    style_pyr,
+)
 from .pixel_metrics import clipped, pan_rmse, psnr, ssim, swd_rgb
 
 # Function from content, style (both [1, 3, H, W] in 0..1) and alpha to the stylized content, of any size.
@@ -25,11 +33,17 @@ DECIBELS = {"reconstruction", "identity"}
 class Scores:
     """Scores of one stylized picture.
 
-    The last three scores need the model that made the picture. They are None for pictures from files.
+    The last three scores need the model that made the picture and are None for pictures from files.
+    `style_deep` needs VGG-16 and is None without it. docs/evaluation.md defines all scores.
 
     Attributes:
         style_gram: Gram distance from the style; 0 is the style, lower is better.
         style_pyr: Mean Gram distance over a pyramid of three octaves; lower is better.
+        style_patch: Mean distance from the output's feature patches to the nearest of the style; lower is
+            better.
+        style_cover: Mean distance from the style's feature patches to the nearest of the output; lower is
+            better.
+        style_deep: Gram distance from the style in the deep layers of VGG-16; lower is better.
         content_in: Distance of instance-normalized features from the content's; 0 is the content, lower is
             better.
         ssim: Structural similarity to the content; 1 is the content, higher is better.
@@ -42,6 +56,9 @@ class Scores:
 
     style_gram: float
     style_pyr: float
+    style_patch: float
+    style_cover: float
+    style_deep: float | None = None
     content_in: float
     ssim: float
     swd_rgb: float
@@ -63,17 +80,21 @@ class PairScorer:
         network: VGG-19 that returns relu1_1, relu2_1 and relu3_1. Pictures are moved to its device.
         content: RGB in 0..1, [1, 3, H, W]. Both sides have at least 32 pixels.
         style: RGB in 0..1, [1, 3, H', W']. Both sides have at least 32 pixels.
+        deep_network: VGG-16 on the same device that returns relu4_1 and relu5_1, if `style_deep` is wanted.
 
     Raises:
         ImageError: A picture is too small.
     """
 
-    def __init__(self, network: VGG19, content: Tensor, style: Tensor) -> None:
+    def __init__(
+        self, network: VGG19, content: Tensor, style: Tensor, deep_network: VGG16 | None = None
+    ) -> None:
         self.network = network
+        self.deep_network = deep_network
         self.device = next(network.parameters()).device
         self.content, self.style = content.to(self.device), style.to(self.device)
-        self._content_features = extract_features(network, self.content)
-        self._style_features = extract_features(network, self.style)
+        self._content_features = self._extract_features(self.content)
+        self._style_features = self._extract_features(self.style)
         self._fidelity: dict[StylizeFunction, Fidelity] = {}
 
     @torch.inference_mode()
@@ -91,12 +112,16 @@ class PairScorer:
         content, content_features = self.content, self._content_features
         if output.shape != content.shape:
             content = resize(content, output.shape[2:])
-            content_features = extract_features(self.network, content)
+            content_features = self._extract_features(content)
         is_content = torch.equal(output, content)
-        features = content_features if is_content else extract_features(self.network, output)
+        features = content_features if is_content else self._extract_features(output)
+        patches = patch_distances(features.patches, self._style_features.patches)
         return Scores(
             style_gram=style_gram(features, self._style_features),
             style_pyr=style_pyr(features, self._style_features),
+            style_patch=patches.style_patch,
+            style_cover=patches.style_cover,
+            style_deep=style_deep(features, self._style_features),
             content_in=content_distance(features, content_features),
             ssim=ssim(output, content),
             swd_rgb=swd_rgb(output, self.style),
@@ -128,6 +153,9 @@ class PairScorer:
             )
         flicker = pan_rmse(lambda frame: stylize_same_size(frame, self.style, alpha), self.content)
         return output, replace(self.score(output), **self._fidelity[stylize]._asdict(), pan_rmse=flicker)
+
+    def _extract_features(self, picture: Tensor) -> PerceptualFeatures:
+        return extract_features(self.network, picture, self.deep_network)
 
 
 class Fidelity(NamedTuple):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor
 from styletransfer.evaluation import Candidate, Evaluator, Pair, list_candidates, write_contact_sheet
 from styletransfer.media import Picture, read_picture, write_picture
 from styletransfer.model.vgg import VGG19
-from styletransfer.options import StylizeOptions, resolve_stroke_scale
+from styletransfer.options import StylizeOptions
 
 from .conftest import make_picture
 
@@ -22,7 +23,7 @@ class FakeStylizer:
         self.calls: list[tuple[tuple[int, ...], StylizeOptions]] = []
 
     def resolve_options(self, options: StylizeOptions, content: Tensor) -> StylizeOptions:
-        return resolve_stroke_scale(options, content.shape[3], content.shape[2])
+        return replace(options, stroke_scale=content.shape[3] // 32, style_size=content.shape[3])
 
     def stylize(self, content: Tensor, style: Path | Tensor, options: StylizeOptions) -> Tensor:
         self.styles.append(style)
@@ -32,8 +33,8 @@ class FakeStylizer:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Pair:
-    """Write a content of 1024 x 256 pixels, which gets stroke scale 2, and a style."""
-    write_picture(Picture.from_float(make_picture(1, 256, 1024)), tmp_path / "a.png")
+    """Write a content of 64 x 48 pixels, which gets stroke scale 2 above, and a style."""
+    write_picture(Picture.from_float(make_picture(1)), tmp_path / "a.png")
     write_picture(Picture.from_float(make_picture(2, 56, 40)), tmp_path / "c.png")
     return Pair("a_c", tmp_path / "a.png", tmp_path / "c.png")
 
@@ -42,8 +43,8 @@ def test_frames_of_the_pan_get_the_options_of_the_content(network: VGG19, pair: 
     stylizer = FakeStylizer()
     result = Evaluator(network, stylizer, StylizeOptions()).evaluate(Candidate(pair, "ours", alpha=0.25))
     assert {options.stroke_scale for _, options in stylizer.calls} == {2}
-    assert {options.style_size for _, options in stylizer.calls} == {512}
-    frames = [shape for shape, options in stylizer.calls if shape[3] < 1024]
+    assert {options.style_size for _, options in stylizer.calls} == {64}
+    frames = [shape for shape, _ in stylizer.calls if shape[3] < 64]
     assert len(frames) == 3
     assert sorted({options.alpha for _, options in stylizer.calls}) == [0, 0.25, 1]
     assert result.scores.reconstruction == 100
@@ -57,7 +58,7 @@ def test_the_style_is_given_as_a_file_whose_statistics_the_stylizer_remembers(
     Evaluator(network, stylizer, StylizeOptions()).evaluate(Candidate(pair, "ours"))
     assert [style for style in stylizer.styles if isinstance(style, Path)] == [pair.style] * 5
     (itself,) = [style for style in stylizer.styles if isinstance(style, Tensor)]
-    assert itself.shape == (1, 3, 256, 1024)
+    assert itself.shape == (1, 3, 48, 64)
 
 
 def test_a_candidate_with_a_file_needs_no_stylizer(network: VGG19, pair: Pair) -> None:
@@ -73,5 +74,5 @@ def test_contact_sheet_has_a_row_per_pair_without_the_content_itself(
     candidates = list_candidates([pair], None, "ours", (1, 0.5))
     write_contact_sheet(tmp_path / "sheet.png", [evaluator.evaluate(each) for each in candidates])
     sheet = read_picture(tmp_path / "sheet.png")
-    assert 3 * 512 + 40 < sheet.width < 4 * 512  # the content, the style and two results
-    assert sheet.height < 2 * 128
+    assert 3 * 64 + 40 < sheet.width < 4 * 64 + 40  # the content, the style and two results
+    assert sheet.height < 2 * 56

@@ -10,10 +10,11 @@ from styletransfer.evaluation.perceptual import (
     content_distance,
     extract_features,
     gram_distance,
+    style_deep,
     style_gram,
     style_pyr,
 )
-from styletransfer.model.vgg import VGG19
+from styletransfer.model.vgg import VGG16, VGG19
 
 from .conftest import make_picture
 
@@ -53,6 +54,20 @@ def test_style_is_measured_at_three_layers_of_three_octaves(
     )
     assert style_gram(features, style_features) == pytest.approx(sum(distances[:3]) / 3, rel=1e-4)
     assert style_pyr(features, style_features) == pytest.approx(sum(distances) / 9, rel=1e-4)
+
+
+def test_deep_style_is_measured_at_two_layers_of_vgg16(
+    network: VGG19, deep_network: VGG16, content: Tensor, style: Tensor
+) -> None:
+    output, wanted = deep_network(content), deep_network(style)
+    distances = []
+    for layer in ("relu4_1", "relu5_1"):
+        a, b = output[layer][0].double().flatten(1), wanted[layer][0].double().flatten(1)
+        gram_a, gram_b = a @ a.T / a.shape[1], b @ b.T / b.shape[1]
+        distances.append(((gram_a - gram_b).norm() / gram_b.norm()).item() ** 2)
+    features = [extract_features(network, picture, deep_network) for picture in (content, style)]
+    assert style_deep(*features) == pytest.approx(sum(distances) / 2, rel=1e-4)
+    assert style_deep(extract_features(network, content), extract_features(network, style)) is None
 
 
 def blur_and_halve(picture: Tensor) -> Tensor:
