@@ -52,7 +52,8 @@ def read_color_encoding(image: Image.Image, file: BinaryIO) -> ColorEncoding | N
             image.info.pop("icc_profile", None)
         return encoding
     if image.format == "BMP":
-        return _encoding_of_bmp(image, _read_bmp_header(file), file)
+        image.info["icc_profile"], encoding = read_bmp_color(file)
+        return encoding
     if image.format in {"AVIF", "HEIF"} and not has_profile(image):
         return _encoding_of_heif(file)
     return None
@@ -185,34 +186,29 @@ def _exponent(gamma: float) -> float | None:
     return None if abs(gamma / SRGB_GAMMA - 1) <= GAMMA_TOLERANCE else 1 / gamma
 
 
-def _encoding_of_bmp(image: Image.Image, header: bytes, file: BinaryIO) -> ColorEncoding | None:
-    """Return what a header of BMP of version 4 or 5 says; an embedded profile goes to the image.
+def read_bmp_color(file: BinaryIO) -> tuple[bytes | None, ColorEncoding | None]:
+    """Return the profile or the encoding that a header of BMP of version 4 or 5 describes.
 
     Source: BITMAPV4HEADER and BITMAPV5HEADER of the Windows API. Differs: white is that of sRGB, because
     writers disagree whether the end points add up to white; and a gamma below 1 is taken for its inverse.
     """
-    if len(header) < 108:
-        return None
-    (kind,) = struct.unpack_from("<I", header, 56)
-    if kind == BMP_EMBEDDED_PROFILE and len(header) >= 124:
-        offset, size = struct.unpack_from("<II", header, 112)
+    file.seek(14)
+    header = file.read(124)
+    (size, kind) = struct.unpack_from("<I52xI", header) if len(header) >= 108 else (0, 0)
+    if size >= 124 and kind == BMP_EMBEDDED_PROFILE and len(header) == 124:
+        offset, length = struct.unpack_from("<II", header, 112)
         file.seek(14 + offset)
-        image.info["icc_profile"] = file.read(min(size, MAX_METADATA))
-    if kind != BMP_CALIBRATED:
-        return None
+        return file.read(min(length, MAX_METADATA)), None
+    if size < 108 or kind != BMP_CALIBRATED:
+        return None, None
     ends, gammas = struct.unpack_from("<9i", header, 60), struct.unpack_from("<3I", header, 96)
     triples = (ends[0:3], ends[3:6], ends[6:9])
     if not all(gammas) or not all(sum(triple) > 0 for triple in triples):
-        return None
+        return None, None
     red, green, blue = ((x / (x + y + z), y / (x + y + z)) for x, y, z in triples)
     gamma = sum(gammas) / 3 / 65536
-    return encoding_from_gamma(_exponent(1 / gamma if gamma > 1 else gamma), Primaries(red, green, blue, D65))
-
-
-def _read_bmp_header(file: BinaryIO) -> bytes:
-    file.seek(14)
-    size = file.read(4)
-    return size + file.read(max(0, min(124, struct.unpack("<I", size)[0]) - 4)) if len(size) == 4 else b""
+    exponent = _exponent(1 / gamma if gamma > 1 else gamma)
+    return None, encoding_from_gamma(exponent, Primaries(red, green, blue, D65))
 
 
 def _encoding_of_heif(file: BinaryIO) -> ColorEncoding | None:

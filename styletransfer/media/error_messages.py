@@ -8,6 +8,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import ImageError, MemoryLimitError, StyleTransferError, is_out_of_memory
 
+CAMERA_RAW_HINT = "export it as TIFF or JPEG"
 MAX_REASON_LENGTH = 200  # characters quoted from an exception
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import features
@@ -19,10 +21,13 @@ class ImageFormat:
     """One file format.
 
     Attributes:
-        name: The name that Pillow gives it.
+        name: The name of the format in messages.
         extensions: File name extensions in lower case, the usual one first.
         matches: Returns whether a file that starts with these `HEADER_SIZE` bytes has this format.
         feature: The optional part of Pillow that reads and writes it; None if Pillow always can.
+        plugin: The module that adds the format to Pillow; None if it needs none.
+        install: What to install for the plugin.
+        pillow_name: The name that Pillow gives the format; None if it is `name`.
         bit_depths: Bits per sample that can be written; empty for a format that is only read.
         max_edge: The longest edge that the format can store, in pixels.
     """
@@ -31,12 +36,24 @@ class ImageFormat:
     extensions: tuple[str, ...]
     matches: Callable[[bytes], bool]
     feature: str | None = None
+    plugin: str | None = None
+    install: str = ""
+    pillow_name: str | None = None
     bit_depths: tuple[int, ...] = (8,)
     max_edge: int = 2**31 - 1
 
     @property
+    def remedy(self) -> str:
+        """What makes an unavailable format available."""
+        if self.plugin is not None:
+            return f"run `pip install {self.install}`, or convert it to JPEG or PNG"
+        return f"convert it to one of {', '.join(readable_names())}"
+
+    @property
     def available(self) -> bool:
-        """Whether this build of Pillow has the format."""
+        """Whether this build of Pillow has the format, or its plugin is installed."""
+        if self.plugin is not None:
+            return find_spec(self.plugin) is not None
         if self.feature is None:
             return True
         # An older Pillow warns if it is asked for a feature that it does not know.
@@ -44,12 +61,13 @@ class ImageFormat:
         return known and bool(features.check(self.feature))
 
 
+HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are BigTIFF
 
 FORMATS = (
     ImageFormat(
         "JPEG",
-        (".jpg", ".jpeg", ".jpe", ".jfif"),
+        (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
         lambda header: header.startswith(b"\xff\xd8\xff"),
         feature="jpg",
         max_edge=65_500,
@@ -80,7 +98,47 @@ FORMATS = (
         feature="avif",
         max_edge=65_536,
     ),
+    ImageFormat(
+        "HEIC",
+        (".heic", ".heif", ".hif"),
+        lambda header: header[4:8] == b"ftyp" and header[8:12] in HEIF_BRANDS,
+        plugin="pillow_heif",
+        install='"styletransfer[heif]"',
+        pillow_name="HEIF",
+        bit_depths=(),
+    ),
+    ImageFormat(
+        "JPEG XL",
+        (".jxl",),
+        lambda header: header.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")),
+        plugin="pillow_jxl",
+        install="pillow-jxl-plugin",
+        pillow_name="JXL",
+        bit_depths=(),
+    ),
+    ImageFormat(
+        "PNM",
+        (".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm"),
+        lambda header: header[:1] == b"P" and header[1:2] in b"1234567Ff" and header[2:3] in b" \t\n\r#",
+        bit_depths=(),
+    ),
+    # TGA has no signature. It comes last, because what makes sense as its header may be another format.
+    ImageFormat("TGA", (".tga", ".icb", ".vda", ".vst"), lambda header: _is_tga(header), bit_depths=()),
 )
+# The first bytes of the raw images of cameras; those that start like any TIFF are recognized in `tiff`.
+CAMERA_RAW_STARTS = (
+    b"FUJIFILMCCD-RAW",
+    *(b"IIRO", b"IIRS", b"MMOR"),  # Olympus
+    b"IIU\0",  # Panasonic
+    b"FOVb",  # Sigma
+    b"\0MRM",  # Minolta
+    b"II\x1a\0\0\0HEAP",  # Canon CRW
+)
+
+
+def readable_names() -> list[str]:
+    """Return the names of the formats that `read_picture` can read."""
+    return [form.name for form in FORMATS if form.available]
 
 
 def readable_extensions() -> tuple[str, ...]:
@@ -99,9 +157,25 @@ def identify_format(header: bytes) -> ImageFormat | None:
     return next((form for form in FORMATS if form.matches(header)), None)
 
 
-def is_heif(header: bytes) -> bool:
-    """Return whether a file starts like the HEIC photographs of phones."""
-    return header[4:8] == b"ftyp" and header[8:12] in {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1"}
+def is_camera_raw(header: bytes) -> bool:
+    """Return whether a file starts like the raw image of a camera that is no plain TIFF."""
+    canon = header.startswith(TIFF_SIGNATURES) and header[8:10] == b"CR"
+    return canon or header.startswith(CAMERA_RAW_STARTS) or header[4:12] == b"ftypcrx "
+
+
+def _is_tga(header: bytes) -> bool:
+    """Return whether the first bytes make sense as the header of a TGA file."""
+    if len(header) < 18:
+        return False
+    map_kind, kind, map_depth, width, height, depth, descriptor = struct.unpack("<xBB4xB4xHHBB", header[:18])
+    return (
+        kind in {1, 2, 3, 9, 10, 11}
+        and map_kind == int(kind in {1, 9})
+        and map_depth in ({15, 16, 24, 32} if map_kind else {0})
+        and depth in ({8, 16} if kind in {1, 3, 9, 11} else {15, 16, 24, 32})
+        and width > 0 < height
+        and descriptor & 0xC0 == 0
+    )
 
 
 def resolve_format(target: str | Path | None, format: str | None = None) -> ImageFormat:

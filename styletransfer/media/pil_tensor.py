@@ -84,10 +84,15 @@ def byte_planes(samples: Tensor) -> tuple[Tensor, Tensor]:
     return high, low
 
 
-def image_from_channels(channels: Tensor) -> Image.Image:
-    """Return a Pillow image of uint8 channels [3, H, W] (RGB) or [4, H, W] (RGBA)."""
+def image_from_channels(channels: Tensor, mode: str | None = None) -> Image.Image:
+    """Return a Pillow image of uint8 channels.
+
+    Args:
+        channels: Samples [C, H, W].
+        mode: A mode of Pillow with C bytes to a pixel; None means RGB for three channels and RGBA for four.
+    """
     count, height, width = channels.shape
-    mode = {3: "RGB", 4: "RGBA"}[count]
+    mode = mode or {3: "RGB", 4: "RGBA"}[count]
     image = Image.new(mode, (width, height))
     step = max(1, STRIP_PIXELS // width)
     for top in range(0, height, step):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
@@ -14,17 +17,19 @@ import torch
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from ..errors import ImageError, StyleTransferError
+from .bitmaps import decode_bmp, decode_pnm
 from .color_encoding import ColorEncoding, convert_encoding
-from .color_metadata import encoding_of_image, read_color_encoding
-from .color_profiles import GRAY_MODES, plan_conversion
-from .error_messages import explain_reading, printable_name
+from .color_metadata import encoding_of_image, read_bmp_color, read_color_encoding
+from .color_profiles import GRAY_MODES, convert_to_srgb, plan_conversion
+from .error_messages import CAMERA_RAW_HINT, explain_reading, printable_name
 from .formats import (
-    FORMATS,
     HEADER_SIZE,
     TIFF_SIGNATURES,
+    ImageFormat,
     check_pixel_count,
     identify_format,
-    is_heif,
+    is_camera_raw,
+    readable_names,
 )
 from .high_bit_depth import (
     DecodedSamples,
@@ -33,23 +38,26 @@ from .high_bit_depth import (
     is_16_bit_png,
     is_high_bit_depth_gray,
     oriented_samples,
+    scale_transparent_gray,
     separate_alpha,
 )
-from .matrix_profiles import convert_to_srgb
 from .picture import Picture
 from .pil_tensor import copy_channels, oriented_size
-from .tiff import decode_tiff, needs_tifffile
+from .tiff import DecodedTiff, decode_tiff, needs_tifffile
 
 _pillow_lock = Lock()
+# Without a handler, Python would print what Pillow logs; the raised error says the same.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def read_picture(source: str | Path | BinaryIO, *, max_pixels: int = 250_000_000) -> Picture:
     """Read a picture as it is meant to be seen: upright, in sRGB and at its full depth.
 
-    The formats are JPEG, PNG, WebP, TIFF, BMP, GIF (its first frame) and AVIF if Pillow has it. The content
-    of the file decides, not its name. The EXIF orientation is applied, and colors with an ICC profile are
-    converted to sRGB. Gray becomes three equal channels. PNG and TIFF with more than 8 bits per sample give
-    16 bits; CMYK always gives 8.
+    The formats are JPEG, PNG, WebP, TIFF, BMP, GIF (its first frame), PNM, TGA, AVIF if Pillow has it, HEIC
+    with pillow-heif, and JPEG XL with pillow-jxl-plugin. The content of the file decides, not its name. The
+    EXIF orientation is applied, and colors are converted to sRGB as an ICC profile or other metadata say.
+    Gray becomes three equal channels. PNG, TIFF, BMP and PNM with more than 8 bits per sample give 16 bits;
+    CMYK and CIELAB always give 8.
 
     Args:
         source: A path, or a binary stream, which is read to its end.
@@ -92,55 +100,78 @@ def picture_from_pil(image: Image.Image) -> Picture:
 
 
 def _decode(file: BinaryIO, name: str, max_pixels: int) -> Picture:
+    form = _identify(file, name)
+    if form.name == "PNM":
+        return _picture_from_samples(decode_pnm(file, name, max_pixels))
+    if form.name == "BMP" and (samples := decode_bmp(file, name, max_pixels)) is not None:
+        profile, encoding = read_bmp_color(file)
+        return _picture_from_samples(samples._replace(profile=profile), encoding)
     try:
-        image = _open_image(file, name, max_pixels)
+        image = _open_image(file, form, name, max_pixels)
     except UnidentifiedImageError:
         file.seek(0)
         if file.read(4) in TIFF_SIGNATURES:
-            return _picture_from_samples(*decode_tiff(file, name, max_pixels))
+            return _picture_from_tiff(decode_tiff(file, name, max_pixels))
         raise
-    if needs_tifffile(image):
-        return _picture_from_samples(*decode_tiff(file, name, max_pixels))
+    if needs_tifffile(image, file, name):
+        return _picture_from_tiff(decode_tiff(file, name, max_pixels))
     encoding = read_color_encoding(image, file)
     if is_16_bit_png(file):
         values, exif_data = decode_png(file)
         image.info.setdefault("exif", exif_data)  # Pillow has not read what stands after the pixels
         exif = _read_exif(image)
-        samples = oriented_samples(values.reshape(image.height, image.width, -1), _orientation(exif))
+        oriented = oriented_samples(values.reshape(image.height, image.width, -1), _orientation(exif))
         del values
-        decoded = separate_alpha(samples, image.info.get("icc_profile"))
-        return _picture_from_samples(decoded, encoding or _encoding_of_image(image, exif))
+        samples = separate_alpha(oriented, image.info.get("icc_profile"))
+        return _picture_from_samples(samples, encoding or _encoding_of_image(image, exif))
     _load_image(image, max_pixels)
     return _picture_from_image(image, encoding)
 
 
-def _open_image(file: BinaryIO, name: str, max_pixels: int) -> ImageFile.ImageFile:
-    """Read the header of an image file; the pixels are not decoded yet.
-
-    Args:
-        file: The file, seekable; it must stay open as long as the image is in use.
-        name: The printable name of the file.
-        max_pixels: The largest accepted number of pixels.
+def _identify(file: BinaryIO, name: str) -> ImageFormat:
+    """Return the format of a file, and load the plugin that reads it.
 
     Raises:
-        ImageError: The file is empty, of an unknown format or too large. (A damaged header raises what
-            Pillow raises.)
+        ImageError: The file is empty, or of a format that is unknown, not installed or refused.
     """
     file.seek(0)
     header = file.read(HEADER_SIZE)
     if not header:
         raise ImageError(f"{name}: the file is empty", hint="copy or download it again")
+    if is_camera_raw(header):
+        raise ImageError(f"{name}: this is a camera raw file", hint=CAMERA_RAW_HINT)
     form = identify_format(header)
-    hint = f"convert it to one of {', '.join(form.name for form in FORMATS if form.available)}"
-    if form is None and is_heif(header):
-        raise ImageError(f"{name}: HEIC pictures cannot be read", hint="convert it to JPEG or PNG")
     if form is None:
+        hint = f"convert it to one of {', '.join(readable_names())}"
         raise ImageError(f"{name}: this is not a picture in a known format", hint=hint)
     if not form.available:
-        raise ImageError(f"{name}: this Pillow has no {form.name}", hint=hint)
+        missing = "this Pillow has no" if form.plugin is None else "another package is needed to read"
+        raise ImageError(f"{name}: {missing} {form.name}", hint=form.remedy)
+    if form.plugin is not None:
+        module = import_module(form.plugin)
+        if form.plugin == "pillow_heif":
+            module.register_heif_opener()
+    return form
+
+
+def _open_image(file: BinaryIO, form: ImageFormat, name: str, max_pixels: int) -> ImageFile.ImageFile:
+    """Read the header of an image file; the pixels are not decoded yet.
+
+    Args:
+        file: The file, seekable; it must stay open as long as the image is in use.
+        form: Its format.
+        name: The printable name of the file.
+        max_pixels: The largest accepted number of pixels.
+
+    Raises:
+        ImageError: The picture is too large. (A damaged header raises what Pillow raises.)
+    """
+    file.seek(0)
     with _pillow_settings(max_pixels):
-        image = Image.open(file, formats=[form.name])
+        image = Image.open(file, formats=[form.pillow_name or form.name])
     check_pixel_count(name, image.width, image.height, max_pixels)
+    if image.format == "PNG":
+        scale_transparent_gray(image, file)
     return image
 
 
@@ -151,6 +182,8 @@ def _load_image(image: ImageFile.ImageFile, max_pixels: int) -> None:
             image.load()
     else:
         image.load()
+    if image.format == "TGA" and image.mode == "RGBA" and not any(image.getchannel("A").getextrema()):
+        image.putalpha(255)  # many programs leave these bytes empty
 
 
 def _read_exif(image: Image.Image) -> Image.Exif:
@@ -226,3 +259,10 @@ def _picture_from_samples(samples: DecodedSamples, encoding: ColorEncoding | Non
     if encoding is not None:
         return Picture(convert_encoding(pixels, encoding, gray=gray), alpha)
     return Picture(convert_to_srgb(pixels, samples.profile, gray=gray), alpha)
+
+
+def _picture_from_tiff(decoded: DecodedTiff) -> Picture:
+    if decoded.samples is not None:
+        return _picture_from_samples(decoded.samples, decoded.encoding)
+    assert decoded.image is not None
+    return replace(_picture_from_image(decoded.image), alpha=decoded.alpha)

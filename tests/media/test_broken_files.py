@@ -29,8 +29,10 @@ from image_files import (
     png_chunk,
     png_file,
     random_samples,
+    with_png_chunks,
 )
 from PIL import Image
+from raster_files import bmp_bytes
 
 from styletransfer.errors import ImageError
 from styletransfer.media import picture_from_pil, read_picture, readable_extensions
@@ -45,6 +47,26 @@ def deep_tiff(channels: int = 3, **options: Any) -> bytes:
     samples = DEEP[:channels].permute(1, 2, 0).contiguous().numpy()
     tifffile.imwrite(buffer, samples, photometric="rgb" if channels == 3 else "minisblack", **options)
     return buffer.getvalue()
+
+
+def thumbnail_and_full() -> bytes:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as tiff:
+        full = DEEP.permute(1, 2, 0).contiguous().numpy()
+        tiff.write(full[:4, :5], photometric="rgb", subfiletype=1, subifds=1)
+        tiff.write(full, photometric="rgb", compression="zlib")
+    return buffer.getvalue()
+
+
+def float_tiff() -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, torch.rand(40, 50, 3).numpy(), photometric="rgb", compression="lzw")
+    return buffer.getvalue()
+
+
+def bit_field_bmp() -> bytes:
+    pixels = random_samples(4, 40, 50).permute(1, 2, 0).contiguous().numpy().tobytes()
+    return bmp_bytes(50, 40, 32, pixels, compression=3, masks=(0xFF, 0xFF00, 0xFF0000))
 
 
 FILES = {
@@ -62,6 +84,14 @@ FILES = {
     "16-bit zip TIFF": deep_tiff(compression="zlib", predictor=True),
     "16-bit LZW TIFF": lzw_tiff_file(DEEP),
     "16-bit gray and alpha TIFF": deep_tiff(2, extrasamples=["unassalpha"], planarconfig="contig"),
+    "float TIFF": float_tiff(),
+    "TIFF behind a thumbnail": thumbnail_and_full(),
+    "TGA": encoded(PHOTOGRAPH, "TGA"),
+    "PNM": encoded(PHOTOGRAPH, "PPM"),
+    "BMP of bit fields": bit_field_bmp(),
+    "PNG with a color description": with_png_chunks(
+        encoded(PHOTOGRAPH, "PNG"), (b"cICP", b"\x0c\x0d\0\1"), (b"gAMA", b"\0\1\0\0")
+    ),
 }
 
 
@@ -141,8 +171,19 @@ def test_tiff_without_a_page() -> None:
     assert "holds no picture" in error_of(FILES["16-bit LZW TIFF"][:60])
 
 
-def test_the_error_names_heic() -> None:
-    assert "HEIC" in error_of(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+@pytest.mark.parametrize(
+    ("start", "package"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", 'HEIC; run `pip install "styletransfer[heif]"`'),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL; run `pip install pillow-jxl-plugin`"),
+    ],
+)
+def test_the_error_names_the_missing_package(
+    start: bytes, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("styletransfer.media.formats.find_spec", lambda name: None)
+    assert package in error_of(start + bytes(100))
+    assert not {".heic", ".jxl"} & set(readable_extensions())
 
 
 def test_svg_pdf_and_eps_are_refused() -> None:

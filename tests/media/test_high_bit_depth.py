@@ -179,9 +179,26 @@ def test_floats_in_0_to_1() -> None:
     assert read(tiff_file(colors, photometric="rgb"))[:, 0].tolist() == [expected] * 3
 
 
-def test_floats_above_one_are_scaled_down() -> None:
-    values = torch.tensor([[[0.0, 2.0, 4.0]]])
-    assert read(tiff_file(values, photometric="minisblack"))[0, 0].tolist() == [0, 32768, 65535]
+@pytest.mark.parametrize(
+    ("values", "white"),
+    [
+        ([0.5] * 99 + [50.0], 1),  # one hot pixel
+        ([0.5] * 99 + [float("inf")], 1),
+        ([0.5] * 50 + [2.5] * 50, 1),  # highlights of linear light
+        ([0.0, 127.5] * 50, 255),
+        ([3.0] * 99 + [7.0], 255),  # whole numbers
+        ([0.0, 127.5] * 49 + [0.0, 1e9], 255),
+        ([0.0, 30000.5] * 50, 65535),
+        ([0.0, 1e6] * 50, 1e6),
+    ],
+)
+@pytest.mark.parametrize("photometric", ["minisblack", "rgb"])
+def test_white_of_floats(values: list[float], white: float, photometric: str) -> None:
+    samples = torch.tensor(values).view(1, -1, 10)
+    expected = samples.div(white).clamp(0, 1).mul(65535).round()[0]
+    if photometric == "rgb":
+        samples = torch.cat((samples, samples / 2, samples / 4))
+    assert (read(tiff_file(samples, photometric=photometric))[0] - expected).abs().max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -189,7 +206,7 @@ def test_floats_above_one_are_scaled_down() -> None:
     [
         ([0, 51, 255], [0, 13107, 65535]),
         ([0, 256, 65535], [0, 256, 65535]),
-        ([0, 50_000, 100_000], [0, 32768, 65535]),
+        ([0, 80_000, 100_000], [0, 52428, 65535]),
     ],
 )
 def test_white_of_32_bit_integers(values: list[int], expected: list[int]) -> None:
@@ -217,4 +234,4 @@ def test_gray_is_not_clipped_to_white() -> None:
 def test_a_tiff_of_an_unknown_kind_is_refused() -> None:
     file = tiff_file(random_samples(3, *SIZE, depth=16), photometric="rgb", planarconfig="separate")
     with pytest.raises(ImageError, match="kind of TIFF"):
-        read_picture(io.BytesIO(edit_tiff_tags(file, {262: 32803})))  # a raw color filter array
+        read_picture(io.BytesIO(edit_tiff_tags(file, {262: 4})))  # a mask
