@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from threading import Barrier, Event
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 import torch
@@ -201,6 +204,8 @@ def test_errors_name_the_missing_device() -> None:
 
 # Progress, a stop and threads. The pictures below are higher than a strip of 16 rows with its halo.
 TALL = random_picture(200, 24)
+# How often each thread stylizes the same pictures.
+REPETITIONS = 5
 
 
 @pytest.fixture
@@ -355,13 +360,22 @@ def test_no_strip_is_reported_after_the_stop_event_is_set(
     assert len(shares) == min(strip, 12)
 
 
+class SlowDictionary(WeakKeyDictionary[StyleStatistics, Any]):
+    """A dictionary that gives other threads time to replace a value that was just set."""
+
+    def __setitem__(self, key: StyleStatistics, value: Any) -> None:
+        super().__setitem__(key, value)
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "mixed"])
 def test_threads_that_share_a_pipeline_get_the_pixels_that_each_gets_alone(
-    model: LoadedModel, precision: Precision
+    model: LoadedModel, precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = build_pipeline(model, precision)
+    monkeypatch.setattr(pipeline, "_targets", SlowDictionary())
     style = pipeline.measure(random_picture(32, 32, 1))
-    contents = [(random_picture(90, 70, seed) * 255).to(torch.uint8) for seed in range(4)]
+    contents = [(random_picture(30, 20, seed) * 255).to(torch.uint8) for seed in range(4)]
     transforms: tuple[Transform, ...] = ("wct", "adain")
     expected = {
         transform: [
@@ -375,10 +389,11 @@ def test_threads_that_share_a_pipeline_get_the_pixels_that_each_gets_alone(
     def stylize_all(transform: Transform) -> list[Tensor]:
         start.wait(60)
         options = StylizeOptions(transform=transform)
-        return [pipeline.stylize(content, style, options) for _ in range(5) for content in contents]
+        return [pipeline.stylize(content, style, options) for _ in range(REPETITIONS) for content in contents]
 
     with ThreadPoolExecutor(len(transforms)) as threads:
         results = list(threads.map(stylize_all, transforms))
     for transform, found in zip(transforms, results, strict=True):
-        assert all(torch.equal(*pair) for pair in zip(found, 5 * expected[transform], strict=True)), transform
+        pairs = zip(found, REPETITIONS * expected[transform], strict=True)
+        assert all(torch.equal(*pair) for pair in pairs), transform
     assert not torch.equal(expected["wct"][0], expected["adain"][0])
