@@ -394,5 +394,6 @@ def test_threads_that_share_a_pipeline_get_the_pixels_that_each_gets_alone(
     with ThreadPoolExecutor(len(transforms)) as threads:
         results = list(threads.map(stylize_all, transforms))
     for transform, found in zip(transforms, results, strict=True):
-        assert all(torch.equal(*pair) for pair in zip(found, REPETITIONS * expected[transform], strict=True)), transform
+        pairs = zip(found, REPETITIONS * expected[transform], strict=True)
+        assert all(torch.equal(*pair) for pair in pairs), transform
     assert not torch.equal(expected["wct"][0], expected["adain"][0])
