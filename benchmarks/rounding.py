@@ -25,8 +25,8 @@ from benchmarks.linalg.tables import Table
 from styletransfer.evaluation import read_pairs
 from styletransfer.media import read_picture, readable_extensions, resize_picture
 from styletransfer.model import Architecture, Autoencoder, load_model
-from styletransfer.pipeline.canvas import Canvas
 from styletransfer.pipeline.engine import Engine, Plan
+from styletransfer.pipeline.output_image import OutputImage
 
 
 class OneConvolution(Arithmetic):
@@ -81,9 +81,9 @@ def paint(model: Autoencoder, arithmetic: Arithmetic, pair: Samples, *, halve: b
     engine = Engine(model, arithmetic, torch.device("cpu"))
     plan = Plan(64, list_stores(engine.architecture, arithmetic)[0].nodes, halve)
     coloring = Coloring(engine.measure(pair.style, plan), "wct")
-    canvas = Canvas(pair.content, torch.uint8, keep_chroma=False)
-    engine.paint(pair.content, engine.fit(pair.content, coloring, plan), plan, canvas.paint)
-    return canvas.pixels.float()
+    result = OutputImage(pair.content, torch.uint8, keep_chroma=False)
+    engine.paint(pair.content, engine.fit(pair.content, coloring, plan), plan, result.paint)
+    return result.pixels.float()
 
 
 def compare(found: Tensor, exact: Tensor) -> tuple[float, ...]:

@@ -328,7 +328,7 @@ class TrainOptions:
     precision: TrainingPrecision = option(
         "fp32", "Precision of the convolutions. Statistics are always float64."
     )
-    workers: int = option(0, "Number of threads that read pictures ahead of time, or 0 to read each when it is needed.")
+    workers: int = option(0, "Number of threads that read pictures ahead, or 0 to read each when needed.")
     checkpoint_every: int = option(250, "Number of steps between checkpoints.")
     sample_every: int = option(500, "Number of steps between sheets of sample pictures.")
 

@@ -1,13 +1,15 @@
-"""Set up this process for computing: the model, the threads, the allocator, a clean stop."""
+"""Set up this process for computing: the model, its folders, the threads and the allocator."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
+from ..errors import WeightsError
 from ..options import ProcessOptions, RuntimeOptions
-from .configuration import find_weights_folder
+from .command import PREFIX
 from .console import Console
 
 if TYPE_CHECKING:
@@ -69,3 +71,25 @@ def divide_threads(options: ProcessOptions, runtime: RuntimeOptions, jobs: int) 
     workers = 1 if runtime.max_memory is not None else min(threads, jobs, MAX_WORKERS)
     set_threads(options if workers == 1 else ProcessOptions(threads=threads // workers))
     return workers
+
+
+def find_style_folder() -> Path:
+    """Return the folder in which --cache-styles keeps statistics, which need not exist and may be deleted."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("styletransfer", appauthor=False)) / "styles"
+
+
+def find_weights_folder() -> Path | None:
+    """Return the folder that STYLETRANSFER_WEIGHTS names, which is searched for models first.
+
+    Raises:
+        WeightsError: The folder does not exist.
+    """
+    text = os.environ.get(f"{PREFIX}_WEIGHTS")
+    if not text:
+        return None
+    folder = Path(text).expanduser()
+    if not folder.is_dir():
+        raise WeightsError(f"{PREFIX}_WEIGHTS is {text}, which is not a folder", hint="correct or unset it")
+    return folder

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.functional import instance_norm
 
 from ..errors import ImageError
+from ..linalg import gram_matrix
 from ..model.vgg import DEEP_LAYERS, STYLE_LAYERS, VGG16, VGG19
-from ..transfer.gram import gram
-from .gaussian_filter import build_gaussian_pyramid
 from .patch_metrics import FeaturePatches, sample_patches
+from .pixel_metrics import build_gaussian_pyramid
 
 OCTAVES = 3
 CONTENT_LAYER = PATCH_LAYER = "relu3_1"
@@ -70,7 +70,7 @@ def extract_features(
 
 def compute_grams(features: Mapping[str, Tensor], layers: Sequence[str]) -> LayerGrams:
     """Compute the Gram matrices [C, C] of some layers of a network's features [1, C, H, W]."""
-    return {layer: gram(features[layer].flatten(2))[0] for layer in layers}
+    return {layer: gram_matrix(features[layer].flatten(2))[0] for layer in layers}
 
 
 def gram_distance(output: LayerGrams, style: LayerGrams) -> float:

@@ -10,7 +10,7 @@ from .eigh import EighBackward, eigh
 from .matrix_functions import inverse_sqrt, matrix_sqrt, spectral_function, spectral_projector
 from .modules import WhiteningColoring, ZCAWhitening
 from .newton_schulz import newton_schulz_roots
-from .statistics import Statistics, compute_statistics, merge_statistics
+from .statistics import Statistics, compute_statistics, gram_matrix, merge_statistics
 from .transfer_map import TransferMethod, transfer_map
 from .validation import NumericalError
 from .whitening_coloring import whitening_coloring
@@ -25,6 +25,7 @@ __all__ = [
     "ZCAWhitening",
     "compute_statistics",
     "eigh",
+    "gram_matrix",
     "inverse_sqrt",
     "matrix_sqrt",
     "merge_statistics",

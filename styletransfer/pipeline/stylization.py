@@ -17,11 +17,11 @@ from ..linalg import NumericalError
 from ..model import LoadedModel, StyleStatistics
 from ..options import RuntimeOptions, StylizeOptions, parse_bytes
 from ..transfer import TransferTarget, blend_statistics
-from .canvas import Canvas
 from .device import PRECISIONS, resolve_device, resolve_precision
 from .engine import Engine, FittedNetwork, Levels, ProgressCallback
 from .memory import available_memory, is_tuned, resident_memory, return_freed_memory
 from .memory_plan import MIB, StreamingPlan, default_memory, minimum_bytes, plan_passes
+from .output_image import OutputImage
 from .resampling import add_upsampled, average_blocks, make_thumbnail
 
 # Share of the copy's change that is added to the picture. All of it would cover thin lines of the content,
@@ -129,8 +129,8 @@ class StylizationPipeline:
             samples = reuse = self._underpaint(samples, below, scale, options, report)
         # The last pass reads every row once, before it is overwritten.
         keeps_chroma = options.preserve_color == "luma"
-        canvas = Canvas(original, dtype, keep_chroma=keeps_chroma, reuse=reuse)
-        plan = self._plan(engine, samples, 0 if canvas.pixels is reuse else result_bytes)
+        result = OutputImage(original, dtype, keep_chroma=keeps_chroma, reuse=reuse)
+        plan = self._plan(engine, samples, 0 if result.pixels is reuse else result_bytes)
         report = self._reporter(progress, copy_share, 1)
 
         def blend(own: Levels) -> TransferTarget:
@@ -145,8 +145,8 @@ class StylizationPipeline:
                 thumbnail = make_thumbnail(samples)
                 small = engine.fit(thumbnail, target, self._plan(engine, thumbnail), self._check_stop)
                 fitted = FittedNetwork(small.parameters, small.color_map)  # its stores are of another size
-            engine.apply(samples, fitted, plan, canvas.write, report)
-        return canvas.pixels.view(content.shape)
+            engine.apply(samples, fitted, plan, result.write, report)
+        return result.pixels.view(content.shape)
 
     def _underpaint(
         self,

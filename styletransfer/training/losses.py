@@ -9,12 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..linalg import NumericalError
+from ..linalg import NumericalError, gram_matrix
 from ..model import Autoencoder, measure_levels, soft_clip
 from ..model.vgg import VGG19
 from ..options import TrainOptions
 from ..spectrum import SpectralPenalty
-from ..transfer import gram
 
 CONTENT_LAYER = "relu3_1"
 
@@ -222,6 +221,6 @@ def style_distance(output: Mapping[str, Tensor], target: Mapping[str, Tensor]) -
     """
     terms = []
     for name, features in output.items():
-        a, b = gram(features.flatten(2)), gram(target[name].flatten(2))  # [B, C, C]
+        a, b = gram_matrix(features.flatten(2)), gram_matrix(target[name].flatten(2))  # [B, C, C]
         terms.append(((a - b).square().sum((1, 2)) / b.square().sum((1, 2))).log1p().mean())
     return torch.stack(terms).mean()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from styletransfer.cli.configuration import find_configuration, find_weights_folder, read_configuration
+from styletransfer.cli.command import find_configuration, read_configuration
+from styletransfer.cli.runtime import find_weights_folder
 from styletransfer.errors import OptionError, WeightsError
 
 from .conftest import Run

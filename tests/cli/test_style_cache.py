@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from styletransfer.api import Stylizer
-from styletransfer.cli.configuration import find_style_folder
+from styletransfer.cli.runtime import find_style_folder
 from styletransfer.model import StyleStatistics
 
 from .conftest import Run

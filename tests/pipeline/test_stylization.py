@@ -27,8 +27,8 @@ from styletransfer.options import (
     Transform,
 )
 from styletransfer.pipeline import StylizationPipeline, resampling, streaming_layers
-from styletransfer.pipeline.color import compute_luma, keep_chroma
 from styletransfer.pipeline.device import resolve_device, resolve_precision
+from styletransfer.pipeline.output_image import compute_luma, keep_chroma
 from styletransfer.pipeline.streaming_layers import PictureMap
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

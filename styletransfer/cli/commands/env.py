@@ -13,9 +13,9 @@ from styletransfer import __version__
 
 from ...errors import StyleTransferError
 from ..click_options import json_option
-from ..command import Command
-from ..configuration import PREFIX, find_configuration, find_style_folder, find_weights_folder
+from ..command import PREFIX, Command, find_configuration
 from ..console import Console
+from ..runtime import find_style_folder, find_weights_folder
 
 PACKAGES = ("torch", "torchvision", "pillow", "safetensors", "click")
 

@@ -12,8 +12,8 @@ from ...errors import OutputExistsError, WeightsError
 from ...options import DEFAULT_MODEL
 from ..click_options import json_option
 from ..command import Command
-from ..configuration import find_weights_folder
 from ..console import Console
+from ..runtime import find_weights_folder
 
 
 @click.group()

@@ -15,8 +15,8 @@ import click
 from ...errors import OptionError, OutputExistsError, StyleTransferError
 from ..click_options import json_option
 from ..command import Command
-from ..configuration import find_weights_folder
 from ..console import Console
+from ..runtime import find_weights_folder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

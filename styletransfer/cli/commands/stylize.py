@@ -22,12 +22,11 @@ from ..click_options import (
     style_size_option,
 )
 from ..command import ConfiguredCommand
-from ..configuration import find_style_folder
 from ..console import Console
 from ..job_runner import JobRunner
 from ..jobs import StylizeJob, plan_jobs
 from ..outputs import STDOUT
-from ..runtime import divide_threads, load_stylizer, set_threads
+from ..runtime import divide_threads, find_style_folder, load_stylizer, set_threads
 from ..workers import ReportProgress, explain_resuming, run_jobs
 
 

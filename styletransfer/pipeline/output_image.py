@@ -1,4 +1,4 @@
-"""The result, which is written strip by strip in its final dtype."""
+"""The result: soft clipping, chroma of the content where it is kept, and the final dtype, strip by strip."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 
 from ..model import soft_clip
-from .color import keep_chroma
 
 # White of an integer type relative to 255, the white of the strips.
 SCALES = {torch.uint8: 1.0, torch.uint16: 257.0}
+# Rec. 601 luma of gamma-encoded R'G'B', the Y of JPEG.
+LUMA = (0.299, 0.587, 0.114)
 
 
-class Canvas:
+class OutputImage:
     """The pixels of a result.
 
     Args:
@@ -54,3 +55,26 @@ class Canvas:
         white = 1 if content.is_floating_point() else 255 * SCALES[content.dtype]
         original = content.to(strip.device).float() / white
         return keep_chroma(strip[None] / 255, original[None])[0] * 255
+
+
+def compute_luma(pictures: Tensor) -> Tensor:
+    """Return the luma [B, 1, H, W] of pictures [B, 3, H, W]."""
+    weights = torch.tensor(LUMA, dtype=pictures.dtype, device=pictures.device).view(1, 3, 1, 1)
+    return (pictures * weights).sum(1, keepdim=True)
+
+
+def keep_chroma(stylized: Tensor, content: Tensor) -> Tensor:
+    """Give stylized pictures the chroma of the content and keep only their own luma.
+
+    Args:
+        stylized: [B, 3, H, W] in 0..1.
+        content: [B, 3, H, W] in 0..1.
+
+    Returns:
+        [B, 3, H, W] in 0..1. Adding the same number to R', G' and B' changes only the luma. Where the sum
+        would leave the range, the chroma is reduced just enough to stay inside, so that no hue shifts.
+    """
+    luma = compute_luma(stylized)
+    chroma = content - compute_luma(content)  # [B, 3, H, W]
+    room = torch.where(chroma > 0, 1 - luma, luma) / chroma.abs().clamp_min(1e-6)
+    return (luma + chroma * room.amin(1, keepdim=True).clamp(0, 1)).clamp(0, 1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import conv2d
 
-from styletransfer.evaluation.gaussian_filter import build_gaussian_pyramid, filter_separably, sample_gaussian
+from styletransfer.evaluation.pixel_metrics import build_gaussian_pyramid, filter_separably, sample_gaussian
 
 
 def test_taps_sum_to_one_and_have_the_variance_of_the_gaussian() -> None:
