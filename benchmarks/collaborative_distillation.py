@@ -1,9 +1,9 @@
-"""The cascade that others run: Collaborative-Distillation's 16x smaller WCT, re-implemented as a baseline.
+"""The baseline: Collaborative-Distillation's 16x smaller WCT cascade, implemented as published.
 
 Source: Wang et al. 2020 (CVPR, "Collaborative Distillation for Ultra-Resolution Universal Style Transfer"), a
-compressed Li et al. 2017 (arXiv 1705.08086): five autoencoders in a row, the deepest first, each of which
-encodes both pictures, whitens and colors in float64, and decodes. Computed as published: contiguous float32,
-reflection padding, no style is kept from one picture to the next.
+compressed version of Li et al. 2017 (arXiv 1705.08086): five autoencoders in a row, the deepest first. Each
+of them encodes both pictures, whitens and colors in float64, and decodes. As published, tensors are
+contiguous float32, borders are reflected, and the style is encoded again for every picture.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-Kernel = tuple[Tensor, Tensor]  # weight [out, in, k, k] and bias [out]
+# Weight [out, in, k, k] and bias [out] of a convolution.
+Kernel = tuple[Tensor, Tensor]
 
-# Eigenvalues below this are dropped; as published, practically none.
+# Eigenvalues below this are dropped. The published threshold drops practically none.
 EIGENVALUE_THRESHOLD = 1e-100
 
 
 class Cascade:
-    """Five encoders and decoders, the deepest first.
+    """The five encoders and decoders, the deepest first.
 
     Args:
-        path: A safetensors file with the kernels `enc1.conv0` ... `enc5.conv51`, `dec5.conv51` ...
-            `dec1.conv11`.
+        path: A safetensors file with weights and biases of the convolutions `enc1.conv0` ...
+            `enc5.conv51` and `dec5.conv51` ... `dec1.conv11`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,11 +39,11 @@ class Cascade:
         ]
 
     def stylize(self, content: Tensor, style: Tensor) -> Tensor:
-        """Repaint a content [1, 3, H, W] in 0..1; sides lose what 16 does not divide.
+        """Stylize a content [1, 3, H, W] in 0..1; height and width are rounded down to multiples of 16.
 
         Args:
-            content: Sides of at least 32 pixels.
-            style: [1, 3, H', W'] in 0..1.
+            content: The content; height and width are at least 32 pixels.
+            style: The style [1, 3, H', W'] in 0..1.
         """
         with torch.inference_mode():
             for encoder, decoder in self.stages:
@@ -51,7 +52,8 @@ class Cascade:
         return content
 
 
-Kernels = Sequence[tuple[int, Kernel]]  # with the block, 1..5, that each belongs to; 0 is the preprocessing
+# Convolutions, each with its block of VGG, 1..5; block 0 is the preprocessing.
+Kernels = Sequence[tuple[int, Kernel]]
 
 
 def _list_kernels(tensors: dict[str, Tensor], prefix: str) -> list[tuple[int, Kernel]]:
@@ -64,7 +66,7 @@ def _list_kernels(tensors: dict[str, Tensor], prefix: str) -> list[tuple[int, Ke
 
 
 def encode(picture: Tensor, kernels: Kernels) -> Tensor:
-    """Encode a picture, halving it by maxima from block to block."""
+    """Encode a picture, with max pooling between blocks."""
     (_, preprocessing), *rest = kernels
     features = F.conv2d(picture, *preprocessing)
     block = 1
@@ -77,7 +79,7 @@ def encode(picture: Tensor, kernels: Kernels) -> Tensor:
 
 
 def decode(features: Tensor, kernels: Kernels) -> Tensor:
-    """Decode features, doubling them from block to block."""
+    """Decode features, with upsampling between blocks."""
     block = kernels[0][0]
     for index, (each, kernel) in enumerate(kernels):
         if each < block:
@@ -95,7 +97,7 @@ def convolve(features: Tensor, kernel: Kernel) -> Tensor:
 
 
 def whiten_and_color(content: Tensor, style: Tensor) -> Tensor:
-    """Give content features [1, C, H, W] mean and covariance of the style's, by two decompositions."""
+    """Give content features [1, C, H, W] the mean and covariance of style features, by two decompositions."""
     features = content[0].double().flatten(1)  # [C, H*W]
     style_features = style[0].double().flatten(1)
     _, values, vectors = decompose(features)

@@ -1,10 +1,10 @@
-"""Throughput of a folder run, against the same pictures one process each without its start-up.
+"""Compare the throughput of a folder run with that of one process per picture, start-up not counted.
 
     python -m benchmarks.folder
 
-The command line runs as users run it. A process of its own takes its style from a file of statistics, as
-the folder run does, and its start-up is not counted: what remains is reading, computing and writing. The
-folder's start-up, known from those processes, is not counted either. Both rows are measured in turns.
+The command line runs as users run it. Both take the style from a file of statistics, so that reading,
+computing and writing remain. The start-up of a process for a single picture is its wall-clock time without
+the seconds that it reports; its median is subtracted from the time of the folder run.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ PROGRAM = [sys.executable, "-m", "styletransfer"]
 
 
 class Run(NamedTuple):
-    """A finished process: seconds of wall-clock and processor time, and what it wrote to stdout."""
+    """Wall-clock seconds, processor seconds and standard output of a finished process."""
 
     wall: float
     processor: float
     output: str
 
 
-def run_program(*words: str | Path) -> Run:
+def run_program(*arguments: str | Path) -> Run:
     """Run the command line in a process of its own."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run([*PROGRAM, *map(str, words)], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run([*PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, text=True, check=True)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     return Run(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout)
 
 
 def fill_folder(folder: Path, count: int, size: int) -> list[Path]:
-    """Write as many JPEG files as wanted of the example contents, `size` pixels on the long edge."""
+    """Write JPEG files of the examples, with `size` pixels along the long edge, and return their paths."""
     folder.mkdir()
     examples = [
         resize_picture(read_picture(path), size) for path in sorted((EXAMPLES / "content").glob("*.jpg"))
@@ -58,18 +58,18 @@ def fill_folder(folder: Path, count: int, size: int) -> list[Path]:
 
 
 def measure(work: Path, *, count: int, alone: int, size: int, threads: int) -> dict[str, float]:
-    """Measure a folder of pictures and some of them alone; returns seconds per picture."""
+    """Measure a folder of pictures, and some of them alone; return seconds per picture."""
     contents = fill_folder(work / "in", count, size)
     style = work / "style.safetensors"
     run_program("style-stats", EXAMPLES / "style" / "knife.jpg", "--style-size", str(size), "-o", style)
-    words: list[str | Path] = [style, "--json", "-q", "--threads", str(threads)]
+    arguments: list[str | Path] = [style, "--json", "-q", "--threads", str(threads)]
     singles, seconds = [], []
     for content in islice(contents, 0, count, max(1, count // alone)):
-        single = run_program("stylize", content, *words, "-o", work / "alone" / f"{content.stem}.png")
+        single = run_program("stylize", content, *arguments, "-o", work / "alone" / f"{content.stem}.png")
         singles.append(single)
         seconds.append(json.loads(single.output)["seconds"])
     start_up = statistics.median(single.wall - each for single, each in zip(singles, seconds, strict=True))
-    folder = run_program("stylize", work / "in", *words, "-o", f"{work / 'out'}{os.sep}")
+    folder = run_program("stylize", work / "in", *arguments, "-o", f"{work / 'out'}{os.sep}")
     one_process_each = statistics.mean(seconds)
     in_folder = (folder.wall - start_up) / count
     return {
@@ -86,26 +86,26 @@ def measure(work: Path, *, count: int, alone: int, size: int, threads: int) -> d
 
 
 def print_table(rows: Sequence[dict[str, float]]) -> None:
-    """Print rows under their names."""
+    """Print rows below the names of their columns."""
     print("  ".join(rows[0]))
     for row in rows:
         print("  ".join(f"{value:{len(name)}.4g}" for name, value in row.items()), flush=True)
 
 
 def main() -> None:
-    """Measure, and print one row for each repetition."""
+    """Print a row for each repetition."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--pictures", type=int, default=100)
-    parser.add_argument("--alone", type=int, default=10, help="how many of them get a process of their own")
+    parser.add_argument("--alone", type=int, default=10, help="number of pictures that get a process each")
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repetitions", type=int, default=1)
-    given = parser.parse_args()
+    parsed = parser.parse_args()
     rows = []
-    for _ in range(given.repetitions):
+    for _ in range(parsed.repetitions):
         with tempfile.TemporaryDirectory() as work:
-            sizes = {"alone": given.alone, "size": given.size, "threads": given.threads}
-            rows.append(measure(Path(work), count=given.pictures, **sizes))
+            sizes = {"alone": parsed.alone, "size": parsed.size, "threads": parsed.threads}
+            rows.append(measure(Path(work), count=parsed.pictures, **sizes))
     print_table(rows)
 
 

@@ -1,11 +1,12 @@
-"""Time of a stylization, paired with the cascade of Collaborative-Distillation in the same run.
+"""Time stylizations next to the cascade of Collaborative-Distillation in the same run.
 
     python -m benchmarks.inference --baseline collaborative_distillation_16x.safetensors --strokes auto 1
 
-Each works in a process of its own, in turns, and processor time is counted, so that other work on the
-machine disturbs both alike. Printed are medians, and medians of the ratios. Without a baseline only our
-times are. The program keeps freed memory (see `styletransfer.pipeline.memory`), the cascade as published does
-not; `--baseline-holds` gives it the same setting. `--strokes 1` is a single pass at every size.
+The program and the baseline take turns, each in a process of its own. Processor time is counted, so that
+other work on the machine disturbs both equally. Each line shows medians, and medians of the ratios. Without a
+baseline, only the times of this program are shown. The program tunes the C library's allocator to keep freed
+memory (see `styletransfer.pipeline.memory`), the published cascade does not; `--tune-baseline` gives the
+cascade the same setting. With `--strokes 1`, pictures of every size are computed in a single pass.
 """
 
 from __future__ import annotations
@@ -26,43 +27,46 @@ from benchmarks.workers import Worker
 from styletransfer.api import Stylizer
 from styletransfer.media import Picture
 from styletransfer.model import StyleStatistics
-from styletransfer.options import Precision, RuntimeOptions, StylizeOptions, settle_strokes
-from styletransfer.pipeline.memory import hold_freed_memory
+from styletransfer.options import Precision, RuntimeOptions, StylizeOptions, resolve_stroke_scale
+from styletransfer.pipeline.memory import tune_allocator
 
 
 def make_pair(size: int) -> tuple[Tensor, Tensor]:
-    """Return a content and a style [3, size, size], uint8, always the same."""
+    """Return a random content and style [3, size, size], uint8, always the same."""
     generator = torch.Generator().manual_seed(0)
     content, style = torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8, generator=generator)
     return content, style
 
 
-def set_up_ours(
-    model: str, precision: Precision, strokes: int | None, threads: int
+def set_up_program(
+    model: str, precision: Precision, stroke_scale: int | None, threads: int
 ) -> Callable[[str, int], None]:
-    """Load our network; the work is to "measure" a style or to "stylize" with it, at a size."""
-    hold_freed_memory()
-    stylizer = Stylizer(model, runtime=RuntimeOptions(device="cpu", precision=precision, threads=threads))
+    """Load our network and return the work: "measure" a style of some size, or "stylize" in that style."""
+    torch.set_num_threads(threads)
+    tune_allocator()
+    stylizer = Stylizer(model, runtime=RuntimeOptions(device="cpu", precision=precision))
     measured: dict[int, StyleStatistics] = {}
 
     def work(task: str, size: int) -> None:
         content, style = map(Picture, make_pair(size))
-        full = size if strokes == 1 else None  # all of the style, as much as of the content
-        look = settle_strokes(StylizeOptions(stroke_scale=strokes, style_size=full), size, size)
+        # In a single pass the style is measured at full size, so that it is as large as the content.
+        style_size = size if stroke_scale == 1 else None
+        options = StylizeOptions(stroke_scale=stroke_scale, style_size=style_size)
+        options = resolve_stroke_scale(options, size, size)
         if task == "measure":
             measured[size] = stylizer.measure_style(
-                style, style_size=look.style_size, stroke_scale=look.stroke_scale
+                style, style_size=options.style_size, stroke_scale=options.stroke_scale
             )
         else:
-            stylizer.stylize_picture(content, [measured[size]], look)
+            stylizer.stylize_picture(content, [measured[size]], options)
 
     return work
 
 
-def set_up_baseline(weights: Path, threads: int, holds: bool) -> Callable[[int], None]:
-    """Load the cascade; the work is to stylize at a size."""
-    if holds:
-        hold_freed_memory()
+def set_up_baseline(weights: Path, threads: int, tunes_allocator: bool) -> Callable[[int], None]:
+    """Load the cascade and return the work: stylize a picture of some size."""
+    if tunes_allocator:
+        tune_allocator()
     torch.set_num_threads(threads)
     cascade = Cascade(weights)
 
@@ -73,11 +77,11 @@ def set_up_baseline(weights: Path, threads: int, holds: bool) -> Callable[[int],
     return work
 
 
-def compare(ours: Worker, baseline: Worker | None, size: int, repetitions: int) -> dict[str, float]:
-    """Time a content and a style of equal size; the first repetition warms up."""
+def compare(program: Worker, baseline: Worker | None, size: int, repetitions: int) -> dict[str, float]:
+    """Return medians for a content and a style of equal size; one more repetition comes first to warm up."""
     rows = []
     for _ in range(repetitions + 1):
-        row = {task: ours.run(task, size).seconds for task in ("measure", "stylize")}
+        row = {task: program.run(task, size).seconds for task in ("measure", "stylize")}
         if baseline is not None:
             row["baseline"] = baseline.run(size).seconds
             row["ratio_cached"] = row["stylize"] / row["baseline"]
@@ -87,30 +91,32 @@ def compare(ours: Worker, baseline: Worker | None, size: int, repetitions: int) 
 
 
 def main() -> None:
-    """Measure all sizes and precisions and print a line of JSON for each."""
+    """Measure all sizes and precisions, and print a line of JSON for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--baseline", type=Path, help="weights of the cascade")
-    parser.add_argument("--baseline-holds", action="store_true", help="let the cascade keep freed memory too")
+    parser.add_argument("--tune-baseline", action="store_true", help="tune the allocator for the cascade too")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--precisions", nargs="+", default=["auto", "fp32"])
-    parser.add_argument("--strokes", nargs="+", default=["auto"], help="scales of the strokes, or auto")
+    parser.add_argument("--strokes", nargs="+", default=["auto"], help="stroke scales, such as auto or 1")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--model", default="default")
-    given = parser.parse_args()
+    parser.add_argument("--model", default="default", help="name of a model or path of its weights")
+    arguments = parser.parse_args()
+    threads = arguments.threads
     with ExitStack() as stack:
         baseline = None
-        if given.baseline:
-            arguments = given.baseline, given.threads, given.baseline_holds
-            baseline = stack.enter_context(Worker(set_up_baseline, *arguments))
-        for precision, strokes in product(given.precisions, given.strokes):
+        if arguments.baseline:
+            baseline = Worker(set_up_baseline, arguments.baseline, threads, arguments.tune_baseline)
+            stack.enter_context(baseline)
+        for precision, strokes in product(arguments.precisions, arguments.strokes):
             scale = None if strokes == "auto" else int(strokes)
-            ours = stack.enter_context(Worker(set_up_ours, given.model, precision, scale, given.threads))
-            for size in given.sizes:
-                row = compare(ours, baseline, size, given.repetitions)
+            worker = Worker(set_up_program, arguments.model, precision, scale, threads)
+            program = stack.enter_context(worker)
+            for size in arguments.sizes:
+                row = compare(program, baseline, size, arguments.repetitions)
                 rounded = {name: round(value, 4) for name, value in row.items()}
-                way = {"size": size, "precision": precision, "strokes": strokes}
-                print(json.dumps(way | rounded), flush=True)
+                settings = {"size": size, "precision": precision, "strokes": strokes}
+                print(json.dumps(settings | rounded), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What `--statistics thumbnail` costs and saves, against the exact statistics of the same contents.
+"""Compare `--content-statistics thumbnail` with the exact statistics of the same contents.
 
     python -m benchmarks.thumbnail photo.jpg ... --size 2048
 
-Printed are differences of the 8-bit results and seconds of processor time for the transfer.
+Each row shows differences of the 8-bit results and the processor seconds of both.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 
 from styletransfer.api import Stylizer
 from styletransfer.media import read_picture, resize_picture
-from styletransfer.options import Measurement, RuntimeOptions, StylizeOptions
-from styletransfer.pipeline.memory import hold_freed_memory
+from styletransfer.options import ContentStatistics, RuntimeOptions, StylizeOptions
+from styletransfer.pipeline.memory import tune_allocator
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -28,20 +28,21 @@ def main() -> None:
     parser.add_argument("contents", nargs="*", type=Path, default=examples)
     parser.add_argument("--style", type=Path, default=EXAMPLES / "style" / "knife.jpg")
     parser.add_argument("--size", type=int, default=2048, help="long edge of the contents")
-    given = parser.parse_args()
-    hold_freed_memory()
-    stylizer = Stylizer(runtime=RuntimeOptions(device="cpu", threads=1))
-    style = stylizer.measure_style(given.style)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    tune_allocator()
+    stylizer = Stylizer(runtime=RuntimeOptions(device="cpu"))
+    style = stylizer.measure_style(arguments.style)
     print("content           mean   p99   max  of 255   exact s  thumbnail s")
-    for path in given.contents:
-        content = resize_picture(read_picture(path), given.size)
+    choices: tuple[ContentStatistics, ...] = ("exact", "thumbnail")
+    for path in arguments.contents:
+        content = resize_picture(read_picture(path), arguments.size)
         results, seconds = [], []
-        ways: tuple[Measurement, ...] = ("exact", "thumbnail")
-        for way in ways:
+        for choice in choices:
             start = time.process_time()
-            result = stylizer.stylize_picture(content, [style], StylizeOptions(statistics=way))
+            result = stylizer.stylize_picture(content, [style], StylizeOptions(content_statistics=choice))
             seconds.append(time.process_time() - start)
-            results.append(result.pixels.short())
+            results.append(result.picture.pixels.short())
         difference = (results[0] - results[1]).abs().flatten()
         p99 = difference[:: max(1, len(difference) // 10**6)].float().quantile(0.99)
         levels = f"{difference.float().mean():6.2f} {p99:5.0f} {difference.max():5d}"
@@ -49,5 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     main()

@@ -1,4 +1,4 @@
-"""Pieces of work in processes of their own, measured by turns."""
+"""Workers: processes of their own that do pieces of work and measure their cost."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, NamedTuple
 
-# Called in the new process with the arguments of the worker; what it returns is the work.
+# Function that the new process calls with the arguments of the worker; it returns the work.
 Setup = Callable[..., Callable[..., object]]
 
 MAXRSS_UNIT = 1 if platform.system() == "Darwin" else 1024  # getrusage(2)
 
 
 class Cost(NamedTuple):
-    """What a piece of work took: processor seconds, and the bytes of its process at their most so far."""
+    """Processor seconds of a piece of work, and the peak memory of its process so far in bytes."""
 
     seconds: float
     peak: int
@@ -27,17 +27,17 @@ class Cost(NamedTuple):
 class Worker:
     """A process that does one kind of work whenever it is asked to.
 
-    Settings of a whole process, such as how its allocator treats freed memory, are thus everyone's own.
+    Settings of a whole process, such as those of its allocator, thus affect one worker only.
 
     Args:
-        setup: A function of a module; called once, in the process.
-        arguments: Of the setup.
+        setup: A function at the top level of a module, which is called once in the process.
+        arguments: Arguments of the setup.
     """
 
     def __init__(self, setup: Setup, *arguments: Any) -> None:
         context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, setup, arguments), daemon=True)
+        self.connection, other_end = context.Pipe()
+        self.process = context.Process(target=serve, args=(other_end, setup, arguments), daemon=True)
         self.process.start()
 
     def __enter__(self) -> Worker:
@@ -53,21 +53,21 @@ class Worker:
         """Do the work once.
 
         Raises:
-            EOFError: The process died, perhaps for want of memory.
+            EOFError: The process died, perhaps because it ran out of memory.
         """
         self.connection.send(arguments)
         return Cost(*self.connection.recv())
 
 
 def serve(connection: Connection, setup: Setup, arguments: tuple[Any, ...]) -> None:
-    """Work until the other end hangs up."""
+    """Work until the other end of the connection is closed."""
     work = setup(*arguments)
     while True:
         try:
-            given = connection.recv()
+            request = connection.recv()
         except EOFError:
             return
         start = time.process_time()
-        work(*given)
+        work(*request)
         seconds = time.process_time() - start
         connection.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT))

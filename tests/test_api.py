@@ -154,7 +154,7 @@ def test_statistics_for_other_strokes_are_refused(stylizer: Stylizer, content: P
 
 def test_mistakes_are_named(stylizer: Stylizer, content: Path, style: Path) -> None:
     with pytest.raises(OptionError, match="'alhpa'"):
-        stylizer.stylize(content, style, alhpa=1)  # type: ignore[call-overload]
+        stylizer.stylize(content, style, alhpa=1)
     with pytest.raises(OptionError, match="alpha is nan"):
         stylizer.stylize(content, style, alpha=float("nan"))
     with pytest.raises(ImageError, match=r"missing\.jpg"):
@@ -162,11 +162,11 @@ def test_mistakes_are_named(stylizer: Stylizer, content: Path, style: Path) -> N
     with pytest.raises(ImageError, match=r"\[2, 5\]"):
         stylizer.stylize(torch.rand(2, 5), style)
     with pytest.raises(OptionError, match=r"stroke_scale is 2\.5"):
-        stylizer.stylize(content, style, stroke_scale=2.5)  # type: ignore[call-overload]
+        stylizer.stylize(content, style, stroke_scale=2.5)
     with pytest.raises(OptionError, match="stroke_scale is 0"):
         stylizer.measure_style(style, stroke_scale=0)
     with pytest.raises(OptionError, match=r"size is 22\.0"):
-        stylizer.stylize(content, style, size=22.0)  # type: ignore[call-overload]
+        stylizer.stylize(content, style, size=22.0)
     with pytest.raises(
         OptionError, match=r"a style of 512x512 cannot be enlarged 64 times; .* --style-size 128"
     ):

@@ -44,4 +44,5 @@ def test_sums_of_half_precision_are_single(features: Tensor) -> None:
 
 
 def test_gradient() -> None:
-    assert torch.autograd.gradcheck(gram_matrix, torch.randn(1, 3, 4, dtype=torch.float64, requires_grad=True))
+    features = torch.randn(1, 3, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(gram_matrix, features)
