@@ -207,13 +207,14 @@ class Engine:
     @staticmethod
     def _run(sink: FeatureMap, scale: int, tile: int, plan: StreamingPlan, span: _Span) -> None:
         """Compute a map strip by strip; after each strip check the memory and report the progress."""
-        ceiling = plan.memory_ceiling
+        ceiling, height = plan.memory_ceiling, sink.shape.height
 
         def after_strip(start: int, rows: Tensor) -> None:
             nonlocal ceiling
             ceiling = None if ceiling is None else limit_resident_memory(ceiling)
-            span.report((start + len(rows)) / sink.shape.height)
+            span.report((start + len(rows)) / height)
 
+        # The function must not refer to the sink, because a reference cycle would outlive the pass.
         sink.observers.append(after_strip)
         run(sink, scale, tile)
 

@@ -27,8 +27,8 @@ from .resampling import add_upsampled, average_blocks, make_thumbnail
 # Share of the copy's change that is added to the picture. All of it would cover thin lines of the content,
 # and the statistics are reached without.
 UNDERPAINTING = 0.8
-# Freed memory is returned to the system for pictures of more pixels than this. For smaller ones the time that
-# it takes to get it back (0.2 s of 0.6 s at 1024 x 1024) matters more.
+# From this number of pixels on, freed memory is returned to the system during the passes and, above it, also
+# before them. For smaller pictures the time to get it back (0.2 s of 0.6 s at 1024 x 1024) matters more.
 TRIM_PIXELS = 2**22
 
 
@@ -127,6 +127,8 @@ class StylizationPipeline:
             report = self._reporter(progress, 0, copy_share)
             below, scale = style.underpainting, style.stroke_scale
             samples = reuse = self._underpaint(samples, below, scale, options, report)
+            if samples[0].numel() == TRIM_PIXELS:  # the plan does it for larger pictures
+                return_freed_memory()
         # The last pass reads every row once, before it is overwritten.
         keeps_chroma = options.preserve_color == "luma"
         result = OutputImage(original, dtype, keep_chroma=keeps_chroma, reuse=reuse)
@@ -172,8 +174,7 @@ class StylizationPipeline:
         pixels = height * width
         architecture, precision = engine.architecture, engine.precision
         limited = self.runtime.max_memory is not None
-        trims = pixels > TRIM_PIXELS or limited
-        if trims:
+        if pixels > TRIM_PIXELS or limited:
             return_freed_memory()
         # A process of our own is measured; in a program that uses the library, other parts allocate too.
         taken = resident_memory() - self._memory_at_start if is_tuned() else 0
@@ -192,7 +193,7 @@ class StylizationPipeline:
         elif self.device.type != "cpu":
             limit = 2**62
         plan = plan_passes(architecture, precision, (height, width), tile=self.runtime.tile, limit=limit)
-        if limit is None or not trims:
+        if limit is None or not (pixels >= TRIM_PIXELS or limited):
             return plan
         return replace(plan, memory_ceiling=self._memory_at_start + taken + limit)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from weakref import ref
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from styletransfer.pipeline.device import PRECISIONS
 from styletransfer.pipeline.engine import Engine, FittedNetwork, Levels
 from styletransfer.pipeline.feature_graph import OUTPUT, Kind, Node
 from styletransfer.pipeline.memory_plan import StreamingPlan, list_storage
+from styletransfer.pipeline.streaming import FeatureMap, MapShape, Reader
 from styletransfer.pipeline.streaming_layers import PictureMap
 from styletransfer.transfer import TransferTarget, blend_statistics
 
@@ -212,6 +215,33 @@ def test_every_row_of_the_picture_is_converted_once_per_pass(
     monkeypatch.setattr(PictureMap, "compute", record)
     Engine(network, FP32, CPU).measure(make_picture(90, 20), StreamingPlan(8))
     assert sum(stop - start for start, stop in calls) == 90
+
+
+@pytest.fixture
+def no_garbage_collection() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage_collection")
+def test_the_maps_of_a_pass_are_freed_without_garbage_collection(
+    network: Autoencoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps: list[ref[FeatureMap]] = []
+    initialize = FeatureMap.__init__
+
+    def record(self: FeatureMap, shape: MapShape, sources: Sequence[Reader] = ()) -> None:
+        initialize(self, shape, sources)
+        maps.append(ref(self))
+
+    monkeypatch.setattr(FeatureMap, "__init__", record)
+    engine = Engine(network, FP32, CPU)
+    content = make_picture(40, 30)
+    target = TransferTarget(engine.measure(content, StreamingPlan(16)), "wct")
+    stylize(engine, content, target, StreamingPlan(16, EVERYTHING))
+    assert maps
+    assert not [each for each in maps if each() is not None]
 
 
 @pytest.mark.parametrize("dtype", [torch.uint16, torch.float32])
