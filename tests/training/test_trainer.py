@@ -226,7 +226,7 @@ def test_a_second_ctrl_c_interrupts_at_once(start_run: StartRun, tmp_path: Path)
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("the second interrupt was delayed too")
 
-    trainer.optimizer.step = hang  # type: ignore[method-assign]
+    trainer.optimizer.step = hang
     with pytest.raises(KeyboardInterrupt):
         next(reports)
 
