@@ -1,10 +1,11 @@
-"""Does a network with a whitening layer train? Success rate and accuracy by gradient and whitening dimension.
+"""Train classifiers with a whitening layer, and report success rate and accuracy by gradient and group size.
 
-The first layer of a classifier is whitened by a ZCA layer of 64 channels in groups of d: before its ReLU, in
-place of the normalisation, as in the papers; or after it, where style transfer whitens and dead channels make
-eigenvalues tie exactly. A run succeeds if every loss and gradient is finite.
+The first layer of a classifier is followed by a ZCA whitening layer of 64 channels in groups of d channels.
+The layer is before the ReLU, in place of the normalization, as in the papers; or after the ReLU, as in style
+transfer, where dead channels have exactly equal eigenvalues. A run succeeds if all losses and gradients are
+finite.
 
-    python -m benchmarks.classification                                   scikit-learn's digits, offline, CPU
+    python -m benchmarks.classification                                   digits of scikit-learn, offline, CPU
     python -m benchmarks.classification --data cifar10 --folder DIR       ResNet-18, downloads 170 MB once
 """
 
@@ -31,21 +32,21 @@ EPS = 1e-5
 
 
 class PeerWhitening(ZCAWhitening):
-    """The ZCA layer with a peer's inverse square root, all in float32 as published."""
+    """The ZCA whitening layer with the inverse square root of a published method, in float32 as published."""
 
     def __init__(self, channels: int, groups: int, peer: Peer) -> None:
         super().__init__(channels, groups=groups, eps=EPS, statistics_dtype=torch.float32)
         self.peer = peer
 
     def whitening_matrix(self, covariance: Tensor) -> Tensor:
-        """Return the peer's inverse square root of the covariance with eps on its diagonal."""
+        """Return the inverse square root of the covariance with eps added to its diagonal."""
         level = EPS * covariance.diagonal(dim1=-2, dim2=-1).mean(-1)
         identity = torch.eye(covariance.shape[-1], device=covariance.device)
         return self.peer(covariance + level[:, None, None] * identity, -0.5)
 
 
 def exact(groups: int) -> nn.Module:
-    """Return the package's layer."""
+    """Return the whitening layer of the package."""
     return ZCAWhitening(CHANNELS, groups=groups, eps=EPS)
 
 
@@ -58,7 +59,7 @@ METHODS: dict[str, Callable[[int], nn.Module]] = {
 
 
 class Images(NamedTuple):
-    """Pictures [N, channels, height, width] and labels [N], for training and for testing."""
+    """Images [N, channels, height, width] and labels [N], for training and for testing."""
 
     train: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
@@ -68,7 +69,7 @@ Builder = Callable[[nn.Module, str], nn.Module]  # whitening layer, "before" or 
 
 
 class Task(NamedTuple):
-    """Data, the network for it, and how long to train."""
+    """A data set, a network for it, and the length of the training."""
 
     load: Callable[[Path], Images]
     build: Builder
@@ -78,7 +79,7 @@ class Task(NamedTuple):
 
 
 def load_digits(folder: Path) -> Images:
-    """Return the 1,797 digits of scikit-learn, 8 x 8; every fifth is for testing."""
+    """Return the 1,797 digits of scikit-learn, 8 x 8 pixels. Every fifth is for testing."""
     from sklearn.datasets import load_digits as read
 
     data = read()
@@ -89,7 +90,7 @@ def load_digits(folder: Path) -> Images:
 
 
 def load_cifar10(folder: Path) -> Images:
-    """Return CIFAR-10 from a folder, downloaded there if it is not."""
+    """Return CIFAR-10 from a folder. It is downloaded if it is not there."""
     from torchvision.datasets import CIFAR10
 
     parts = []
@@ -101,7 +102,7 @@ def load_cifar10(folder: Path) -> Images:
 
 
 def build_small(whitening: nn.Module, position: str) -> nn.Module:
-    """Return two convolutions for 8 x 8 grey pictures."""
+    """Return a network of two convolutions for gray images of 8 x 8 pixels."""
     first = nn.Conv2d(1, CHANNELS, 3, padding=1)
     return nn.Sequential(
         *((first, whitening, nn.ReLU()) if position == "before" else (first, nn.ReLU(), whitening)),
@@ -114,7 +115,7 @@ def build_small(whitening: nn.Module, position: str) -> nn.Module:
 
 
 def build_resnet18(whitening: nn.Module, position: str) -> nn.Module:
-    """Return ResNet-18 for 32 x 32 pictures, its first normalisation (or unused first pooling) replaced."""
+    """Return ResNet-18 for 32 x 32 pixels, with its first normalization or its first pooling replaced."""
     from torchvision.models import resnet18
 
     network: nn.Module = resnet18(num_classes=10)
@@ -125,7 +126,7 @@ def build_resnet18(whitening: nn.Module, position: str) -> nn.Module:
 
 
 def crop_and_flip(pictures: Tensor) -> Tensor:
-    """Shift a batch by up to four pixels and mirror half of the time."""
+    """Shift a batch by up to four pixels, and mirror it with probability 1/2."""
     size = pictures.shape[-1]
     padded = functional.pad(pictures, (4, 4, 4, 4))
     top, left = torch.randint(9, (2,)).tolist()
@@ -142,7 +143,7 @@ TASKS = {
 def train_once(
     task: Task, images: Images, network: nn.Module, epochs: int, device: torch.device, batch: int = 128
 ) -> float | None:
-    """Train and return the accuracy on the test pictures in percent; None if a number was not finite."""
+    """Train, and return the accuracy on the test images in percent, or None if a value was not finite."""
     network = network.to(device)
     optimizer = torch.optim.SGD(
         network.parameters(), task.rate, momentum=0.9, weight_decay=5e-4, nesterov=True
@@ -157,7 +158,7 @@ def train_once(
             try:
                 loss = functional.cross_entropy(network(task.augment(pictures[chosen])), labels[chosen])
                 loss.backward()  # type: ignore[no-untyped-call]
-            except (RuntimeError, ArithmeticError):  # a solver met NaN or did not converge
+            except (RuntimeError, ArithmeticError):  # An eigensolver met NaN or did not converge.
                 return None
             gradients = [p.grad for p in network.parameters() if p.grad is not None]
             if not torch.isfinite(torch.stack([loss, *(g.abs().max() for g in gradients)])).all():
@@ -201,24 +202,50 @@ def classify(
 
 
 def main() -> None:
-    """Run the demonstration and print its table."""
+    """Train all classifiers and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.classification", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--data", choices=TASKS, default="digits", help="default: %(default)s")
-    parser.add_argument("--folder", type=Path, default=Path("data"), help="of CIFAR-10; default: %(default)s")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--dimensions", nargs="+", type=int, choices=DIMENSIONS, default=DIMENSIONS)
-    parser.add_argument("--position", choices=("before", "after"), default="before", help="the first ReLU")
-    parser.add_argument("--seeds", type=int, default=5, help="runs per cell; default: %(default)s")
-    parser.add_argument("--epochs", type=int, help="default: 10 for digits, 30 for CIFAR-10")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--json", action="store_true", help="one JSON object a row instead of a table")
+    parser.add_argument("--data", choices=TASKS, default="digits", help="Data set (default: %(default)s).")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("data"), help="Folder of CIFAR-10 (default: %(default)s)."
+    )
+    parser.add_argument(
+        "--methods", nargs="+", choices=METHODS, default=list(METHODS), help="Gradients to compare."
+    )
+    parser.add_argument(
+        "--dimensions",
+        nargs="+",
+        type=int,
+        choices=DIMENSIONS,
+        default=DIMENSIONS,
+        help="Channels per group.",
+    )
+    parser.add_argument(
+        "--position",
+        choices=("before", "after"),
+        default="before",
+        help="Position of the whitening layer relative to the first ReLU (default: %(default)s).",
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=5, help="Number of runs per cell (default: %(default)s)."
+    )
+    parser.add_argument(
+        "--epochs", type=int, help="Number of epochs (default: 10 for digits, 30 for CIFAR-10)."
+    )
+    parser.add_argument(
+        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="Torch device."
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="Print one JSON object per row instead of a table."
+    )
     arguments = parser.parse_args()
     task = TASKS[arguments.data]
     try:
         images = task.load(arguments.folder)
     except (ImportError, OSError, RuntimeError) as error:
-        parser.exit(1, f"cannot load {arguments.data}: {error}; give a --folder that holds it\n")
+        parser.exit(
+            1, f"cannot load {arguments.data}: {error}; use --folder to name the folder that holds it\n"
+        )
     table = classify(
         task,
         images,

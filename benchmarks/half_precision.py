@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from styletransfer.pipeline.arithmetic import ARITHMETICS
+
 from benchmarks.linalg.tables import Table
 from benchmarks.rounding import paint, read_samples
 from styletransfer.model import load_model
-from styletransfer.pipeline.arithmetic import ARITHMETICS
 
 
 def main() -> None:

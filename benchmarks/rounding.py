@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from styletransfer.pipeline.arithmetic import ARITHMETICS, Arithmetic
+from styletransfer.pipeline.coloring import Coloring
+from styletransfer.pipeline.graph import PAINTED, Node
+from styletransfer.pipeline.planning import list_stores
 from torch import Tensor
 
 from benchmarks.linalg.tables import Table
 from styletransfer.evaluation import read_pairs
 from styletransfer.media import read_picture, readable_extensions, resize_picture
 from styletransfer.model import Architecture, Autoencoder, load_model
-from styletransfer.pipeline.arithmetic import ARITHMETICS, Arithmetic
 from styletransfer.pipeline.canvas import Canvas
-from styletransfer.pipeline.coloring import Coloring
 from styletransfer.pipeline.engine import Engine, Plan
-from styletransfer.pipeline.graph import PAINTED, Node
-from styletransfer.pipeline.planning import list_stores
 
 
 class OneConvolution(Arithmetic):

@@ -28,7 +28,7 @@ def main() -> None:
     """Print a row for each pair and their mean."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("pairs", type=Path)
-    parser.add_argument("--network", type=Path, required=True, help="VGG-19 as safetensors")
+    parser.add_argument("--vgg", type=Path, required=True, help="VGG-19 as safetensors")
     parser.add_argument("--model", default="default")
     parser.add_argument("--size", type=int, default=2048, help="long edge of enlarged contents")
     given = parser.parse_args()

@@ -22,14 +22,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from styletransfer.pipeline.accumulation import Accumulator
+from styletransfer.pipeline.coloring import Coloring
 from torch import Tensor
 
 from styletransfer.media import Picture, read_picture, write_picture
 from styletransfer.model import load_model
 from styletransfer.options import RuntimeOptions, StylizeOptions
 from styletransfer.pipeline import StylizationPipeline, engine
-from styletransfer.pipeline.accumulation import Accumulator
-from styletransfer.pipeline.coloring import Coloring
 from styletransfer.pipeline.engine import Engine
 from styletransfer.pipeline.memory import hold_freed_memory
 

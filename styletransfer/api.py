@@ -1,60 +1,55 @@
-"""The Python interface: everything the command line can do to a picture, for programs."""
+"""The Python interface and the one orchestration: resize, choose the strokes, measure the style, stylize.
+
+The command line and the evaluation call `Stylizer` and repeat none of its steps.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias, TypedDict, Unpack, overload
+from threading import Event
+from typing import Any, BinaryIO, NamedTuple, TypeAlias, overload
 
 import torch
 from torch import Tensor
 
-from .errors import ImageError, OptionError
-from .media import Picture, PILImage, picture_from_pil, picture_to_pil, read_picture, resize_picture
-from .model import StyleStatistics, fingerprint_model, load_model
-from .options import (
-    DEFAULT_MODEL,
-    Measurement,
-    PreserveColor,
-    RuntimeOptions,
-    StylizeOptions,
-    Transform,
-    settle_strokes,
-)
-from .pipeline import StylizationPipeline
+from .errors import MemoryLimitError, OptionError, is_out_of_memory
+from .media import Picture, PILImage, picture_to_pil, resize_picture
+from .model import StyleStatistics, load_model
+from .options import DEFAULT_MODEL, RuntimeOptions, StylizeOptions, change_options, resolve_stroke_scale
+from .picture_sources import Array, PictureSource, as_batch, measure_edges, to_picture
+from .pipeline import ProgressCallback, StylizationPipeline
+from .style_cache import KeyedCache, StyleFolder
 
-Source: TypeAlias = str | Path | Tensor | PILImage | Picture
-Style: TypeAlias = Source | StyleStatistics
+StyleSource: TypeAlias = PictureSource | StyleStatistics
 
-
-class Look(TypedDict, total=False):
-    """The fields of `StylizeOptions`, as keywords."""
-
-    alpha: float
-    style_weights: tuple[float, ...] | None
-    size: int | None
-    style_size: int | None
-    stroke_scale: int | None
-    preserve_color: PreserveColor
-    transform: Transform
-    statistics: Measurement
+# Most pixels of a style that is enlarged for larger strokes, because it exists in full.
+MAX_ENLARGED_STYLE_PIXELS = 2**26
+# Number of styles whose statistics a Stylizer remembers, some 300 KB each.
+REMEMBERED_STYLES = 256
+STATISTICS_SUFFIX = ".safetensors"
 
 
-# Pixels of a style enlarged for larger strokes, which exists in full.
-LARGEST_STYLE = 2**26
-# What is one style and not a sequence of them.
-ONE_STYLE = (str, Path, Tensor, PILImage, Picture, StyleStatistics)
+class StylizedPicture(NamedTuple):
+    """A result and the options that made it, with stroke scale and style size resolved."""
+
+    picture: Picture
+    options: StylizeOptions
 
 
 class Stylizer:
-    """Repaint pictures in the style of others; loads its model once.
+    """Stylizes pictures with one model, which is loaded once; several threads may share it.
 
     Args:
         model: Name of a shipped model or path of a weights file.
-        runtime: Device, precision, threads, seed.
-        weights_folder: A folder to search for named models before all others.
+        device: Device that computes; shorthand for `RuntimeOptions(device=...)`.
+        runtime: Device, precision and memory; `device` replaces its device.
+        weights_folder: A folder to search for named models before the package's own.
+        style_folder: A folder in which the statistics of style files are kept from run to run; None keeps
+            them in memory only.
+        stop: An event that is checked after every strip; once it is set, all work ends with a CancelledError.
 
     Raises:
         WeightsError: The weights are missing or damaged.
@@ -70,61 +65,271 @@ class Stylizer:
         self,
         model: str | Path = DEFAULT_MODEL,
         *,
+        device: str | None = None,
         runtime: RuntimeOptions | None = None,
         weights_folder: Path | None = None,
+        style_folder: Path | None = None,
+        stop: Event | None = None,
     ) -> None:
+        runtime = runtime or RuntimeOptions()
+        if device is not None:
+            runtime = replace(runtime, device=device)
         self.model_name = str(model)
-        network = load_model(model, weights_folder=weights_folder)
-        fingerprint = fingerprint_model(model, weights_folder=weights_folder)
-        self.pipeline = StylizationPipeline(network, fingerprint, runtime)
+        self.pipeline = StylizationPipeline(load_model(model, weights_folder=weights_folder), runtime, stop)
+        self._style_folder = None if style_folder is None else StyleFolder(style_folder)
+        self._styles = KeyedCache(self._measure_file, REMEMBERED_STYLES)
+        self._arguments = model, runtime, weights_folder, style_folder
+
+    def __repr__(self) -> str:
+        return f"Stylizer({self.model_name!r}, device={self.device!r}, precision={self.precision!r})"
+
+    def __reduce__(self) -> tuple[Callable[..., Stylizer], tuple[object, ...]]:
+        """Pickle the arguments; another process loads the model again and has no stop event."""
+        return _rebuild_stylizer, self._arguments
 
     @property
     def device(self) -> str:
-        """The device that was chosen, such as "cpu" or "cuda"."""
+        """Name of the device that computes, such as "cpu" or "cuda"."""
         return str(self.pipeline.device)
 
     @property
     def precision(self) -> str:
-        """The precision of the convolutions that was chosen: "fp32", "mixed" or "bf16"."""
-        return self.pipeline.arithmetic.name
+        """Precision of the convolutions: "fp32", "mixed" or "bf16"."""
+        return self.pipeline.precision.name
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the weights in use."""
+        """SHA-256 of the weights."""
         return self.pipeline.fingerprint
 
-    def measure_style(
-        self, style: Style, *, style_size: int | None = None, stroke_scale: int | None = None
-    ) -> StyleStatistics:
-        """Compute the statistics of a style once, to be reused, saved or blended.
+    @overload
+    def stylize(
+        self,
+        content: Tensor,
+        style: StyleSource | Sequence[StyleSource],
+        options: StylizeOptions | None = None,
+        *,
+        progress: ProgressCallback | None = None,
+        **changes: Any,
+    ) -> Tensor: ...
+    @overload
+    def stylize(
+        self,
+        content: Picture,
+        style: StyleSource | Sequence[StyleSource],
+        options: StylizeOptions | None = None,
+        *,
+        progress: ProgressCallback | None = None,
+        **changes: Any,
+    ) -> Picture: ...
+    @overload
+    def stylize(
+        self,
+        content: str | Path | bytes | BinaryIO | Array | PILImage,
+        style: StyleSource | Sequence[StyleSource],
+        options: StylizeOptions | None = None,
+        *,
+        progress: ProgressCallback | None = None,
+        **changes: Any,
+    ) -> PILImage: ...
+    def stylize(
+        self,
+        content: PictureSource,
+        style: StyleSource | Sequence[StyleSource],
+        options: StylizeOptions | None = None,
+        *,
+        progress: ProgressCallback | None = None,
+        **changes: Any,
+    ) -> Tensor | Picture | PILImage:
+        """Stylize a picture.
 
         Args:
-            style: Path, PIL image, Picture, tensor [3, H, W] or [1, 3, H, W] in 0..1, a `.safetensors`
-                file of statistics, or statistics, which are returned as they are.
+            content: Path, bytes of a file, open binary file, PIL image, Picture, array [H, W, 3] or [H, W, 4]
+                of uint8 or of floats in 0..1, or float tensor [3, H, W] or [B, 3, H, W] in 0..1.
+            style: One style or a sequence of them, which are blended; see `measure_style`.
+            options: How the result looks; None for the defaults.
+            progress: Called after every strip with the share of the work that is done, 0..1. An exception
+                that it raises ends the work and reaches the caller.
+            changes: Fields of `StylizeOptions` that replace those of `options`, such as alpha=0.7.
+
+        Returns:
+            A tensor for a tensor, a Picture for a Picture, else a PIL image. Pictures of a batch are stylized
+            one by one.
+
+        Raises:
+            ImageError: A picture cannot be read.
+            OptionError: An option is unknown or out of its range, or does not fit the style.
+            MemoryLimitError: The picture does not fit into memory.
+        """
+        options = change_options(options or StylizeOptions(), changes)
+        if isinstance(content, Tensor):
+            batch = as_batch(content)
+            if len(batch) > 1:
+                each = [self.stylize(one, style, options, progress=progress) for one in batch]
+                return torch.stack(each)
+            if options.size is None:  # floats stay floats unless they are resized
+                pixels, _ = self._stylize_samples(batch, style, options, None, progress)
+            else:
+                picture = to_picture(batch)
+                pixels = self.stylize_picture(picture, style, options, progress=progress).picture.to_float()
+            return pixels if content.dim() == 4 else pixels[0]
+        picture, _ = self.stylize_picture(to_picture(content), style, options, progress=progress)
+        return picture if isinstance(content, Picture) else picture_to_pil(picture)
+
+    def stylize_picture(
+        self,
+        content: Picture,
+        style: StyleSource | Sequence[StyleSource],
+        options: StylizeOptions,
+        *,
+        bit_depth: int | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> StylizedPicture:
+        """Stylize a Picture and return the result together with the resolved options; alpha is kept.
+
+        Args:
+            content: The content.
+            style: One style or a sequence of them; see `measure_style`.
+            options: How the result looks.
+            bit_depth: Bits per channel of the result, 8 or 16; None for the content's.
+            progress: As for `stylize`.
+        """
+        if options.size is not None:
+            content = resize_picture(content, options.size)
+        depth = bit_depth or content.bit_depth
+        dtype = torch.uint8 if depth == 8 else torch.uint16
+        pixels, options = self._stylize_samples(content.pixels, style, options, dtype, progress)
+        return StylizedPicture(Picture(pixels, content.with_bit_depth(depth).alpha), options)
+
+    def resolve_options(
+        self,
+        options: StylizeOptions,
+        content: Tensor | Picture,
+        style: StyleSource | Sequence[StyleSource] = (),
+    ) -> StylizeOptions:
+        """Choose the stroke scale and the style size for a content, where the options leave them open.
+
+        Frames of one scene, which may differ in size by a few pixels, should share the options of the first.
+
+        Args:
+            options: The options to complete.
+            content: The content, before it is resized.
+            style: The styles. Statistics among them keep the stroke scale they were measured for.
+        """
+        opened = [self._open_style(each) for each in as_sequence(style)]
+        measured = [each.stroke_scale for each in opened if isinstance(each, StyleStatistics)]
+        return resolve_stroke_scale(options, *measure_edges(content), measured)
+
+    def measure_style(
+        self, style: StyleSource, *, style_size: int | None = None, stroke_scale: int | None = None
+    ) -> StyleStatistics:
+        """Compute the statistics of a style, which can be reused, saved and blended.
+
+        The statistics of files are remembered.
+
+        Args:
+            style: Any source of a picture (see `stylize`), the path of a `.safetensors` file of statistics,
+                or statistics, which are returned as they are.
             style_size: Long edge to which a larger picture is reduced first; see `StylizeOptions`.
-            stroke_scale: That of the results to be made; None for 1, which suits those below 1024 pixels.
+            stroke_scale: Stroke scale of the results; None for 1, which suits pictures below 1024 pixels.
 
         Raises:
             ImageError: The style cannot be read.
-            OptionError: A size is out of range, or the enlarged style would be too large.
+            OptionError: A size is out of range, the enlarged style would be too large, or a file of
+                statistics was measured by another model.
+            MemoryLimitError: The style does not fit into memory.
         """
-        look = settle_strokes(StylizeOptions(style_size=style_size, stroke_scale=stroke_scale))
-        assert look.stroke_scale is not None
-        assert look.style_size is not None
-        scale, opened = look.stroke_scale, open_style(style)
+        options = resolve_stroke_scale(StylizeOptions(style_size=style_size, stroke_scale=stroke_scale))
+        assert options.stroke_scale is not None
+        assert options.style_size is not None
+        opened = self._open_style(style)
         if isinstance(opened, StyleStatistics):
             return opened
-        picture = as_batch(opened) if isinstance(opened, Tensor) else load_picture(opened)
-        size = min(max(measure_edges(picture)), look.style_size)
-        if isinstance(picture, Tensor):  # which stays float unless it is to be resized
+        if isinstance(opened, str | Path):
+            return self._styles.get(_StyleKey.of(Path(opened), options.style_size, options.stroke_scale))
+        return self._measure(opened, options.style_size, options.stroke_scale)
+
+    def _stylize_samples(
+        self,
+        content: Tensor,
+        style: StyleSource | Sequence[StyleSource],
+        options: StylizeOptions,
+        dtype: torch.dtype | None,
+        progress: ProgressCallback | None,
+    ) -> tuple[Tensor, StylizeOptions]:
+        """Resolve the options, measure and blend the styles, and stylize samples of the final size."""
+        options = self.resolve_options(options, content, style)
+        styles = []
+        for each in as_sequence(style):
+            statistics = self.measure_style(
+                each, style_size=options.style_size, stroke_scale=options.stroke_scale
+            )
+            if statistics.stroke_scale != options.stroke_scale:
+                raise OptionError(
+                    f"{name_style(each)} was measured for stroke scale {statistics.stroke_scale}, not "
+                    f"{options.stroke_scale}",
+                    hint="measure the picture again for this one, see --stroke-scale",
+                )
+            styles.append(statistics)
+        if len(styles) == 1 and options.style_weights is None:
+            blended = styles[0]  # the same object, so that the pipeline finds its square roots again
+        else:
+            blended = StyleStatistics.blend(styles, options.style_weights or [1.0] * len(styles))
+        return self.pipeline.stylize(content, blended, options, dtype, progress), options
+
+    def _open_style(self, style: StyleSource) -> StyleSource:
+        """Load a file of statistics; anything else is returned as it is."""
+        if not isinstance(style, str | Path) or Path(style).suffix != STATISTICS_SUFFIX:
+            return style
+        statistics = self._styles.get(_StyleKey.of(Path(style)))
+        if statistics.model != self.fingerprint:
+            raise OptionError(
+                f"{style} was measured by another model ({statistics.model[:12]})",
+                hint="choose that model with --model, or measure the picture again",
+            )
+        return statistics
+
+    def _measure_file(self, key: _StyleKey) -> StyleStatistics:
+        """Measure or load the style of a key."""
+        if key.style_size is None or key.stroke_scale is None:
+            return StyleStatistics.load(key.path)
+        settings = (self.precision, key.style_size, key.stroke_scale)
+        if self._style_folder is not None:
+            kept = self._style_folder.load(key.path, self.fingerprint, *settings)
+            if kept is not None:
+                return kept
+        statistics = self._measure(key.path, key.style_size, key.stroke_scale)
+        if self._style_folder is not None:
+            self._style_folder.save(statistics, key.path, *settings)
+        return statistics
+
+    def _measure(self, style: PictureSource, size: int, scale: int) -> StyleStatistics:
+        """Measure a style, for larger strokes at three sizes, and explain a lack of memory."""
+        try:
+            return self._measure_sizes(style, size, scale)
+        except Exception as error:
+            if not isinstance(error, MemoryLimitError) and not is_out_of_memory(error):
+                raise
+        # Raised outside the block and without a cause, because the caught error holds the memory that lacks.
+        raise MemoryLimitError(
+            f"{name_style(style)}: out of memory while this style is measured"
+            + (f" for stroke scale {scale}" if scale > 1 else ""),
+            hint="measure it smaller, for example --style-size 256",
+        )
+
+    def _measure_sizes(self, style: PictureSource, size: int, scale: int) -> StyleStatistics:
+        picture = as_batch(style) if isinstance(style, Tensor) else to_picture(style)
+        size = min(max(measure_edges(picture)), size)
+        if isinstance(picture, Tensor):  # floats stay floats unless they are resized
             if scale == 1 and size == max(measure_edges(picture)):
                 return self.pipeline.measure(picture)
-            picture = load_picture(picture)
+            picture = to_picture(picture)
         reduced = resize_picture(picture, size)
-        if scale > 1 and reduced.width * reduced.height * scale**2 > LARGEST_STYLE:
+        if scale > 1 and reduced.width * reduced.height * scale**2 > MAX_ENLARGED_STYLE_PIXELS:
+            largest = math.isqrt(MAX_ENLARGED_STYLE_PIXELS) // scale
             raise OptionError(
                 f"a style of {reduced.width}x{reduced.height} cannot be enlarged {scale} times",
-                hint=f"measure it smaller, for example --style-size {math.isqrt(LARGEST_STYLE) // scale}",
+                hint=f"measure it smaller, for example --style-size {largest}",
             )
         measured = self.pipeline.measure(reduced.pixels)
         if scale == 1:
@@ -135,132 +340,50 @@ class Stylizer:
         )
         return measured.enlarge(scale, enlarged, sharp)
 
-    @overload
-    def stylize(self, content: Tensor, style: Style | Sequence[Style], **options: Unpack[Look]) -> Tensor: ...
-    @overload
-    def stylize(
-        self, content: Picture, style: Style | Sequence[Style], **options: Unpack[Look]
-    ) -> Picture: ...
-    @overload
-    def stylize(
-        self, content: str | Path | PILImage, style: Style | Sequence[Style], **options: Unpack[Look]
-    ) -> PILImage: ...
-    def stylize(
-        self, content: Source, style: Style | Sequence[Style], **options: Unpack[Look]
-    ) -> Tensor | Picture | PILImage:
-        """Repaint a picture.
 
-        Args:
-            content: Path, PIL image, Picture or tensor [3, H, W] or [1, 3, H, W] in 0..1.
-            style: One style or a sequence of them (see `measure_style`), which are blended.
-            options: Fields of `StylizeOptions`: alpha, style_weights, size, style_size, ...
+def _rebuild_stylizer(
+    model: str | Path, runtime: RuntimeOptions, weights_folder: Path | None, style_folder: Path | None
+) -> Stylizer:
+    return Stylizer(model, runtime=runtime, weights_folder=weights_folder, style_folder=style_folder)
 
-        Returns:
-            What came in: a tensor for a tensor, a Picture for a Picture, else a PIL image.
 
-        Raises:
-            ImageError: A picture cannot be read.
-            OptionError: An option is unknown or out of range.
-        """
-        names = {field.name for field in fields(StylizeOptions)}
-        if unknown := sorted(set(options) - names):
-            raise OptionError(
-                f"unknown option {unknown[0]!r}", hint=f"choose among {', '.join(sorted(names))}"
-            )
-        look = StylizeOptions(**options)
-        # Floats stay floats, unless they are to be resized.
-        opened = as_batch(content) if isinstance(content, Tensor) else load_picture(content)
-        if look.size is not None:
-            opened = resize_picture(load_picture(opened), look.size)
-        styles = [open_style(one) for one in ([style] if isinstance(style, ONE_STYLE) else style)]
-        scales = [one.stroke_scale for one in styles if isinstance(one, StyleStatistics)]
-        look = settle_strokes(look, *measure_edges(opened), scales)
-        measured = [
-            self.measure_style(one, style_size=look.style_size, stroke_scale=look.stroke_scale)
-            for one in styles
-        ]
-        if isinstance(opened, Tensor):
-            floats = self.pipeline.stylize(opened, self._blend(measured, look), look)
-        else:
-            result = self.stylize_picture(opened, measured, look)
-            if isinstance(content, Picture):
-                return result
-            if not isinstance(content, Tensor):
-                return picture_to_pil(result)
-            floats = result.to_float()
-        return floats if isinstance(content, Tensor) and content.dim() == 4 else floats[0]
+class _StyleKey(NamedTuple):
+    """A style file with its state on disk and what it is measured for; None for a file of statistics."""
 
-    def stylize_picture(
-        self,
-        content: Picture,
-        styles: Sequence[StyleStatistics],
-        options: StylizeOptions,
-        bit_depth: int | None = None,
-    ) -> Picture:
-        """Repaint a picture in the blend of one or more measured styles; alpha channels are kept.
+    path: Path
+    modified: int
+    bytes: int
+    style_size: int | None
+    stroke_scale: int | None
 
-        Args:
-            content: Of any size from a single pixel.
-            styles: At least one, blended by `options.style_weights`.
-            options: How it shall look; the sizes are the caller's, strokes are those of the styles.
-            bit_depth: Of the result, 8 or 16; None for the content's own.
-        """
-        depth = bit_depth or content.bit_depth
-        dtype = torch.uint8 if depth == 8 else torch.uint16
-        pixels = self.pipeline.stylize(content.pixels, self._blend(styles, options), options, dtype)
-        return Picture(pixels, content.with_bit_depth(depth).alpha)
-
-    @staticmethod
-    def _blend(styles: Sequence[StyleStatistics], options: StylizeOptions) -> StyleStatistics:
-        if len(styles) == 1 and options.style_weights is None:
-            return styles[0]  # itself, so that what was worked out for it is found again
-        return StyleStatistics.blend(styles, options.style_weights or [1.0] * len(styles))
+    @classmethod
+    def of(cls, path: Path, style_size: int | None = None, stroke_scale: int | None = None) -> _StyleKey:
+        try:
+            status = path.stat()
+        except OSError:  # reading the file explains it better
+            return cls(path, 0, 0, style_size, stroke_scale)
+        return cls(path, status.st_mtime_ns, status.st_size, style_size, stroke_scale)
 
 
 def stylize(
-    content: str | Path | PILImage,
-    style: Style | Sequence[Style],
+    content: str | Path | bytes | BinaryIO | Array | PILImage,
+    style: StyleSource | Sequence[StyleSource],
+    options: StylizeOptions | None = None,
     *,
     model: str | Path = DEFAULT_MODEL,
-    **options: Unpack[Look],
+    **changes: Any,
 ) -> PILImage:
-    """Repaint one picture; `Stylizer` does the same, for tensors too, and keeps the model for the next."""
-    return Stylizer(model).stylize(content, style, **options)
+    """Stylize one picture. `Stylizer` does the same, also for tensors, and keeps the model for the next."""
+    return Stylizer(model).stylize(content, style, options, **changes)
 
 
-def as_batch(pixels: Tensor) -> Tensor:
-    """View a tensor [3, H, W] or [1, 3, H, W] as [1, 3, H, W], or say what is wrong with it."""
-    batch = pixels if pixels.dim() == 4 else pixels.unsqueeze(0)
-    if batch.dim() != 4 or batch.shape[:2] != (1, 3) or not batch.numel() or not batch.is_floating_point():
-        raise ImageError(
-            f"a tensor {list(pixels.shape)} of {pixels.dtype}",
-            hint="give floats [3, H, W] or [1, 3, H, W] in 0..1",
-        )
-    return batch
+def as_sequence(style: StyleSource | Sequence[StyleSource]) -> Sequence[StyleSource]:
+    """Return one style as a sequence of one."""
+    if isinstance(style, Sequence) and not isinstance(style, str | bytes | memoryview):
+        return style
+    return [style]  # type: ignore[list-item]  # mypy takes a memoryview for bytes
 
 
-def open_style(style: Style) -> Style:
-    """Load statistics from their file; what else a style may be is returned as it is."""
-    if isinstance(style, str | Path) and Path(style).suffix == ".safetensors":
-        return StyleStatistics.load(style)
-    return style
-
-
-def measure_edges(picture: Tensor | Picture) -> tuple[int, int]:
-    """Return width and height."""
-    if isinstance(picture, Picture):
-        return picture.width, picture.height
-    return picture.shape[-1], picture.shape[-2]
-
-
-def load_picture(source: Source) -> Picture:
-    """Make a Picture of whatever a caller may hold."""
-    if isinstance(source, Picture):
-        return source
-    if isinstance(source, str | Path):
-        return read_picture(source)
-    if isinstance(source, Tensor):
-        if not torch.isfinite(source).all():
-            raise ImageError("a tensor with NaN or infinity", hint="give floats in 0..1")
-        return Picture.from_float(as_batch(source), bit_depth=16)
-    return picture_from_pil(source)
+def name_style(style: StyleSource) -> str:
+    """Return the name of a style for messages."""
+    return str(style) if isinstance(style, str | Path) else "the style"

@@ -1,4 +1,4 @@
-"""The errors a user meets: one line each, with an exit code and, where there is one, a remedy."""
+"""Errors that users see: one line each, with an exit code and a remedy where there is one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import errno
 
 
 class StyleTransferError(Exception):
-    """Base of every error that is the user's to read, not the developer's.
+    """Base class of all errors that are written for users, not for developers.
 
     Args:
-        message: What went wrong and which file it concerns, in one line.
-        hint: What to do about it, in one line.
+        message: What went wrong and with which file, in one line.
+        hint: What the user can do, in one line.
     """
 
     exit_code = 1
@@ -29,29 +29,33 @@ class ImageError(StyleTransferError):
 
 
 class OutputExistsError(StyleTransferError):
-    """The output is there already and was not to be overwritten."""
+    """The output exists already and may not be overwritten."""
 
 
 class OptionError(StyleTransferError):
-    """An option or a combination of options makes no sense."""
+    """An option or a combination of options is not valid."""
 
     exit_code = 2
 
 
 class WeightsError(StyleTransferError):
-    """Model weights are missing, corrupt, of an unknown format or out of reach."""
+    """Model weights are missing, corrupt, of an unknown format or cannot be downloaded."""
 
     exit_code = 3
 
 
 class MemoryLimitError(StyleTransferError):
-    """The work does not fit into the memory there is."""
+    """The work does not fit into memory."""
 
     exit_code = 4
 
 
+class CancelledError(Exception):
+    """The work was canceled before it was done; nothing was written."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell exhausted memory from other errors; torch has a class for it on some devices only."""
+    """Tell whether an error means exhausted memory; torch has a class for it only on some devices."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, their hashes, and safetensors: the only format of tensors; no pickle."""
+"""Files that appear whole or not at all, hashes of files, and safetensors, the only format of tensors."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
@@ -67,7 +67,7 @@ def check_integer(name: str, value: int, low: int, high: float = math.inf) -> No
 
 def check_style_weights(weights: Sequence[float]) -> None:
     """Raise OptionError unless weights are non-negative numbers that are not all zero."""
-    if not isinstance(weights, Sequence) or isinstance(weights, str):
+    if isinstance(weights, str) or not isinstance(weights, Sequence):
         raise OptionError(f"style_weights is {weights!r}", hint="give one number per style, such as (2, 1)")
     for weight in weights:
         check_range("a style weight", weight, 0, 1e9)
@@ -108,27 +108,27 @@ class StylizeOptions:
     size: int | None = option(None, "Long edge of the result in pixels.")
     style_size: int | None = option(
         None,
-        "Long edge in pixels to which larger styles are reduced before they are measured. Smaller values give "
-        "finer strokes. Auto is 1024 for stroke scale 1 and 512 for larger strokes.",
+        "Long edge in pixels to which larger styles are reduced before they are measured. Smaller values "
+        "give finer strokes. Auto is 1024 for stroke scale 1 and 512 for larger strokes.",
     )
     stroke_scale: int | None = option(
         None,
-        "Size of the strokes. With K, a copy K times smaller is stylized first and the picture is stylized over "
-        "it, with the style enlarged K times. Auto enlarges strokes for pictures of 1024 pixels and more, so "
-        "that the copy has at least 512 pixels, and by 8 at most.",
+        "Size of the strokes. With K, a copy K times smaller is stylized first and the picture is stylized "
+        "over it, with the style enlarged K times. Auto enlarges strokes for pictures of 1024 pixels and "
+        "more, so that the copy has at least 512 pixels, and by 8 at most.",
     )
     preserve_color: PreserveColor = option(
         "none", "Colors to keep. Luma takes the lightness from the style and the colors from the content."
     )
     transform: Transform = option(
         "wct",
-        "Map between the feature statistics. Wct whitens and colors, monge is optimal transport, adain matches "
-        "the variance of each channel.",
+        "Map between the feature statistics. Wct whitens and colors, monge is optimal transport, adain "
+        "matches the variance of each channel.",
     )
     content_statistics: ContentStatistics = option(
         "exact",
-        "Where the content is measured. Thumbnail measures a copy of at most 1024 pixels, which is faster for "
-        "pictures of 4096 pixels and more and gives slightly different results.",
+        "Where the content is measured. Thumbnail measures a copy of at most 1024 pixels, which is faster "
+        "for pictures of 4096 pixels and more and gives slightly different results.",
     )
 
     def __post_init__(self) -> None:
@@ -137,10 +137,26 @@ class StylizeOptions:
             if (value := getattr(self, name)) is not None:
                 check_integer(name, value, 1, largest)
         if self.style_weights is not None:
+            if isinstance(self.style_weights, Iterable) and not isinstance(self.style_weights, str):
+                # The numbers of NumPy's and torch's arrays become Python's.
+                weights = tuple(each.item() if hasattr(each, "item") else each for each in self.style_weights)
+                object.__setattr__(self, "style_weights", weights)
             check_style_weights(self.style_weights)
         check_choice("preserve_color", self.preserve_color, PreserveColor)
         check_choice("transform", self.transform, Transform)
         check_choice("content_statistics", self.content_statistics, ContentStatistics)
+
+
+def change_options(options: StylizeOptions, changes: Mapping[str, Any]) -> StylizeOptions:
+    """Return options with some fields replaced.
+
+    Raises:
+        OptionError: There is no such field, or a value is out of its range.
+    """
+    names = {field.name for field in fields(StylizeOptions)}
+    if unknown := sorted(set(changes) - names):
+        raise OptionError(f"unknown option {unknown[0]!r}", hint=f"choose among {', '.join(sorted(names))}")
+    return replace(options, **changes)
 
 
 def resolve_stroke_scale(
@@ -304,7 +320,9 @@ class TrainOptions:
     octave_decay: float = option(
         0.3, "Weight of each octave of the style term relative to the next finer one. 1 weighs all equally."
     )
-    gradient_clip: float = option(5.0, "Largest norm of the gradient. Larger gradients are scaled down to it.")
+    gradient_clip: float = option(
+        5.0, "Largest norm of the gradient. Larger gradients are scaled down to it."
+    )
     ema: float = option(0.999, "Decay per step of the averaged weights, which become the model.")
     seed: int = option(0, "Seed of the initial weights and of the random crops.")
     precision: TrainingPrecision = option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from styletransfer.options import StylizeOptions, settle_strokes
+from styletransfer.options import StylizeOptions, resolve_stroke_scale
 
 
 @pytest.mark.parametrize(
@@ -21,19 +21,19 @@ from styletransfer.options import StylizeOptions, settle_strokes
     ],
 )
 def test_strokes_suit_the_size_of_the_picture(width: int, height: int, scale: int, style_size: int) -> None:
-    look = settle_strokes(StylizeOptions(), width, height)
-    assert (look.stroke_scale, look.style_size) == (scale, style_size)
+    options = resolve_stroke_scale(StylizeOptions(), width, height)
+    assert (options.stroke_scale, options.style_size) == (scale, style_size)
 
 
 def test_strokes_suit_the_size_that_is_asked_for() -> None:
-    assert settle_strokes(StylizeOptions(size=2048), 300, 200).stroke_scale == 4
-    assert settle_strokes(StylizeOptions(size=512), 3000, 2000).stroke_scale == 1
+    assert resolve_stroke_scale(StylizeOptions(size=2048), 300, 200).stroke_scale == 4
+    assert resolve_stroke_scale(StylizeOptions(size=512), 3000, 2000).stroke_scale == 1
 
 
 def test_what_is_asked_for_stays() -> None:
-    look = settle_strokes(StylizeOptions(stroke_scale=3, style_size=300), 512, 512)
-    assert (look.stroke_scale, look.style_size) == (3, 300)
+    options = resolve_stroke_scale(StylizeOptions(stroke_scale=3, style_size=300), 512, 512)
+    assert (options.stroke_scale, options.style_size) == (3, 300)
 
 
 def test_strokes_of_statistics_are_kept_to() -> None:
-    assert settle_strokes(StylizeOptions(), 2048, 2048, [2, 1]).stroke_scale == 2
+    assert resolve_stroke_scale(StylizeOptions(), 2048, 2048, [2, 1]).stroke_scale == 2

@@ -1,1 +1,1 @@
-"""Differentiable whitening measured against its peers: `python -m benchmarks.linalg --help`."""
+"""Benchmarks of differentiable whitening: `python -m benchmarks.linalg --help`."""

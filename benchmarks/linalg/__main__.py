@@ -1,4 +1,4 @@
-"""Command line of the benchmark: one table a command."""
+"""Compare differentiable whitening with published methods. Every command prints one table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COMMANDS: dict[str, Callable[[], Table]] = {
     "fuzz": fuzz,
     "wct": whole_transfer,
 }
-# What fits into seconds, to see that all works.
+# Sizes so small that a command takes seconds. They show that it works, and nothing else.
 QUICK: dict[str, Callable[[], Table]] = {
     "accuracy": lambda: accuracy(channels=(8,)),
     "time": lambda: layer_time(channels=(8,), seconds=0.05),
@@ -33,25 +33,31 @@ QUICK: dict[str, Callable[[], Table]] = {
 
 
 def main() -> None:
-    """Run one command on one core and print its table."""
+    """Run one command on one core, and print its table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.linalg", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, run in COMMANDS.items():
         command = commands.add_parser(name, help=(run.__doc__ or "").splitlines()[0])
-        command.add_argument("--json", action="store_true", help="one JSON object a row instead of a table")
-        command.add_argument("--quick", action="store_true", help="small sizes, seconds instead of minutes")
-    plot = commands.add_parser("plot", help="Draw the pictures of the documentation.")
-    plot.add_argument("accuracy", type=Path, help="output of: accuracy --json")
-    plot.add_argument("timing", type=Path, help="output of: time --json")
-    plot.add_argument("--folder", type=Path, default=Path("docs/images"), help="default: %(default)s")
+        command.add_argument(
+            "--json", action="store_true", help="Print one JSON object per row instead of a table."
+        )
+        command.add_argument(
+            "--quick", action="store_true", help="Use small sizes, which take seconds instead of minutes."
+        )
+    plot = commands.add_parser("plot", help="Draw the figures of the documentation.")
+    plot.add_argument("accuracy", type=Path, help="Output of `accuracy --json`.")
+    plot.add_argument("timing", type=Path, help="Output of `time --json`.")
+    plot.add_argument(
+        "--folder", type=Path, default=Path("docs/images"), help="Output folder (default: %(default)s)."
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.command == "plot":
-        from .plots import draw_plots  # matplotlib is wanted here only
+        from .plots import draw_plots  # Only this command needs matplotlib.
 
         print(*draw_plots(arguments.folder, arguments.accuracy, arguments.timing), sep="\n")
         return
-    warnings.simplefilter("ignore")  # peers warn of what the table shows
+    warnings.simplefilter("ignore")  # Some methods warn about failures, which the table shows.
     table = (QUICK if arguments.quick else COMMANDS)[arguments.command]()
     print(table.to_json() if arguments.json else table.to_markdown())
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from .features import CASES, make_pair
-from .methods import OURS, Transfer, gradients, ours, theirs_by_name
+from .methods import PACKAGE_TRANSFERS, Transfer, gradients, package_transfer, peer_transfers
 from .reference import reference_gradients
 from .tables import Table
 
 CHANNELS = (16, 32, 64, 128, 256, 512)
 
-# Deflation costs C matrices of the graph, and is hopeless long before that.
+# Power iteration deflates C times, which makes wider graphs too large. Its error is large long before that.
 WIDEST_POWER_ITERATION = 64
 
 
@@ -26,23 +26,24 @@ def relative_error(found: Tensor, truth: Tensor) -> float:
 def worst_error(
     transfer: Transfer, inputs: tuple[Tensor, Tensor, Tensor], eps: float, truths: tuple[Tensor, Tensor]
 ) -> float:
-    """Return the larger error of the gradients to content and to style; NaN where there is none."""
+    """Return the larger relative error of the gradients to content and style, or NaN if one is missing."""
     try:
         found = gradients(transfer, *inputs, eps)
-    except (RuntimeError, ArithmeticError):  # some solver did not converge
+    except (RuntimeError, ArithmeticError):  # An eigensolver did not converge.
         return float("nan")
     errors = torch.tensor([relative_error(g[0], t) for g, t in zip(found, truths, strict=True)])
-    return float(errors.max())  # NaN wins
+    return float(errors.max())  # The maximum is NaN if one error is NaN.
 
 
 def accuracy(channels: Sequence[int] = CHANNELS, samples_per_channel: int = 4) -> Table:
-    """Compare all methods with the reference in 80 bits; the Cholesky peer with itself in float64.
+    """Compare the gradients of all methods with a reference in 80-bit arithmetic.
 
-    Features are float32, [1, C, N] with N = max(1024, 4 C), but in the rows "all float64".
+    The Cholesky method computes another map and is compared with itself in float64. Features are [1, C, N]
+    with N = max(1024, 4 C). They are float32 except in the rows "all float64".
     """
     table = Table("Relative error of the gradient, worse of content and style", ["method", "C", *CASES])
     for width in channels:
-        methods = {**theirs_by_name(), **OURS}
+        methods = {**peer_transfers(), **PACKAGE_TRANSFERS}
         if width > WIDEST_POWER_ITERATION:
             del methods["power iteration 19"]
         errors: dict[str, list[float]] = {name: [] for name in [*methods, "all float64"]}
@@ -57,7 +58,7 @@ def accuracy(channels: Sequence[int] = CHANNELS, samples_per_channel: int = 4) -
                 errors[method].append(worst_error(transfer, inputs, case.eps, expected))
             double = (exact[0], exact[1], exact[2])
             errors["all float64"].append(
-                worst_error(OURS["fused, float64 statistics"], double, case.eps, truths)
+                worst_error(PACKAGE_TRANSFERS["fused, float64 statistics"], double, case.eps, truths)
             )
         for method, row in errors.items():
             table.add(method, width, *row)
@@ -66,7 +67,7 @@ def accuracy(channels: Sequence[int] = CHANNELS, samples_per_channel: int = 4) -
 
 def _cholesky_truth(inputs: tuple[Tensor, Tensor, Tensor], eps: float) -> tuple[Tensor, Tensor]:
     def transfer(content: Tensor, style: Tensor, eps: float) -> Tensor:
-        return ours(content, style, eps, dtype=torch.float64, method="cholesky")
+        return package_transfer(content, style, eps, dtype=torch.float64, method="cholesky")
 
     content, style, upstream = (x.double() for x in inputs)
     to_content, to_style = gradients(transfer, content, style, upstream, eps)

@@ -1,4 +1,4 @@
-"""Features whose covariance has a chosen spectrum: the cells of every table."""
+"""Features whose covariance has a chosen spectrum. Every kind is a column of the accuracy table."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ Spectrum = Callable[[int], Tensor]
 
 
 class Case(NamedTuple):
-    """A kind of features and the regularisation it is whitened with."""
+    """A kind of features, and the regularization that it is whitened with."""
 
     make: Callable[[int, int, torch.Generator], Tensor]  # channels, samples, generator -> [C, N] float64
     eps: float
 
 
 def features_with_spectrum(eigenvalues: Tensor, samples: int, generator: torch.Generator) -> Tensor:
-    """Return [C, N] float64 whose covariance has these eigenvalues in a random basis; means are near one."""
+    """Return features [C, N], float64, whose covariance has these eigenvalues in a random basis.
+
+    The means are standard normal.
+    """
     channels = len(eigenvalues)
     noise = torch.randn(samples, channels, generator=generator, dtype=torch.float64)
-    white = torch.linalg.qr(noise - noise.mean(0)).Q * samples**0.5  # columns have mean 0, covariance I
+    white = (
+        torch.linalg.qr(noise - noise.mean(0)).Q * samples**0.5
+    )  # The columns have mean 0 and covariance I.
     basis = torch.linalg.qr(torch.randn(channels, channels, generator=generator, dtype=torch.float64)).Q
     mean = torch.randn(channels, 1, generator=generator, dtype=torch.float64)
     features: Tensor = basis @ (eigenvalues.sqrt()[:, None] * white.T) + mean
@@ -52,7 +57,7 @@ def rank_deficient(channels: int) -> Tensor:
 
 
 def deep_relu(channels: int, samples: int, generator: torch.Generator) -> Tensor:
-    """Return what three random ReLU layers make of smooth inputs; one channel in twenty is dead."""
+    """Return the output of three random ReLU layers for smooth inputs. One channel in twenty is dead."""
     width = max(8, channels // 4)
     signal = torch.randn(width, samples, generator=generator, dtype=torch.float64).cumsum(1)
     signal = signal / signal.std(1, keepdim=True)
@@ -63,22 +68,22 @@ def deep_relu(channels: int, samples: int, generator: torch.Generator) -> Tensor
     return signal
 
 
-def _of(spectrum: Spectrum, eps: float) -> Case:
+def _spectrum_case(spectrum: Spectrum, eps: float) -> Case:
     return Case(lambda c, n, g: features_with_spectrum(spectrum(c), n, g), eps)
 
 
 CASES: dict[str, Case] = {
-    "separated": _of(separated, 0.0),
-    "geometric": _of(geometric, 0.0),
-    "geometric+eps": _of(geometric, 1e-5),
-    "clusters": _of(clusters, 0.0),
-    "deficient+eps": _of(rank_deficient, 1e-5),
+    "separated": _spectrum_case(separated, 0.0),
+    "geometric": _spectrum_case(geometric, 0.0),
+    "geometric+eps": _spectrum_case(geometric, 1e-5),
+    "clusters": _spectrum_case(clusters, 0.0),
+    "deficient+eps": _spectrum_case(rank_deficient, 1e-5),
     "deep relu+eps": Case(deep_relu, 1e-5),
 }
 
 
 def make_pair(name: str, channels: int, samples: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Return content, style and a cotangent of the result, [1, C, N] float32 each."""
+    """Return content, style and a gradient of the result, [1, C, N] float32 each."""
     generator = torch.Generator().manual_seed(seed)
     case = CASES[name]
     content, style = (case.make(channels, samples, generator).float()[None] for _ in range(2))

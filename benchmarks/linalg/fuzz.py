@@ -1,4 +1,4 @@
-"""Random features of every awkward kind: does anything come out that is not finite?"""
+"""Random features of every difficult kind, and the number of results that are not finite."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import random
 import torch
 from torch import Tensor
 
-from .methods import OTHERS, OURS, Transfer, theirs_by_name
+from .methods import OTHER_TRANSFERS, PACKAGE_TRANSFERS, Transfer, peer_transfers
 from .tables import Table
 
 
 def make_features(channels: int, samples: int, rng: random.Random) -> Tensor:
-    """Return [1, C, N] float32: ties, dead, duplicated, constant channels, any scale, any offset."""
+    """Return features [1, C, N], float32, with a random rank, scale and offset.
+
+    Channels may be dead, duplicated or constant, and eigenvalues may be equal.
+    """
     generator = torch.Generator().manual_seed(rng.getrandbits(63))
     features = torch.randn(channels, samples, generator=generator, dtype=torch.float64)
     kind = rng.choice(["noise", "ties", "rank 1", "low rank", "constant", "relu"])
@@ -37,7 +40,7 @@ def make_features(channels: int, samples: int, rng: random.Random) -> Tensor:
 
 
 def count_failures(transfer: Transfer, eps: float, trials: int, seed: int = 0) -> tuple[int, int]:
-    """Return how many trials raised an error and how many gave a result or gradient that is not finite."""
+    """Return how many trials raised an error, and how many gave a result or gradient that is not finite."""
     rng = random.Random(seed)
     raised = not_finite = 0
     for _ in range(trials):
@@ -47,7 +50,7 @@ def count_failures(transfer: Transfer, eps: float, trials: int, seed: int = 0) -
         style.requires_grad_()
         try:
             result = transfer(content, style, eps)
-            # A loss relative to the size of the result: its gradient is of the order of the features.
+            # The loss is relative to the size of the result, so that its gradient cannot overflow by itself.
             loss = (result / result.detach().abs().max().clamp(min=1e-30)).square().sum()
             found = torch.autograd.grad(loss, (content, style))
         except (ArithmeticError, RuntimeError):
@@ -58,11 +61,11 @@ def count_failures(transfer: Transfer, eps: float, trials: int, seed: int = 0) -
 
 
 def fuzz(trials: int = 10_000, peer_trials: int = 1_000) -> Table:
-    """Count failures of the package, with and without eps, and of its peers with eps."""
+    """Count failures of the package, with and without eps, and of the published methods with eps."""
     table = Table("Failures in random trials", ["method", "eps", "trials", "raised", "not finite"])
-    for name, transfer in OURS.items():
+    for name, transfer in PACKAGE_TRANSFERS.items():
         for eps in (1e-5, 0.0):
             table.add(name, eps, trials, *count_failures(transfer, eps, trials))
-    for name, transfer in (OTHERS | theirs_by_name()).items():
+    for name, transfer in (OTHER_TRANSFERS | peer_transfers()).items():
         table.add(name, 1e-5, peer_trials, *count_failures(transfer, 1e-5, peer_trials))
     return table

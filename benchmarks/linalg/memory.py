@@ -1,4 +1,4 @@
-"""Memory that stays allocated between forward and backward."""
+"""Memory that stays allocated between the forward and the backward pass."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from .features import make_pair
-from .methods import OTHERS, OURS, theirs_by_name
+from .methods import OTHER_TRANSFERS, PACKAGE_TRANSFERS, peer_transfers
 from .tables import Table
 
 MEBIBYTE = 2**20
 
 
 def saved_bytes(forward: Callable[[], Tensor], inputs: Iterable[Tensor]) -> int:
-    """Return the bytes that a forward pass keeps for its backward pass, inputs included and the result not.
+    """Return the bytes that a forward pass keeps for its backward pass.
 
-    Counted at the allocator, so that no node can hide what it keeps.
+    The inputs are included and the result is not. The bytes are counted at the allocator, so memory that a
+    node keeps outside of its saved tensors is included too.
     """
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         result = forward()
@@ -27,10 +28,10 @@ def saved_bytes(forward: Callable[[], Tensor], inputs: Iterable[Tensor]) -> int:
 
 
 def memory(sizes: Sequence[tuple[int, int]] = ((512, 4096), (128, 16384))) -> Table:
-    """Measure the whole whitening and coloring with gradients to content and style."""
+    """Measure the memory of whitening and coloring with gradients to content and style."""
     table = Table("Memory kept for the backward pass", ["method", "C", "N", "MiB", "of eigh autograd"])
-    methods = theirs_by_name() | OURS | OTHERS
-    del methods["power iteration 19"]  # a graph of C deflations
+    methods = peer_transfers() | PACKAGE_TRANSFERS | OTHER_TRANSFERS
+    del methods["power iteration 19"]  # Its graph holds C deflations.
     for channels, samples in sizes:
         content, style, _ = make_pair("deep relu+eps", channels, samples)
         inputs = (content.requires_grad_(), style.requires_grad_())

@@ -1,4 +1,4 @@
-"""Every way to whiten and color that the tables compare, under the names they print."""
+"""The methods of whitening and coloring that the tables compare, by name."""
 
 from __future__ import annotations
 
@@ -15,30 +15,32 @@ from .peers import PEERS, whiten_and_color
 Transfer = Callable[[Tensor, Tensor, float], Tensor]  # content, style, eps -> result
 
 
-def ours(content: Tensor, style: Tensor, eps: float, *, dtype: torch.dtype, method: str = "eigh") -> Tensor:
-    """Apply the package's node."""
+def package_transfer(
+    content: Tensor, style: Tensor, eps: float, *, dtype: torch.dtype, method: str = "eigh"
+) -> Tensor:
+    """Apply `whitening_coloring` of the package."""
     return whitening_coloring(content, style, eps=eps, statistics_dtype=dtype, method=method)  # type: ignore[arg-type]
 
 
-def theirs(content: Tensor, style: Tensor, eps: float, *, name: str) -> Tensor:
-    """Apply a peer's chain."""
+def peer_transfer(content: Tensor, style: Tensor, eps: float, *, name: str) -> Tensor:
+    """Apply whitening and coloring with the matrix square roots of a published method."""
     return whiten_and_color(content, style, PEERS[name], eps)
 
 
-OURS: dict[str, Transfer] = {
-    "fused, float32 statistics": partial(ours, dtype=torch.float32),
-    "fused, float64 statistics": partial(ours, dtype=torch.float64),
+PACKAGE_TRANSFERS: dict[str, Transfer] = {
+    "fused, float32 statistics": partial(package_transfer, dtype=torch.float32),
+    "fused, float64 statistics": partial(package_transfer, dtype=torch.float64),
 }
-OTHERS: dict[str, Transfer] = {
-    "fused, newton-schulz": partial(ours, dtype=torch.float64, method="newton_schulz"),
-    "fused, cholesky": partial(ours, dtype=torch.float64, method="cholesky"),
-    "fused, monge": partial(ours, dtype=torch.float64, method="monge"),
+OTHER_TRANSFERS: dict[str, Transfer] = {
+    "fused, newton-schulz": partial(package_transfer, dtype=torch.float64, method="newton_schulz"),
+    "fused, cholesky": partial(package_transfer, dtype=torch.float64, method="cholesky"),
+    "fused, monge": partial(package_transfer, dtype=torch.float64, method="monge"),
 }
 
 
-def theirs_by_name(names: Iterable[str] = PEERS) -> dict[str, Transfer]:
-    """Return peers by name."""
-    return {name: partial(theirs, name=name) for name in names}
+def peer_transfers(names: Iterable[str] = PEERS) -> dict[str, Transfer]:
+    """Return published methods by name."""
+    return {name: partial(peer_transfer, name=name) for name in names}
 
 
 def gradients(

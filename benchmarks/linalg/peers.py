@@ -1,7 +1,8 @@
-"""What others do, written anew from their papers: square roots of a covariance by plain operations.
+"""Published methods for matrix square roots with a gradient, implemented anew from their papers.
 
-Each peer maps a covariance [B, C, C] and a power, 1/2 or -1/2, to that power of it, and computes wherever the
-covariance lives (float32, as published). Faults that the published code is known for are kept and said.
+Each method (a "peer") maps a covariance [B, C, C] and a power, 1/2 or -1/2, to that power of the covariance.
+It computes in the dtype of the covariance, which is float32 as published. Known errors of the published code
+are kept, and comments name them.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from torch import Tensor
 
 Peer = Callable[[Tensor, float], Tensor]
 
-# Eigenvalues are clamped so that negative ones, which are rounding, have a square root.
+# Eigenvalues are clamped at this value, so that those that rounding made negative have a square root.
 FLOOR = 1e-10
 
 
 def eigh_autograd(matrix: Tensor, power: float) -> Tensor:
-    """Differentiate `torch.linalg.eigh`: divides by differences of eigenvalues."""
+    """Differentiate `torch.linalg.eigh`, which divides by differences of eigenvalues."""
     eigenvalues, vectors = torch.linalg.eigh(matrix)
     return _rebuild(eigenvalues, vectors, power)
 
@@ -37,7 +38,7 @@ def _rebuild(eigenvalues: Tensor, vectors: Tensor, power: float) -> Tensor:
 
 
 class _SurrogateEigh(torch.autograd.Function):
-    """eigh whose gradient uses another matrix in place of 1 / (l_i - l_j)."""
+    """An eigendecomposition whose gradient uses another matrix in place of 1 / (l_i - l_j)."""
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, surrogate: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
@@ -56,7 +57,7 @@ class _SurrogateEigh(torch.autograd.Function):
 
 
 def surrogate(rule: Callable[[Tensor], Tensor]) -> Peer:
-    """Return the peer that rebuilds from eigenvectors differentiated by a surrogate."""
+    """Return the method that differentiates eigenvectors with another matrix in place of 1 / (l_i - l_j)."""
 
     def peer(matrix: Tensor, power: float) -> Tensor:
         eigenvalues, vectors = _SurrogateEigh.apply(matrix, rule)
@@ -70,13 +71,13 @@ def _gap(eigenvalues: Tensor) -> Tensor:
 
 
 def clip(eigenvalues: Tensor) -> Tensor:
-    """Keep gaps at 0.01 at least."""
+    """Clip the gaps between eigenvalues at 0.01."""
     gap = _gap(eigenvalues)
     return torch.where(gap == 0, 0, gap.sign() / gap.abs().clamp(min=0.01))
 
 
 def taylor(eigenvalues: Tensor, degree: int = 9) -> Tensor:
-    """Expand 1 / (l_i - l_j) for l_i > l_j (Wang et al. 2021). Fault kept: symmetric at ties."""
+    """Expand 1 / (l_i - l_j) for l_i > l_j (Wang et al. 2021). Known error: symmetric at ties."""
     ratio, larger, sign = _ratios(eigenvalues)
     series = torch.ones_like(ratio)
     for _ in range(degree):
@@ -85,7 +86,7 @@ def taylor(eigenvalues: Tensor, degree: int = 9) -> Tensor:
 
 
 def pade(eigenvalues: Tensor, degree: int = 50) -> Tensor:
-    """Take the diagonal Pade approximant of 1 / (1 - r), least-norm coefficients (Song et al. 2021)."""
+    """Use the diagonal Pade approximant of 1 / (1 - r) with least-norm coefficients (Song et al. 2021)."""
     ratio, larger, sign = _ratios(eigenvalues)
     numerator, denominator = torch.zeros_like(ratio), torch.zeros_like(ratio)
     for k in range(degree, 0, -1):
@@ -96,7 +97,7 @@ def pade(eigenvalues: Tensor, degree: int = 50) -> Tensor:
 
 
 def _ratios(eigenvalues: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    clamped = eigenvalues.clamp(min=FLOOR)  # fault kept: absolute, so the scale of the features matters
+    clamped = eigenvalues.clamp(min=FLOOR)  # Known error: the clamp does not scale with the features.
     a, b = clamped.unsqueeze(-1), clamped.unsqueeze(-2)
     larger, smaller = torch.maximum(a, b), torch.minimum(a, b)
     sign = torch.where(a >= b, 1.0, -1.0).to(a.dtype)
@@ -104,24 +105,24 @@ def _ratios(eigenvalues: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def power_iteration(matrix: Tensor, power: float, steps: int = 19) -> Tensor:
-    """Find eigenpairs one by one and deflate, differentiating through all of it (Wang et al. 2019)."""
+    """Compute and deflate one eigenpair after the other, and differentiate all steps (Wang et al. 2019)."""
     channels = matrix.shape[-1]
     generator = torch.Generator().manual_seed(0)
-    rest, result = matrix, torch.zeros_like(matrix)
+    remainder, result = matrix, torch.zeros_like(matrix)
     for _ in range(channels):
         vector = torch.randn(channels, 1, generator=generator).to(matrix).expand(*matrix.shape[:-1], 1)
         for _ in range(steps):
-            vector = rest @ vector
+            vector = remainder @ vector
             vector = vector / vector.norm(dim=-2, keepdim=True).clamp(min=FLOOR)
-        eigenvalue = vector.mT @ rest @ vector
+        eigenvalue = vector.mT @ remainder @ vector
         outer = vector @ vector.mT
         result = result + eigenvalue.clamp(min=FLOOR).pow(power) * outer
-        rest = rest - eigenvalue * outer
+        remainder = remainder - eigenvalue * outer
     return result
 
 
 def newton_schulz(matrix: Tensor, power: float, steps: int) -> Tensor:
-    """Iterate the coupled Newton-Schulz, differentiating through it (iSQRT-COV, Li et al. 2018)."""
+    """Run the coupled Newton-Schulz iteration and differentiate its steps (iSQRT-COV, Li et al. 2018)."""
     norm = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
     identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype)
     root, inverse = matrix / norm, identity.expand_as(matrix)
@@ -132,9 +133,9 @@ def newton_schulz(matrix: Tensor, power: float, steps: int) -> Tensor:
 
 
 class _MatrixPade(torch.autograd.Function):
-    """Matrix Pade approximant forward, Lyapunov equation by iteration backward (Song et al. 2022, MPA-Lya).
+    """MPA-Lya (Song et al. 2022): a matrix Pade approximant, with the Lyapunov equation as its gradient.
 
-    Fault kept: one norm for the whole batch.
+    Known error: one norm is used for the whole batch.
     """
 
     @staticmethod
@@ -176,7 +177,7 @@ def matrix_pade(matrix: Tensor, power: float, steps: int = 8, degree: int = 5) -
 
 
 def cholesky(matrix: Tensor, power: float) -> Tensor:
-    """Return the Cholesky factor or its inverse: another root, with its own gradient."""
+    """Return the Cholesky factor or its inverse. They are another square root, with another gradient."""
     factor: Tensor = torch.linalg.cholesky(matrix)
     if power > 0:
         return factor
@@ -200,7 +201,7 @@ PEERS: dict[str, Peer] = {
 
 
 def whiten_and_color(content: Tensor, style: Tensor, peer: Peer, eps: float) -> Tensor:
-    """Apply the classic chain to [B, C, N], every step its own node: covariances, powers, whiten, color."""
+    """Whiten and color features [B, C, N] with separate nodes for covariances, powers and products."""
     mean_c, mean_s = content.mean(-1, keepdim=True), style.mean(-1, keepdim=True)
     centered_c, centered_s = content - mean_c, style - mean_s
     white = peer(covariance(centered_c, eps), -0.5) @ centered_c
@@ -208,7 +209,7 @@ def whiten_and_color(content: Tensor, style: Tensor, peer: Peer, eps: float) -> 
 
 
 def covariance(centered: Tensor, eps: float) -> Tensor:
-    """Return centered centered^T / N + eps tr / C I."""
+    """Return the covariance of centered features [B, C, N], plus eps times its mean eigenvalue."""
     product = centered @ centered.mT / centered.shape[-1]
     mean = product.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
     return product + eps * mean * torch.eye(product.shape[-1], dtype=product.dtype)

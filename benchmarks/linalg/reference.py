@@ -1,8 +1,8 @@
-"""The true gradient of a whitening and coloring, in 80-bit arithmetic and by another route than the package.
+"""Reference gradient of whitening and coloring, in 80-bit arithmetic and with another algorithm.
 
-No eigendecomposition enters the result: one only starts and preconditions a refinement whose residuals are
-computed in extended precision. Sums over samples are exact: float32 values are split in halves of 12 bits,
-whose products float64 holds without rounding.
+An eigendecomposition only starts and preconditions an iterative refinement, whose residuals are computed in
+extended precision. Sums over samples are exact: float32 values are split into halves of 12 bits, whose
+products are exact in float64.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Gradients(NamedTuple):
 
 
 def reference_gradients(content: Double, style: Double, cotangent: Double, eps: float) -> Gradients:
-    """Return result and gradients for float32-valued content, style and cotangent, [C, N] float64."""
+    """Return result and gradients for content, style and cotangent [C, N], float64 with float32 values."""
     mean_c, covariance_c = _moments(content)
     mean_s, covariance_s = _moments(style)
     root_c, root_s = _Root(_shift(covariance_c, eps)), _Root(_shift(covariance_s, eps))
@@ -48,7 +48,7 @@ def reference_gradients(content: Double, style: Double, cotangent: Double, eps: 
 
 
 class _Root:
-    """The square root S of a positive definite matrix, refined until its residual is extended precision."""
+    """The square root S of a positive definite matrix, refined to extended precision."""
 
     def __init__(self, matrix: Extended) -> None:
         eigenvalues, self.basis = np.linalg.eigh(_double(matrix))
@@ -67,7 +67,7 @@ class _Root:
         return (value + value.T) / 2
 
     def solve(self, right: Extended) -> Extended:
-        """Return the solution Y of S Y + Y S = sym(right): the gradient to S^2 from that to S."""
+        """Return the solution Y of S Y + Y S = sym(right): from the gradient to S, the gradient to S^2."""
         right = (right + right.T) / 2
         solution: Extended = self._solve_double(right)
         for _ in range(2):
@@ -98,14 +98,14 @@ def _sum(features: Double) -> Extended:
 
 
 def _product(left: Double, right: Double) -> Extended:
-    """Return left @ right^T exactly for float32 values of one magnitude."""
+    """Return left @ right^T, exactly for float32 values of similar magnitude."""
     parts = [(a @ b.T).astype(np.longdouble) for a in _split(left) for b in _split(right)]
     total: Extended = np.sum(parts, axis=0)
     return total
 
 
 def _split(features: Double) -> tuple[Double, Double]:
-    """Return the upper 12 bits relative to the largest value of each row, and the rest."""
+    """Return the upper 12 bits, relative to the largest value of each row, and the remainder."""
     step = 2.0 ** (np.ceil(np.log2(np.abs(features).max(1, keepdims=True) + 1e-300)) - 12)
     upper = np.round(features / step) * step
     return upper, features - upper

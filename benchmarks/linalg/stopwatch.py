@@ -1,4 +1,4 @@
-"""Times that other work on the machine hardly disturbs."""
+"""Timing that other processes on the machine disturb as little as possible."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from time import process_time
 def compare(tasks: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
     """Return the median CPU time of every task in milliseconds.
 
-    Tasks take turns, so that whatever slows the machine for a while slows them all; CPU time of this process
-    leaves out the time that others were given.
+    The tasks take turns, so that a slow phase of the machine affects all of them. CPU time does not include
+    the time in which other processes ran.
+
+    Args:
+        tasks: Functions to time, by name. Each is called once before the first measurement.
+        repetitions: Number of measurements per task.
     """
     times: dict[str, list[float]] = {name: [] for name in tasks}
     for task in tasks.values():

@@ -1,4 +1,4 @@
-"""One table per command, as text for people or JSON for programs."""
+"""Tables of results, printed as Markdown or JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Cell = str | int | float
 
 @dataclass
 class Table:
-    """A title, column names and rows; floats are shown with two significant digits."""
+    """A title, column names and rows. Floats are shown with two or three significant digits."""
 
     title: str
     columns: list[str]
@@ -21,7 +21,7 @@ class Table:
         self.rows.append(list(cells))
 
     def to_json(self) -> str:
-        """Return one JSON object a row."""
+        """Return one JSON object per row, each on its own line."""
         return "\n".join(json.dumps(dict(zip(self.columns, row, strict=True))) for row in self.rows)
 
     def to_markdown(self) -> str:

@@ -1,4 +1,4 @@
-"""Time of the inverse square root layer and of the whole whitening and coloring, on one core."""
+"""Time of the inverse square root, and of whitening and coloring, on one core."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from styletransfer.linalg import inverse_sqrt
 from .accuracy import CHANNELS, relative_error
 from .features import CASES, make_pair
 from .memory import MEBIBYTE, saved_bytes
-from .methods import OTHERS, OURS, Transfer, gradients, theirs_by_name
+from .methods import OTHER_TRANSFERS, PACKAGE_TRANSFERS, Transfer, gradients, peer_transfers
 from .peers import PEERS, Peer
 from .stopwatch import compare
 from .tables import Table
@@ -22,7 +22,7 @@ SIZES = ((512, 4096), (128, 16384), (32, 65536))
 
 
 def layer_time(channels: Sequence[int] = CHANNELS, seconds: float = 2.0) -> Table:
-    """Time inverse square roots, forward and backward, against one `torch.linalg.eigh` of the same matrix."""
+    """Time inverse square roots, forward and backward, relative to one `torch.linalg.eigh`."""
     table = Table("Inverse square root, forward + backward", ["method", "dtype", "C", "ms", "of one eigh"])
     for width in channels:
         for dtype in (torch.float32, torch.float64):
@@ -51,7 +51,7 @@ def _run_layer(layer: Callable[[Tensor], Tensor], matrix: Tensor, upstream: Tens
 
 
 def whole_transfer(sizes: Sequence[tuple[int, int]] = SIZES, repetitions: int = 9) -> Table:
-    """Measure time, memory and error of the whole whitening and coloring of deep float32 features."""
+    """Measure time, memory and error of whitening and coloring of deep float32 features."""
     columns = ["method", "C", "N", "ms", "of taylor 9", "MiB kept", "of eigh autograd", "gradient error"]
     table = Table("Whitening and coloring, forward + backward", columns)
     eps = CASES["deep relu+eps"].eps
@@ -59,9 +59,11 @@ def whole_transfer(sizes: Sequence[tuple[int, int]] = SIZES, repetitions: int = 
         inputs = make_pair("deep relu+eps", width, samples)
         content, style, _ = inputs
         double = [x.double() for x in inputs]
-        truths = gradients(OURS["fused, float64 statistics"], double[0], double[1], double[2], eps)
+        truths = gradients(
+            PACKAGE_TRANSFERS["fused, float64 statistics"], double[0], double[1], double[2], eps
+        )
         names = ("taylor 9", "eigh autograd", "svd autograd", "newton-schulz 5", "mpa-lya", "cholesky")
-        methods = theirs_by_name(names) | OURS | OTHERS
+        methods = peer_transfers(names) | PACKAGE_TRANSFERS | OTHER_TRANSFERS
         times = compare(
             {name: partial(gradients, m, *inputs, eps) for name, m in methods.items()}, repetitions
         )

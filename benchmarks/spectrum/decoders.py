@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from styletransfer.media import read_picture
 from styletransfer.model import Autoencoder, load_model, measure_levels
 from styletransfer.spectrum import lipschitz
-from styletransfer.spectrum.lipschitz import jacobian_norm
+from styletransfer.spectrum.spectral_norm import jacobian_norm
 
 from ..linalg.tables import Table
 

@@ -1,6 +1,7 @@
-"""The command line: `styletransfer COMMAND`, one module per command, each imported when it is called.
+"""The command line: `styletransfer COMMAND`, with one module per command in `commands`.
 
-Nothing here imports torch, so `--help` and `--version` answer at once.
+A command's module is imported when the command is called, and none of them imports torch at the top, so
+`--help` and `--version` answer at once.
 """
 
 from __future__ import annotations
@@ -16,28 +17,28 @@ import click
 
 from styletransfer import __version__
 
-from .failures import Terminated, exit_for
+from .console import Terminated, exit_code_of
 
 NAME = "styletransfer"
 
-# One module of this package per command: `style-stats` is `style_stats` in style_stats.py.
+# Commands with their help. The command `style-stats` is `style_stats` in commands/style_stats.py.
 COMMANDS = {
     "stylize": "Repaint pictures in the style of others.",
-    "style-stats": "Measure styles once and save their statistics, to be given as STYLE later.",
+    "style-stats": "Measure styles once and save their statistics, which can be used as STYLE later.",
     "train": "Train a network end to end through its transfers.",
-    "evaluate": "Measure how well pictures are stylized.",
-    "spectrum": "Show what the convolutions of a network do to their input.",
-    "models": "List, describe, verify and locate the models.",
-    "env": "Show versions, devices and folders: what to paste into a bug report.",
-    "completion": "Print the script that makes a shell complete this program's options.",
+    "evaluate": "Score stylized pictures.",
+    "spectrum": "Show the singular values of a network's convolutions.",
+    "models": "List, describe, verify and locate models.",
+    "env": "Show versions, devices and folders for a bug report.",
+    "completion": "Print a script that lets a shell complete commands and options.",
 }
 
 
 class Program(click.Group):
-    """The group of all commands; imports a command's module only when that command is asked for."""
+    """The group of all commands, which imports a command's module only when that command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """List the names in the order of the table, which is the order of use."""
+        """List the names of the commands, the most used first."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -45,21 +46,21 @@ class Program(click.Group):
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
-        command: click.Command = getattr(import_module(f".{name}", __name__), name)
+        command: click.Command = getattr(import_module(f".commands.{name}", __name__), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table itself: asking every command for its help would import them all."""
+        """Write the table above, because asking every command for its help would import them all."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Run a command line and exit; every error passes here and becomes one line and an exit code."""
+        """Run a command line and exit; every error becomes one line and an exit code here."""
         kwargs |= {"prog_name": NAME, "standalone_mode": False}
         try:
             code = super().main(*args, **kwargs)
         except (Exception, KeyboardInterrupt) as error:
-            code = exit_for(error)
+            code = exit_code_of(error)
         sys.exit(code or 0)
 
 
@@ -78,10 +79,10 @@ def main() -> NoReturn:
     """Run the program as a process of its own."""
     signal.signal(signal.SIGTERM, _terminate)
     if hasattr(sys.stdout, "reconfigure"):
-        # File names may be any bytes, whatever encoding the terminal's locale has.
+        # File names may hold any bytes, whatever the encoding of the terminal's locale is.
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # libraries' warnings are for developers: -v shows them
+        warnings.simplefilter("ignore")  # warnings of libraries are for developers; -v shows them
     program.main()
 
 

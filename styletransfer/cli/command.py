@@ -1,4 +1,4 @@
-"""The base of all commands: -q and -v everywhere, values from outside where a command takes them."""
+"""Base classes of all commands: -q and -v, and options from the environment and from TOML files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import click
 from click.core import ParameterSource
 
 from .configuration import PREFIX, find_configuration, read_configuration
-from .report import Report
+from .console import Console
 
 
 class Command(click.Command):
-    """A command with -q and -v; its callback finds the `Report` by `@click.pass_obj`."""
+    """A command with -q and -v, whose callback receives the `Console` by `@click.pass_obj`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["context_settings"] = {"show_default": True, **kwargs.get("context_settings", {})}
@@ -27,38 +27,38 @@ class Command(click.Command):
                 is_flag=True,
                 expose_value=False,
                 callback=_set_quiet,
-                help="Say only errors.",
+                help="Write only results and errors.",
             ),
             click.Option(
                 ["-v", "--verbose"],
                 is_flag=True,
                 expose_value=False,
                 callback=_set_verbose,
-                help="Say more; errors with their traceback.",
+                help="Write details, and errors with their traceback.",
             ),
         ]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the callback; with -v, show where an error came from before it becomes one line."""
-        report = ctx.ensure_object(Report)
-        if report.verbose and not sys.warnoptions:
+        """Run the callback; with -v, write the traceback of an error before it becomes one line."""
+        console = ctx.ensure_object(Console)
+        if console.verbose and not sys.warnoptions:
             warnings.simplefilter("default")
         try:
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.ClickException):
             raise
         except Exception as error:
-            report.traceback(error)
+            console.traceback(error)
             raise
 
 
 class ConfiguredCommand(Command):
-    """A command whose options may also come from the environment and from a TOML file."""
+    """A command whose options may also be set by environment variables and by a TOML file."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["epilog"] = (
-            f"Every option may also come from a variable such as {PREFIX}_DEVICE=cpu or from a TOML file "
-            "(see --config); the command line wins over the variable, the variable over the file."
+            f"Every option can also be set by a variable such as {PREFIX}_DEVICE=cpu or in a TOML file "
+            "(see --config). The command line overrides the variable, and the variable the file."
         )
         super().__init__(*args, **kwargs)
         self.params.append(
@@ -68,22 +68,22 @@ class ConfiguredCommand(Command):
                 is_eager=True,
                 expose_value=False,
                 callback=_configure,
-                show_default="config.toml in the folder that `env` names, if there",
+                show_default="config.toml in the folder that `styletransfer env` names, if it exists",
                 metavar="FILE",
-                help="TOML file with options, keys as the long names, tables as the commands.",
+                help="TOML file with options: keys are long option names, tables are named like commands.",
             )
         )
         for option in self.list_options():
             option.envvar = f"{PREFIX}_{name_key(option).replace('-', '_').upper()}"
 
     def list_options(self) -> list[click.Option]:
-        """List the options that may come from outside."""
+        """List the options that may be set outside the command line."""
         return [option for option in self.params if isinstance(option, click.Option)]
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Parse the options; say where a wrong value came from if it was not typed."""
+        """Parse the options; an error names the variable or file that a wrong value came from."""
         try:
             return super().make_context(info_name, args, parent, **extra)
         except click.BadParameter as error:
@@ -95,12 +95,12 @@ class ConfiguredCommand(Command):
 
 
 def name_key(option: click.Option) -> str:
-    """Return the long name of an option without its dashes, its key in TOML: "style-size"."""
+    """Return the long name of an option without its dashes, which is its key in TOML: "style-size"."""
     return max(option.opts, key=len).lstrip("-")
 
 
 def list_keys(root: click.Context) -> Mapping[str, Mapping[str, str]]:
-    """List, for every command that reads a TOML file, its keys and the parameters they stand for."""
+    """Return the keys in TOML files with the names of their parameters, for every configured command."""
     group = root.command
     assert isinstance(group, click.Group)
     commands = {name: group.get_command(root, name) for name in group.list_commands(root)}
@@ -113,7 +113,7 @@ def list_keys(root: click.Context) -> Mapping[str, Mapping[str, str]]:
 
 def _configure(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
     path = path or find_configuration()
-    if context.resilient_parsing or not path.is_file():  # resilient: a shell asks for completions
+    if context.resilient_parsing or not path.is_file():  # a shell asks for completions
         return
     keys = list_keys(context.find_root())
     context.default_map = read_configuration(path, context.info_name or "", keys)
@@ -130,8 +130,8 @@ def _find_origin(context: click.Context | None, parameter: click.Parameter | Non
 
 
 def _set_quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    context.ensure_object(Report).quiet = value
+    context.ensure_object(Console).quiet = value
 
 
 def _set_verbose(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    context.ensure_object(Report).verbose = value
+    context.ensure_object(Console).verbose = value

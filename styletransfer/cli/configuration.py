@@ -1,9 +1,8 @@
-"""Values from outside the command line: the user's TOML file and the environment.
+"""Options set outside the command line: by the user's TOML file and by environment variables.
 
-An option comes from the command line, else from the variable STYLETRANSFER_<OPTION>, else from the TOML
-file, else from its default. The file is the one of --config, or `config.toml` in the platform's
-configuration folder. Its tables are named like commands; what stands before the first table holds for
-every command that knows it.
+An option is taken from the command line, else from the variable STYLETRANSFER_<OPTION>, else from the TOML
+file, else from its default. The file is that of --config, or `config.toml` in the platform's configuration
+folder. Its tables are named like commands; keys before the first table hold for every command that has them.
 
     device = "cpu"
 
@@ -26,7 +25,7 @@ PREFIX = "STYLETRANSFER"
 
 
 def find_configuration() -> Path:
-    """Return where the user's own configuration lies, whether there is one or not."""
+    """Return the path of the user's configuration file, which need not exist."""
     import platformdirs
 
     return Path(platformdirs.user_config_dir("styletransfer", appauthor=False)) / "config.toml"
@@ -35,24 +34,24 @@ def find_configuration() -> Path:
 def read_configuration(
     path: Path, command: str, options: Mapping[str, Mapping[str, str]]
 ) -> dict[str, object]:
-    """Read the values that a TOML file has for a command.
+    """Read the values of a TOML file for a command.
 
     Args:
         path: The file.
-        command: The command that runs.
-        options: For every command that may stand in the file, the keys of its options and the names of
-            its parameters, such as {"style-size": "style_size", "json": "as_json"}.
+        command: Name of the command that runs.
+        options: The keys and the parameter names of every command that the file may configure, such as
+            {"style-size": "style_size", "json": "as_json"}.
 
     Returns:
-        Values by the name of the parameter.
+        The values by parameter name.
 
     Raises:
-        OptionError: The file is no TOML, or has a table or a key that nothing would read.
+        OptionError: The file is not TOML, or has a table or a key that no command reads.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise OptionError(f"{path}: no readable TOML ({error})") from error
+        raise OptionError(f"{path}: not a readable TOML file ({error})") from error
     shared = {key: value for key, value in document.items() if not isinstance(value, dict)}
     tables = {key: value for key, value in document.items() if isinstance(value, dict)}
     for table in tables:
@@ -71,18 +70,25 @@ def read_configuration(
     return values
 
 
+def find_style_folder() -> Path:
+    """Return the folder in which --cache-styles keeps statistics, which need not exist and may be deleted."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("styletransfer", appauthor=False)) / "styles"
+
+
 def find_weights_folder() -> Path | None:
-    """Return the folder that STYLETRANSFER_WEIGHTS names, to be searched for models first.
+    """Return the folder that STYLETRANSFER_WEIGHTS names, which is searched for models first.
 
     Raises:
-        WeightsError: There is no such folder.
+        WeightsError: The folder does not exist.
     """
     text = os.environ.get(f"{PREFIX}_WEIGHTS")
     if not text:
         return None
     folder = Path(text).expanduser()
     if not folder.is_dir():
-        raise WeightsError(f"{PREFIX}_WEIGHTS is {text}, which is no folder", hint="correct or unset it")
+        raise WeightsError(f"{PREFIX}_WEIGHTS is {text}, which is not a folder", hint="correct or unset it")
     return folder
 
 

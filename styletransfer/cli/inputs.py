@@ -1,4 +1,4 @@
-"""What the words CONTENT and STYLE stand for: files, folders, patterns, standard input."""
+"""Expand the arguments CONTENT and STYLE to input files: files, folders, patterns, standard input."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import NoReturn
 from ..errors import OptionError
 
 STDIN = "-"
-STATISTICS = ".safetensors"
-NAMES = 4  # that may stand for a source
+STATISTICS_SUFFIX = ".safetensors"
+NAME_VARIANTS = 4  # see `InputFile.name`
 
 
 @dataclass(frozen=True)
-class Source:
+class InputFile:
     """A file to read, or standard input.
 
     Attributes:
-        path: None for standard input.
-        folder: Where a pattern found the file, below the pattern's fixed part: "a/b" for x/a/b/c.jpg
-            found by `x/**/*.jpg`; empty for all else.
+        path: Path of the file; None for standard input.
+        folder: Folder in which a pattern found the file, relative to the pattern's fixed part: "a/b" for
+            x/a/b/c.jpg found by `x/**/*.jpg`. It is empty for anything else.
     """
 
     path: Path | None
@@ -34,16 +34,16 @@ class Source:
 
     @property
     def label(self) -> str:
-        """What the source is called in messages."""
+        """Name of the input in messages."""
         return "<stdin>" if self.path is None else str(self.path)
 
     @property
     def stem(self) -> str:
-        """What stands for the source in the names of outputs."""
+        """Name of the input in the names of outputs."""
         return self.name(0)
 
     def name(self, index: int) -> str:
-        """Return one of the names that tell ever more: "1", "1_jpg", "a_1" and "a_1_jpg" for a/1.jpg."""
+        """Return one of four names, each longer than the last: "1", "1_jpg", "a_1", "a_1_jpg" for a/1.jpg."""
         if self.path is None:
             return "stdin"
         name = self.path.stem
@@ -53,58 +53,58 @@ class Source:
 
     @property
     def extension(self) -> str:
-        """The extension without its dot, lower case; standard input counts as PNG."""
+        """Extension without its dot, in lower case; standard input counts as PNG."""
         return "png" if self.path is None else self.path.suffix[1:].lower()
 
     @property
     def is_statistics(self) -> bool:
-        """Whether this is a file of style statistics, not a picture."""
-        return self.path is not None and self.path.suffix == STATISTICS
+        """Whether this is a file of style statistics and not a picture."""
+        return self.path is not None and self.path.suffix == STATISTICS_SUFFIX
 
 
-def expand_contents(word: str, extensions: Collection[str]) -> tuple[list[Source], bool]:
-    """List what CONTENT stands for.
+def expand_contents(argument: str, extensions: Collection[str]) -> tuple[list[InputFile], bool]:
+    """Expand the argument CONTENT.
 
     Args:
-        word: A file, a folder, a pattern such as `photos/**/*.jpg`, or `-` for standard input.
-        extensions: Of the files to take from folders and patterns, lower case with their dot.
+        argument: A file, a folder, a pattern such as `photos/**/*.jpg`, or `-` for standard input.
+        extensions: Extensions of the files to take from folders and patterns, in lower case with their dot.
 
     Returns:
-        The sources, sorted by name, and whether the word may stand for many.
+        The inputs, sorted by name, and whether the argument may stand for several.
 
     Raises:
-        OptionError: There is nothing of that name.
+        OptionError: There is no such file, or none in the folder.
     """
-    if word == STDIN:
-        return [Source(None)], False
-    sources = _expand(word, extensions)
-    return sources, [source.path for source in sources] != [Path(word)]
+    if argument == STDIN:
+        return [InputFile(None)], False
+    inputs = _expand(argument, extensions)
+    return inputs, [each.path for each in inputs] != [Path(argument)]
 
 
-def expand_styles(words: Sequence[str], extensions: Collection[str]) -> list[Source]:
-    """List what all the words STYLE stand for: as CONTENT, statistics files too, standard input not.
+def expand_styles(arguments: Sequence[str], extensions: Collection[str]) -> list[InputFile]:
+    """Expand the arguments STYLE like CONTENT; they may be files of statistics but not standard input.
 
     Raises:
-        OptionError: There is nothing of one of the names.
+        OptionError: There is no such file, or none in a folder.
     """
-    if STDIN in words:
+    if STDIN in arguments:
         raise OptionError("a STYLE cannot be -", hint="only CONTENT is read from standard input")
-    wanted = {*extensions, STATISTICS}
-    return [source for word in words for source in _expand(word, wanted)]
+    wanted = {*extensions, STATISTICS_SUFFIX}
+    return [each for argument in arguments for each in _expand(argument, wanted)]
 
 
-def _expand(word: str, extensions: Collection[str]) -> list[Source]:
-    path = Path(word)
+def _expand(argument: str, extensions: Collection[str]) -> list[InputFile]:
+    path = Path(argument)
     if path.is_dir():
-        return _select(path.iterdir(), extensions) or _fail(f"{word} holds no pictures")
+        return _select(path.iterdir(), extensions) or _fail(f"{argument} holds no pictures")
     if path.exists():
-        return [Source(path)]
-    if glob.has_magic(word):
+        return [InputFile(path)]
+    if glob.has_magic(argument):
         pattern = path.expanduser()
         found = map(Path, glob.iglob(str(pattern), recursive=True))  # noqa: PTH207  Path.glob is relative only
         fixed = _find_fixed_part(pattern)
-        return _select(found, extensions, fixed) or _fail(f"no picture matches {word}")
-    return _fail(f"{word}: no such file")
+        return _select(found, extensions, fixed) or _fail(f"no picture matches {argument}")
+    return _fail(f"{argument}: no such file")
 
 
 def _find_fixed_part(pattern: Path) -> Path:
@@ -112,14 +112,14 @@ def _find_fixed_part(pattern: Path) -> Path:
     return Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parts))
 
 
-def _select(paths: Iterable[Path], extensions: Collection[str], root: Path | None = None) -> list[Source]:
-    """Keep visible files of the extensions; a dot marks what is half-written or the system's own."""
+def _select(paths: Iterable[Path], extensions: Collection[str], root: Path | None = None) -> list[InputFile]:
+    """Keep the visible files with the extensions; hidden files are temporary or belong to the system."""
     kept = sorted(
         path
         for path in paths
         if path.suffix.lower() in extensions and not path.name.startswith(".") and path.is_file()
     )
-    return [Source(path, _name_folder(path.parent, root or path.parent)) for path in kept]
+    return [InputFile(path, _name_folder(path.parent, root or path.parent)) for path in kept]
 
 
 def _name_folder(folder: Path, root: Path) -> str:

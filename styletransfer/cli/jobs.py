@@ -1,4 +1,4 @@
-"""Which results a run makes: contents paired with styles, each with its output."""
+"""Plan the jobs of a run: contents paired with styles, each with its output."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from pathlib import Path
 
 from ..errors import ImageError, OptionError
 from ..options import OutputOptions, StylizeOptions
-from .inputs import NAMES, STDIN, Source, expand_contents, expand_styles
-from .outputs import STDOUT, check_distinct, check_outputs, fill_template, resolve_template, settle_existing
+from .inputs import NAME_VARIANTS, STDIN, InputFile, expand_contents, expand_styles
+from .outputs import STDOUT, apply_if_exists, check_distinct, check_outputs, fill_template, resolve_template
 
 DEFAULT_TEMPLATE = "{content}_{style}.png"
-TELLING_FIELDS = "{folder} {content} {style} {ext}"
+DISTINGUISHING_FIELDS = "{folder} {content} {style} {ext}"
 
 
 @dataclass(frozen=True)
-class Job:
-    """One result to be made.
+class StylizeJob:
+    """One result to make.
 
     Attributes:
-        content: What is repainted.
-        styles: One style, or several to be blended.
-        output: Where the result goes; None for standard output.
+        content: The content.
+        styles: One style, or several that are blended.
+        output: File of the result; None for standard output.
     """
 
-    content: Source
-    styles: tuple[Source, ...]
+    content: InputFile
+    styles: tuple[InputFile, ...]
     output: Path | None = None
 
     @property
     def inputs(self) -> list[str]:
-        """The names of all files that the job reads, the content first."""
-        return [source.label for source in (self.content, *self.styles)]
+        """Names of all files that the job reads, the content first."""
+        return [each.label for each in (self.content, *self.styles)]
 
     def name_output(
         self,
@@ -44,14 +44,14 @@ class Job:
         content_index: int = 0,
         style_index: int = 0,
     ) -> Path:
-        """Fill the template of an output with what belongs to this job.
+        """Fill the template of an output for this job.
 
         Args:
-            template: See `fill_template`.
-            alpha: For the field {alpha}.
-            extensions: That can be written; {ext} is the content's if among them, else png.
-            content_index: Of the content's name that {content} is, see `Source.name`.
-            style_index: Likewise {style}.
+            template: The template, see `fill_template`.
+            alpha: Value of the field {alpha}.
+            extensions: Extensions that can be written. {ext} is the content's if it is among them, else png.
+            content_index: Index of the content's name that {content} is, see `InputFile.name`.
+            style_index: Index of the style's name that {style} is.
         """
         extension = self.content.extension
         fields = {
@@ -64,41 +64,43 @@ class Job:
         return fill_template(template, fields)
 
 
-def pair_sources(
-    contents: Sequence[Source], styles: Sequence[Source], weights: Sequence[float] | None
-) -> list[Job]:
-    """Make one job of every content with every style, or, given weights, with the blend of all styles.
+def pair_inputs(
+    contents: Sequence[InputFile], styles: Sequence[InputFile], weights: Sequence[float] | None
+) -> list[StylizeJob]:
+    """Pair every content with every style or, if there are weights, with the blend of all styles.
 
     Raises:
-        OptionError: There is not one weight per style.
+        OptionError: The number of weights is not the number of styles.
     """
     if weights is None:
-        return [Job(content, (style,)) for content in contents for style in styles]
+        return [StylizeJob(content, (style,)) for content in contents for style in styles]
     if len(weights) != len(styles):
         raise OptionError(
             f"{len(weights)} style weights for {len(styles)} styles", hint="give one for every STYLE"
         )
-    return [Job(content, tuple(styles)) for content in contents]
+    return [StylizeJob(content, tuple(styles)) for content in contents]
 
 
-def name_outputs(jobs: Sequence[Job], template: str, alpha: float, extensions: Collection[str]) -> list[Job]:
-    """Give every job its output; where several would have the same, tell them apart by extension or folder.
+def name_outputs(
+    jobs: Sequence[StylizeJob], template: str, alpha: float, extensions: Collection[str]
+) -> list[StylizeJob]:
+    """Give every job an output; those that would be the same are distinguished by extension or folder.
 
     1.jpg and 1.png become 1_jpg_waves.png and 1_png_waves.png; a/1.jpg and b/1.jpg become a_1_waves.png and
-    b_1_waves.png. Names stay, to be refused, where that does not suffice, and where they are inputs: there
-    one may be the result of the other.
+    b_1_waves.png. Where that does not suffice the names stay equal and are refused later. They also stay
+    where the output is an input, because one of the contents may then be a result of another.
 
     Args:
-        jobs: Without their outputs.
-        template: See `Job.name_output`, as the others.
-        alpha: For the field {alpha}.
-        extensions: That can be written.
+        jobs: The jobs without their outputs.
+        template: The template, see `StylizeJob.name_output`.
+        alpha: Value of the field {alpha}.
+        extensions: Extensions that can be written.
     """
     inputs = {Path(name).resolve() for name in {name for job in jobs for name in job.inputs}}
-    same: dict[Path, list[Job]] = {}
+    same: dict[Path, list[StylizeJob]] = {}
     for job in jobs:
         same.setdefault(job.name_output(template, alpha, extensions), []).append(job)
-    outputs: dict[Job, Path] = {}
+    outputs: dict[StylizeJob, Path] = {}
     for output, group in same.items():
         if len(group) == 1:
             outputs[group[0]] = output
@@ -114,23 +116,23 @@ def name_outputs(jobs: Sequence[Job], template: str, alpha: float, extensions: C
     return [replace(job, output=outputs[job]) for job in jobs]
 
 
-def choose_name(members: Collection[tuple[Source, ...]]) -> int:
-    """Return which of their names tells sources, or blends of them, apart; the first where none does."""
-    for index in range(NAMES):
-        if len({tuple(source.name(index) for source in member) for member in members}) == len(members):
+def choose_name(members: Collection[tuple[InputFile, ...]]) -> int:
+    """Return the index of the shortest name that distinguishes inputs, or blends of them; 0 if none does."""
+    for index in range(NAME_VARIANTS):
+        if len({tuple(each.name(index) for each in member) for member in members}) == len(members):
             return index
     return 0
 
 
-def drop_own_results(jobs: Sequence[Job]) -> list[Job]:
+def drop_own_results(jobs: Sequence[StylizeJob]) -> list[StylizeJob]:
     """Leave out contents that are outputs of other contents of the same run.
 
-    They are there because a run that writes into the folder it reads was stopped or is repeated. Not for
-    runs that overwrite: what is left out here is no longer protected as an input.
+    They exist because a run that writes into the folder it reads was stopped or is repeated. This must not be
+    used for runs that overwrite, because contents that are left out are no longer protected as inputs.
     """
     writers = {job.output.resolve(): job.content for job in jobs if job.output is not None}
 
-    def is_own_result(job: Job) -> bool:
+    def is_own_result(job: StylizeJob) -> bool:
         writer = writers.get(job.content.path.resolve()) if job.content.path is not None else None
         return writer is not None and writer != job.content
 
@@ -138,65 +140,67 @@ def drop_own_results(jobs: Sequence[Job]) -> list[Job]:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a run does.
+class JobPlan:
+    """The jobs of a run.
 
     Attributes:
-        jobs: The results to be made.
-        notes: What was left out and why, for the user.
+        jobs: The results to make.
+        notes: Lines for the user about what was left out and why.
     """
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[StylizeJob, ...]
     notes: tuple[str, ...] = ()
 
 
-def plan_jobs(content: str, styles: Sequence[str], look: StylizeOptions, output: OutputOptions) -> Plan:
-    """Plan a run from what the user typed; whatever can be wrong with it is found here, before any work.
+def plan_jobs(
+    content: str, styles: Sequence[str], options: StylizeOptions, output: OutputOptions
+) -> JobPlan:
+    """Plan a run from its arguments and find everything that can be wrong with them, before any work.
 
     Args:
-        content: The word CONTENT.
-        styles: The words STYLE.
-        look: Of these, alpha, style_weights and style_size.
-        output: Where results go.
+        content: The argument CONTENT.
+        styles: The arguments STYLE.
+        options: The options; alpha, style_weights and style_size are used.
+        output: Where results are written.
 
     Raises:
-        OptionError: A file is missing, an output cannot be as asked, two results have one name.
-        OutputExistsError: An output is there and was not to be touched.
+        OptionError: A file is missing, an output is not possible, or two results have the same name.
+        OutputExistsError: An output exists and may not be overwritten.
     """
     from ..media import readable_extensions, writable_extensions
 
     contents, are_many = expand_contents(content, readable_extensions())
-    jobs = pair_sources(contents, expand_styles(styles, readable_extensions()), look.style_weights)
+    jobs = pair_inputs(contents, expand_styles(styles, readable_extensions()), options.style_weights)
     if content == STDIN and sys.stdin.isatty():
         raise OptionError("standard input is a terminal", hint="pipe a picture into it")
     if output.output == STDOUT:
         _check_stdout(jobs, output)
-        return Plan(tuple(jobs))
+        return JobPlan(tuple(jobs))
     template = resolve_template(output.output, DEFAULT_TEMPLATE)
     writable = writable_extensions()
-    named = name_outputs(jobs, template, look.alpha, writable)
-    check_distinct([job.output for job in named if job.output is not None], TELLING_FIELDS)
+    named = name_outputs(jobs, template, options.alpha, writable)
+    check_distinct([job.output for job in named if job.output is not None], DISTINGUISHING_FIELDS)
     policy = output.if_exists or ("skip" if are_many or len(named) > 1 else "error")
-    # What exists and is to be overwritten may be an original that only has the name of a result.
+    # An existing file that is to be overwritten may be an original that only has the name of a result.
     kept = drop_own_results(named) if are_many and policy != "overwrite" else named
     outputs = [job.output for job in kept if job.output is not None]
     for path in outputs:
         _check_format(path, output.bit_depth)
-    sources = {source for job in kept for source in (job.content, *job.styles)}
-    check_outputs(outputs, [source.path for source in sources if source.path])
-    settled = settle_existing(outputs, policy)
-    planned = [replace(job, output=path) for job, path in zip(kept, settled, strict=True) if path is not None]
+    inputs = {each for job in kept for each in (job.content, *job.styles)}
+    check_outputs(outputs, [each.path for each in inputs if each.path])
+    paths = apply_if_exists(outputs, policy)
+    planned = [replace(job, output=path) for job, path in zip(kept, paths, strict=True) if path is not None]
     notes = []
     if dropped := len({job.content for job in named} - {job.content for job in kept}):
         notes.append(f"left out {dropped} contents that are results of this command")
     if skipped := len(kept) - len(planned):
         notes.append(f"skipped {skipped} of {len(kept)} results, which exist already")
-    if look.style_size is not None and any(source.is_statistics for source in sources):
+    if options.style_size is not None and any(each.is_statistics for each in inputs):
         notes.append("--style-size does not change statistics, which are measured already")
-    return Plan(tuple(planned), tuple(notes))
+    return JobPlan(tuple(planned), tuple(notes))
 
 
-def _check_stdout(jobs: Sequence[Job], output: OutputOptions) -> None:
+def _check_stdout(jobs: Sequence[StylizeJob], output: OutputOptions) -> None:
     if len(jobs) > 1:
         raise OptionError(f"{len(jobs)} results cannot go to standard output", hint="name a folder: -o DIR/")
     if sys.stdout.isatty():
@@ -208,5 +212,5 @@ def _check_format(path: Path, bit_depth: int) -> None:
 
     try:
         check_writable_format(path, bit_depth=bit_depth)
-    except ImageError as error:  # of an option, while nothing is written yet
+    except ImageError as error:  # still an error of an option, because nothing is written yet
         raise OptionError(error.message, hint=error.hint) from error

@@ -1,4 +1,4 @@
-"""Where results go: pure planning of names, before any work is done and any file is written."""
+"""Plan the names of output files before any work is done and any file is written."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SEPARATORS = os.sep + (os.altsep or "")
 
 
 def resolve_template(output: str | None, default: str) -> str:
-    """Turn what the user gave as output into the template of a file name.
+    """Return the template of output names for the option --output.
 
     Args:
-        output: A file, an existing folder, a path that ends in a separator (a folder to be made), a
-            template with fields in braces, or None.
-        default: The template of file names inside a folder, and of all for None.
+        output: A file, an existing folder, a path that ends in a separator (a folder to create), a template
+            with fields in braces, or None.
+        default: Template of the names inside a folder, and of all names for None.
     """
     if output is None:
         return default
@@ -31,9 +31,9 @@ def resolve_template(output: str | None, default: str) -> str:
 
 
 def fill_template(template: str, fields: Mapping[str, str]) -> Path:
-    """Name one result.
+    """Fill the fields of a template.
 
-    An empty field takes the separator after it along: "{folder}/x.png" is x.png, not /x.png.
+    A separator after an empty field is dropped: "{folder}/x.png" becomes x.png and not /x.png.
 
     Raises:
         OptionError: The template has a field that does not exist, or an unpaired brace.
@@ -48,62 +48,62 @@ def fill_template(template: str, fields: Mapping[str, str]) -> Path:
         if name is not None and (name not in fields or form or conversion):
             raise OptionError(f"output {template!r} has an unknown field {{{name}}}", hint=hint)
     filled = ""
-    after_nothing = False
+    after_empty = False
     for literal, name, _, _ in parts:
-        filled += literal.lstrip(_SEPARATORS) if after_nothing else literal
+        filled += literal.lstrip(_SEPARATORS) if after_empty else literal
         value = "" if name is None else fields[name]
-        after_nothing = name is not None and not value
+        after_empty = name is not None and not value
         filled += value
     return Path(filled)
 
 
 def check_distinct(outputs: Sequence[Path], fields: str) -> None:
-    """Check that no result would overwrite another one.
+    """Check that no two results have the same name.
 
     Args:
-        outputs: Of all results.
-        fields: Of the template, that tell results apart, for the hint.
+        outputs: Paths of all results.
+        fields: Fields of the template that tell results apart, for the hint.
 
     Raises:
         OptionError: Two results have the same name.
     """
-    places = [path.resolve() for path in outputs]
-    place, count = Counter(places).most_common(1)[0]
+    resolved = [path.resolve() for path in outputs]
+    path, count = Counter(resolved).most_common(1)[0]
     if count > 1:
         raise OptionError(
-            f"{count} results would all be written to {outputs[places.index(place)]}",
+            f"{count} results would all be written to {outputs[resolved.index(path)]}",
             hint=f"name a folder, or tell them apart by the fields {fields}",
         )
 
 
 def check_outputs(outputs: Sequence[Path], inputs: Collection[Path]) -> None:
-    """Check that no result would overwrite an input, and that folders can be written.
+    """Check that no result would overwrite an input and that all folders can be written.
 
     Raises:
         OptionError: A result has the name of an input.
         ImageError: A folder cannot be written or made.
     """
-    places = [path.resolve() for path in outputs]
+    resolved = [path.resolve() for path in outputs]
     originals = {path.resolve() for path in inputs}
-    for output, place in zip(outputs, places, strict=True):
-        if place in originals:
+    for output, path in zip(outputs, resolved, strict=True):
+        if path in originals:
             raise OptionError(f"{output} is an input and would be overwritten", hint="choose another output")
-    for folder in dict.fromkeys(place.parent for place in places):
+    for folder in dict.fromkeys(path.parent for path in resolved):
         _check_folder(folder)
 
 
-def settle_existing(
+def apply_if_exists(
     outputs: Sequence[Path], policy: IfExists, exists: Callable[[Path], bool] = Path.exists
 ) -> list[Path | None]:
-    """Decide what becomes of outputs that are there already.
+    """Apply the option --if-exists to outputs that exist already.
 
     Returns:
-        For every output the path to write, None for one to be skipped.
+        The path to write for every output, or None for an output to skip.
 
     Raises:
-        OutputExistsError: There is one, and the policy is "error".
+        OutputExistsError: An output exists and the policy is "error".
     """
-    present = {path: None for path in outputs if exists(path)}  # a dictionary: a set that is in order
+    present = {path: None for path in outputs if exists(path)}  # a dictionary keeps the order
     if policy == "error" and present:
         more = f" and {len(present) - 1} more" if len(present) > 1 else ""
         raise OutputExistsError(
@@ -119,7 +119,7 @@ def settle_existing(
 
 
 def _find_free_name(path: Path, taken: set[Path], exists: Callable[[Path], bool]) -> Path:
-    """Append the first free number to a name, and take it."""
+    """Append the first free number to a name and mark the new name as taken."""
     number = 1
     while exists(free := path.with_stem(f"{path.stem}_{number}")) or free in taken:
         number += 1
@@ -128,10 +128,10 @@ def _find_free_name(path: Path, taken: set[Path], exists: Callable[[Path], bool]
 
 
 def _check_folder(folder: Path) -> None:
-    """Check that a folder, or the nearest one above that exists, can be written."""
+    """Check that a folder, or its nearest existing parent, can be written."""
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir():
-        raise ImageError(f"{folder} is no folder", hint="choose another output")
+        raise ImageError(f"{folder} is not a folder", hint="choose another output")
     if not os.access(folder, os.W_OK):
         raise ImageError(f"{folder} cannot be written", hint="choose another output")

@@ -1,31 +1,47 @@
-"""How good a stylization is: metrics of style, content, color and stability, and a table of methods."""
+"""Evaluation of stylized pictures: metrics of style, content, color and stability, and tables of methods."""
 
-from .colors import clip, swd_rgb
-from .pairs import Pair, combine_pairs, find_outputs, read_pairs
-from .perception import content_in, perceive, style_gram, style_pyr
-from .scores import Scores, average_scores, format_score, format_scores
-from .scoring import PairScorer, Stylize
-from .similarity import psnr, ssim
-from .stability import warp_rmse
+from .evaluator import Evaluator, ScoredCandidate, write_contact_sheet
+from .patch_metrics import PatchDistances, patch_distances
+from .perceptual import (
+    PerceptualFeatures,
+    content_distance,
+    extract_features,
+    style_deep,
+    style_gram,
+    style_pyr,
+)
+from .pixel_metrics import clipped, pan_rmse, psnr, ssim, swd_rgb
+from .plan import CONTENT_ITSELF, Candidate, Pair, combine_pairs, find_outputs, list_candidates, read_pairs
+from .scoring import PairScorer, Scores, StylizeFunction, average_scores, format_score, format_scores
 
 __all__ = [
+    "CONTENT_ITSELF",
+    "Candidate",
+    "Evaluator",
     "Pair",
     "PairScorer",
+    "PatchDistances",
+    "PerceptualFeatures",
+    "ScoredCandidate",
     "Scores",
-    "Stylize",
+    "StylizeFunction",
     "average_scores",
-    "clip",
+    "clipped",
     "combine_pairs",
-    "content_in",
+    "content_distance",
+    "extract_features",
     "find_outputs",
     "format_score",
     "format_scores",
-    "perceive",
+    "list_candidates",
+    "pan_rmse",
+    "patch_distances",
     "psnr",
     "read_pairs",
     "ssim",
+    "style_deep",
     "style_gram",
     "style_pyr",
     "swd_rgb",
-    "warp_rmse",
+    "write_contact_sheet",
 ]

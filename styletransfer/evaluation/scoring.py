@@ -1,106 +1,213 @@
-"""Score everything that was made of one pair."""
+"""Scores of stylized pictures: computed pair by pair, averaged over pairs and written as a table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from statistics import fmean
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..model.vgg import VGG19
-from .colors import clip, swd_rgb
-from .perception import content_in, perceive, style_gram, style_pyr
-from .scores import Scores
-from .similarity import psnr, ssim
-from .stability import warp_rmse
+from ..model.vgg import VGG16, VGG19
+from .patch_metrics import patch_distances
+from .perceptual import (
+    PerceptualFeatures,
+    content_distance,
+    extract_features,
+    style_deep,
+    style_gram,
+    style_pyr,
+)
+from .pixel_metrics import clipped, pan_rmse, psnr, ssim, swd_rgb
 
-# Content and style, [1, 3, H, W] in 0..1, and alpha in 0..1 to the stylized content, of any size.
-Stylize = Callable[[Tensor, Tensor, float], Tensor]
+# Function from content, style (both [1, 3, H, W] in 0..1) and alpha to the stylized content, of any size.
+StylizeFunction = Callable[[Tensor, Tensor, float], Tensor]
+
+DECIBELS = {"reconstruction", "identity"}
 
 
-class Fidelity(NamedTuple):
-    """How well a model gives back a content, in dB: at alpha 0, and in the content's own style."""
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Scores of one stylized picture.
 
-    reconstruction: float
-    identity: float
+    The last three scores need the model that made the picture and are None for pictures from files.
+    `style_deep` needs VGG-16 and is None without it. docs/evaluation.md defines all scores.
+
+    Attributes:
+        style_gram: Gram distance from the style; 0 is the style, lower is better.
+        style_pyr: Mean Gram distance over a pyramid of three octaves; lower is better.
+        style_patch: Mean distance from the output's feature patches to the nearest of the style; lower is
+            better.
+        style_cover: Mean distance from the style's feature patches to the nearest of the output; lower is
+            better.
+        style_deep: Gram distance from the style in the deep layers of VGG-16; lower is better.
+        content_in: Distance of instance-normalized features from the content's; 0 is the content, lower is
+            better.
+        ssim: Structural similarity to the content; 1 is the content, higher is better.
+        swd_rgb: Distance of the colors from the style's, in units of 0..1; lower is better.
+        clipped: Share of channel values at 0 or 255; lower is better.
+        reconstruction: PSNR in dB of the content stylized with alpha 0; higher is better.
+        identity: PSNR in dB of the content stylized with itself as the style; higher is better.
+        pan_rmse: Root mean square change between the frames of a pan, motion undone; lower is better.
+    """
+
+    style_gram: float
+    style_pyr: float
+    style_patch: float
+    style_cover: float
+    style_deep: float | None = None
+    content_in: float
+    ssim: float
+    swd_rgb: float
+    clipped: float
+    reconstruction: float | None = None
+    identity: float | None = None
+    pan_rmse: float | None = None
+
+
+NAMES = tuple(field.name for field in fields(Scores))
 
 
 class PairScorer:
-    """Scores any number of outputs of one pair; what they share is computed once.
+    """Scorer of any number of outputs for one pair of content and style.
+
+    The features of the content and the style are computed once.
 
     Args:
-        network: Returns relu1_1, relu2_1, relu3_1; pictures are moved to its device.
-        content: RGB in 0..1, [1, 3, H, W], sides of at least 32 pixels.
-        style: RGB in 0..1, [1, 3, H', W'], sides of at least 32 pixels.
+        network: VGG-19 that returns relu1_1, relu2_1 and relu3_1. Pictures are moved to its device.
+        content: RGB in 0..1, [1, 3, H, W]. Both sides have at least 32 pixels.
+        style: RGB in 0..1, [1, 3, H', W']. Both sides have at least 32 pixels.
+        deep_network: VGG-16 on the same device that returns relu4_1 and relu5_1, if `style_deep` is wanted.
 
     Raises:
         ImageError: A picture is too small.
     """
 
-    def __init__(self, network: VGG19, content: Tensor, style: Tensor) -> None:
+    def __init__(
+        self, network: VGG19, content: Tensor, style: Tensor, deep_network: VGG16 | None = None
+    ) -> None:
         self.network = network
+        self.deep_network = deep_network
         self.device = next(network.parameters()).device
         self.content, self.style = content.to(self.device), style.to(self.device)
-        self._content_seen = perceive(network, self.content)
-        self._style_seen = perceive(network, self.style)
-        self._fidelity: dict[Stylize, Fidelity] = {}
+        self._content_features = self._extract_features(self.content)
+        self._style_features = self._extract_features(self.style)
+        self._fidelity: dict[StylizeFunction, Fidelity] = {}
 
     @torch.inference_mode()
     def score(self, output: Tensor) -> Scores:
         """Score one picture.
 
         Args:
-            output: RGB in 0..1, [1, 3, h, w]; where its size is not the content's, the content is resized
-                to it.
+            output: RGB in 0..1, [1, 3, h, w]. If its size is not the content's, it is compared with the
+                content resized to its size.
 
         Raises:
             ImageError: The picture is too small.
         """
         output = output.to(self.device)
-        content, content_seen = self.content, self._content_seen
+        content, content_features = self.content, self._content_features
         if output.shape != content.shape:
             content = resize(content, output.shape[2:])
-            content_seen = perceive(self.network, content)
-        seen = content_seen if torch.equal(output, content) else perceive(self.network, output)
+            content_features = self._extract_features(content)
+        is_content = torch.equal(output, content)
+        features = content_features if is_content else self._extract_features(output)
+        patches = patch_distances(features.patches, self._style_features.patches)
         return Scores(
-            style_gram=style_gram(seen, self._style_seen),
-            style_pyr=style_pyr(seen, self._style_seen),
-            content_in=content_in(seen, content_seen),
+            style_gram=style_gram(features, self._style_features),
+            style_pyr=style_pyr(features, self._style_features),
+            style_patch=patches.style_patch,
+            style_cover=patches.style_cover,
+            style_deep=style_deep(features, self._style_features),
+            content_in=content_distance(features, content_features),
             ssim=ssim(output, content),
             swd_rgb=swd_rgb(output, self.style),
-            clip=clip(output),
+            clipped=clipped(output),
         )
 
     @torch.inference_mode()
-    def score_model(self, stylize: Stylize, alpha: float = 1.0) -> tuple[Tensor, Scores]:
-        """Stylize the content and score the result, and with it the model.
+    def score_model(self, stylize: StylizeFunction, alpha: float = 1.0) -> tuple[Tensor, Scores]:
+        """Stylize the content with a model and compute all scores.
+
+        Reconstruction and identity do not depend on alpha, so they are computed once per model.
 
         Args:
-            stylize: What it returns is brought to the size of its content before it is measured.
-            alpha: Strength of the transfer, also of the pan's frames.
+            stylize: The model. Its results are resized to their content's size before they are measured.
+            alpha: Strength of the style, for the content and for the frames of the pan.
 
         Returns:
-            The stylized content [1, 3, H, W], and all scores.
+            The stylized content [1, 3, H, W] and its scores.
         """
 
-        def paint(content: Tensor, style: Tensor, alpha: float) -> Tensor:
+        def stylize_same_size(content: Tensor, style: Tensor, alpha: float) -> Tensor:
             return resize(stylize(content, style, alpha).to(self.device), content.shape[2:])
 
-        output = paint(self.content, self.style, alpha)
+        output = stylize_same_size(self.content, self.style, alpha)
         if stylize not in self._fidelity:
             self._fidelity[stylize] = Fidelity(
-                reconstruction=psnr(paint(self.content, self.style, 0), self.content),
-                identity=psnr(paint(self.content, self.content, 1), self.content),
+                reconstruction=psnr(stylize_same_size(self.content, self.style, 0), self.content),
+                identity=psnr(stylize_same_size(self.content, self.content, 1), self.content),
             )
-        warp = warp_rmse(lambda frame: paint(frame, self.style, alpha), self.content)
-        return output, replace(self.score(output), **self._fidelity[stylize]._asdict(), warp=warp)
+        flicker = pan_rmse(lambda frame: stylize_same_size(frame, self.style, alpha), self.content)
+        return output, replace(self.score(output), **self._fidelity[stylize]._asdict(), pan_rmse=flicker)
+
+    def _extract_features(self, picture: Tensor) -> PerceptualFeatures:
+        return extract_features(self.network, picture, self.deep_network)
+
+
+class Fidelity(NamedTuple):
+    """The scores of a model that do not depend on alpha, in dB; see `Scores`."""
+
+    reconstruction: float
+    identity: float
 
 
 def resize(picture: Tensor, size: torch.Size) -> Tensor:
-    """Resample a picture [1, 3, H, W] in 0..1 to a size (bicubic, antialiased); itself where it has it."""
+    """Resize a picture [1, 3, H, W] in 0..1 with an antialiased bicubic filter, unless its size is right."""
     if picture.shape[2:] == size:
         return picture
     return interpolate(picture, list(size), mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def average_scores(scores: Sequence[Scores]) -> Scores:
+    """Average every score over pictures; a score that one picture lacks is None.
+
+    `pan_rmse` is averaged as the square root of the mean square, because it is a root mean square itself.
+    Decibels are averaged as they are.
+
+    Args:
+        scores: At least one.
+    """
+    means: dict[str, Any] = {}
+    for name in NAMES:
+        column = [getattr(each, name) for each in scores]
+        power = 2 if name == "pan_rmse" else 1
+        means[name] = None if None in column else fmean(value**power for value in column) ** (1 / power)
+    return Scores(**means)
+
+
+def format_scores(rows: Mapping[str, Scores]) -> str:
+    """Format scores as a Markdown table with one row per method; columns without any value are left out."""
+    shown = [name for name in NAMES if any(getattr(scores, name) is not None for scores in rows.values())]
+    cells = [["method", *shown]]
+    for method, scores in rows.items():
+        values = asdict(scores)
+        cells.append([method, *(format_score(name, values[name]) for name in shown)])
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines = [_join([cell.ljust(width) for cell, width in zip(row, widths, strict=True)]) for row in cells]
+    lines.insert(1, _join(["-" * width for width in widths]))
+    return "\n".join(lines)
+
+
+def format_score(name: str, value: float | None) -> str:
+    """Format one score: decibels with one decimal, other scores with three, a missing score as a dash."""
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if name in DECIBELS else f"{value:.3f}"
+
+
+def _join(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,22 +1,26 @@
-"""Eigendecompositions and matrix functions with robust gradients, for features of any kind.
+"""Eigendecompositions, matrix functions and whitening with robust gradients, for features of any kind.
 
-Imports only torch and knows nothing of pictures: statistics [B, C] and [B, C, C] in, maps out.
+This is a library of its own: it imports only torch, and it does not depend on images. The documentation is in
+docs/linalg.md.
 """
 
 from .barycenter import wasserstein_barycenter
-from .eigh import eigh
-from .guards import NumericalError
-from .maps import Method, transfer_map
+from .divided_differences import ScalarFunction
+from .eigh import EighBackward, eigh
+from .matrix_functions import inverse_sqrt, matrix_sqrt, spectral_function, spectral_projector
 from .modules import WhiteningColoring, ZCAWhitening
 from .newton_schulz import newton_schulz_roots
-from .spectral import inverse_sqrt, matrix_sqrt, spectral_function, spectral_projector
 from .statistics import Statistics, compute_statistics, merge_statistics
+from .transfer_map import TransferMethod, transfer_map
+from .validation import NumericalError
 from .whitening_coloring import whitening_coloring
 
 __all__ = [
-    "Method",
+    "EighBackward",
     "NumericalError",
+    "ScalarFunction",
     "Statistics",
+    "TransferMethod",
     "WhiteningColoring",
     "ZCAWhitening",
     "compute_statistics",

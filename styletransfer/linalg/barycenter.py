@@ -1,4 +1,4 @@
-"""The Wasserstein barycentre of Gaussians: how several styles blend into one."""
+"""The Wasserstein barycenter of Gaussians, which blends several means and covariances into one."""
 
 from __future__ import annotations
 
@@ -6,32 +6,34 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from .products import symmetrize
-from .spectral import inverse_sqrt, matrix_sqrt
+from .matrix_functions import inverse_sqrt, matrix_sqrt
+from .placement import values_are_available
+from .psd import symmetrize
 from .statistics import Statistics
 
-# Limit of the fixed-point iteration for three members and more, and the relative change that ends it before.
-ITERATIONS = 100
+# The fixed-point iteration for three or more Gaussians ends after this many steps, or earlier if the relative
+# change of the covariance is below the tolerance.
+MAX_ITERATIONS = 100
 TOLERANCE = 1e-12
 
 
 def wasserstein_barycenter(statistics: Sequence[Statistics], weights: Sequence[float]) -> Statistics:
-    """Blend several means and covariances along the geodesics of optimal transport.
+    """Blend means and covariances along the geodesics of optimal transport.
 
     Args:
-        statistics: Members of equal channels, batch B or 1. Covariances may be singular.
-        weights: One per member, >= 0, not all zero; only their ratios matter.
+        statistics: Statistics with equal numbers of channels and batch B or 1. Covariances may be singular.
+        weights: One weight for each, at least 0 and not all 0. Only their ratios matter.
 
     Returns:
-        Statistics of the barycentre, differentiable; its count is the weighted mean of the counts. A member
-        that has all the weight is returned itself.
+        Statistics of the barycenter, differentiable. Its count is the weighted mean of the counts. If one
+        weight is positive and all others are 0, the object with this weight itself is returned.
 
     Raises:
         NumericalError: A covariance holds NaN or infinity.
-        ValueError: Weights do not fit, are negative or all zero.
+        ValueError: The number of weights does not fit, or they are negative, not finite or all 0.
 
-    Source: Alvarez-Esteban et al. 2016 (arXiv 1511.05355), the fixed-point iteration. Differs: two members
-    lie on one geodesic, which needs none.
+    Source: Alvarez-Esteban et al. 2016 (arXiv 1511.05355), the fixed-point iteration. Differs: The barycenter
+    of two Gaussians lies on the geodesic between them and is computed without an iteration.
     """
     total = sum(weights)
     if len(statistics) != len(weights):
@@ -44,37 +46,39 @@ def wasserstein_barycenter(statistics: Sequence[Statistics], weights: Sequence[f
         return members[0][0]
     shares = [share for _, share in members]
     covariances = [member.covariance for member, _ in members]
-    mean = _average([member.mean for member, _ in members], shares)
-    count = _average([member.count for member, _ in members], shares)
+    mean = _weighted_sum([member.mean for member, _ in members], shares)
+    count = _weighted_sum([member.count for member, _ in members], shares)
     if len(members) == 2:
         return Statistics(mean, _geodesic(covariances[0], covariances[1], shares[1]), count)
     return Statistics(mean, _fixed_point(covariances, shares), count)
 
 
 def _geodesic(first: Tensor, second: Tensor, share: float) -> Tensor:
-    """Return the covariance of (1 - t) x + t y for x and y of these covariances, coupled optimally."""
+    """Return the covariance of (1 - t) x + t y for optimally coupled x and y with these covariances."""
     root = matrix_sqrt(second)
-    # E[x y^T] = A R (R A R)^(-1/2) R with R = B^(1/2): no root of A is inverted, so both may be singular.
+    # E[x y^T] = A R (R A R)^(-1/2) R with R = B^(1/2). No square root of A is inverted, so A and B may be
+    # singular.
     coupling = first @ root @ inverse_sqrt(root @ first @ root) @ root
     return (1 - share) ** 2 * first + share**2 * second + 2 * share * (1 - share) * symmetrize(coupling)
 
 
 def _fixed_point(covariances: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
-    root = _average([matrix_sqrt(covariance) for covariance in covariances], shares)
-    center = symmetrize(root @ root)  # exact if the members commute; spans all that they span
-    for _ in range(ITERATIONS):
+    root = _weighted_sum([matrix_sqrt(covariance) for covariance in covariances], shares)
+    # This start is exact if the covariances commute, and its range contains the range of each covariance.
+    center = symmetrize(root @ root)
+    for _ in range(MAX_ITERATIONS):
         root, inverse = matrix_sqrt(center), inverse_sqrt(center)
-        middle = _average([matrix_sqrt(root @ covariance @ root) for covariance in covariances], shares)
+        middle = _weighted_sum([matrix_sqrt(root @ covariance @ root) for covariance in covariances], shares)
         step = inverse @ middle
         previous, center = center, symmetrize(step @ step.mT)
         change = (center - previous).detach().abs().amax()
-        if change <= TOLERANCE * center.detach().abs().amax():
+        if values_are_available(change) and change <= TOLERANCE * center.detach().abs().amax():
             break
     return center
 
 
-def _average(parts: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
-    total = shares[0] * parts[0]
-    for part, share in zip(parts[1:], shares[1:], strict=True):
-        total = total + share * part
+def _weighted_sum(tensors: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    total = shares[0] * tensors[0]
+    for tensor, share in zip(tensors[1:], shares[1:], strict=True):
+        total = total + share * tensor
     return total

@@ -1,37 +1,42 @@
-"""Layers: whitening as a decorrelated batch normalisation, and whitening-coloring."""
+"""Layers: whitening as a decorrelated batch normalization, and whitening and coloring."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from .guards import no_autocast
-from .maps import Method
-from .moments import apply_map
-from .places import Place
-from .spectral import inverse_sqrt
-from .statistics import Statistics, compute_statistics, statistics_place
+from .matrix_functions import inverse_sqrt
+from .moments import apply_affine_map
+from .placement import DeviceDtype
+from .statistics import Statistics, compute_statistics, statistics_placement
+from .transfer_map import TransferMethod
+from .validation import no_autocast
 from .whitening_coloring import whitening_coloring
 
 
 class ZCAWhitening(nn.Module):
-    """Normalise features to zero mean and identity covariance, by groups of channels.
+    """Normalize features to zero mean and identity covariance, in groups of channels.
+
+    Training uses the statistics of the batch, and evaluation uses the running statistics. As in batch
+    normalization, a batch is whitened with its biased covariance, and the running covariance is unbiased. An
+    empty batch leaves the running statistics unchanged. The input is [B, C, ...] and the output has the same
+    shape.
 
     Args:
-        channels: Channels C of the input.
-        groups: Number of groups of channels whitened apart; must divide C.
+        channels: Number of channels C of the input.
+        groups: Number of groups of channels that are whitened separately. It must divide C.
         eps: Added to every eigenvalue, relative to the mean eigenvalue.
-        momentum: Share of the newest batch in the running statistics.
-        affine: Learn a scale and a shift per channel, as batch normalisation does.
-        statistics_dtype: Of means, covariances and the decomposition.
+        momentum: Share of the newest batch in the running statistics. None averages over all batches.
+        affine: Whether to learn a scale and a shift per channel, as batch normalization does.
+        statistics_dtype: Precision of means, covariances and the decomposition.
 
-    Shapes: input [B, C, ...], output the same. Training uses the statistics of the batch, evaluation the
-    running ones.
+    Raises:
+        ValueError: The groups do not divide the channels.
     """
 
     running_mean: Tensor
     running_covariance: Tensor
-    batches_seen: Tensor
+    num_batches_tracked: Tensor
 
     def __init__(
         self,
@@ -39,7 +44,7 @@ class ZCAWhitening(nn.Module):
         *,
         groups: int = 1,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         affine: bool = True,
         statistics_dtype: torch.dtype = torch.float64,
     ) -> None:
@@ -53,23 +58,37 @@ class ZCAWhitening(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
         self.register_buffer("running_mean", torch.zeros(groups, width))
         self.register_buffer("running_covariance", torch.eye(width).repeat(groups, 1, 1))
-        self.register_buffer("batches_seen", torch.zeros((), dtype=torch.long))
+        self.register_buffer("num_batches_tracked", torch.zeros((), dtype=torch.long))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return whitened features, [B, C, ...]."""
+        """Return whitened features.
+
+        Args:
+            features: [B, C, ...].
+
+        Returns:
+            [B, C, ...], in the dtype of the features.
+
+        Raises:
+            NumericalError: The features hold NaN or infinity; the message counts them. Only in training.
+            ValueError: The shape does not fit.
+        """
         if features.dim() < 2 or features.shape[1] != self.channels:
             raise ValueError(f"features must be [B, {self.channels}, ...], got {list(features.shape)}")
         batch, width = features.shape[0], self.channels // self.groups
-        grouped = features.reshape(batch, self.groups, width, -1).permute(1, 2, 0, 3)
+        samples_per_entry = features.shape[2:].numel()
+        grouped = features.reshape(batch, self.groups, width, samples_per_entry).permute(1, 2, 0, 3)
         samples = grouped.flatten(2)  # [groups, C / groups, B * N]
         with no_autocast(features):
-            if self.training:
-                mean, covariance, _ = compute_statistics(samples, dtype=self.statistics_dtype)
-                self._update(mean.detach(), covariance.detach())
+            if self.training and samples.shape[-1] > 0:
+                statistics = compute_statistics(samples, dtype=self.statistics_dtype)
+                mean, covariance, _ = statistics
+                self._update_running_statistics(statistics)
             else:
-                place = statistics_place(samples, self.statistics_dtype)
-                mean, covariance = place.bring(self.running_mean), place.bring(self.running_covariance)
-            white = apply_map(samples, mean, self.whitening_matrix(covariance), torch.zeros_like(mean))
+                placement = statistics_placement(samples, self.statistics_dtype)
+                mean, covariance = placement.to(self.running_mean), placement.to(self.running_covariance)
+            matrix = self.whitening_matrix(covariance)
+            white = apply_affine_map(samples, mean, matrix, torch.zeros_like(mean))
         white = white.view(grouped.shape).permute(2, 0, 1, 3).reshape(features.shape)
         if self.weight is None or self.bias is None:
             return white
@@ -77,23 +96,35 @@ class ZCAWhitening(nn.Module):
         return white * self.weight.view(shape) + self.bias.view(shape)
 
     def whitening_matrix(self, covariance: Tensor) -> Tensor:
-        """Return what whitens features of a covariance [groups, C / groups, C / groups]; to be overridden."""
+        """Return the matrix that whitens features. Override it to whiten by another rule.
+
+        Args:
+            covariance: Covariance of every group of features, [groups, C / groups, C / groups].
+
+        Returns:
+            [groups, C / groups, C / groups].
+        """
         return inverse_sqrt(covariance, eps=self.eps)
 
     def extra_repr(self) -> str:
-        """Return the settings that print shows."""
+        """Return the options for `repr`."""
         return f"{self.channels}, groups={self.groups}, eps={self.eps}, momentum={self.momentum}"
 
     @torch.no_grad()
-    def _update(self, mean: Tensor, covariance: Tensor) -> None:
-        place = Place.of(self.running_mean)
-        self.running_mean.lerp_(place.bring(mean), self.momentum)
-        self.running_covariance.lerp_(place.bring(covariance), self.momentum)
-        self.batches_seen += 1
+    def _update_running_statistics(self, statistics: Statistics) -> None:
+        mean, covariance, count = statistics
+        unbiased = covariance * (count / (count - 1).clamp(min=1))[:, None, None]
+        placement = DeviceDtype.of(self.running_mean)
+        self.num_batches_tracked += 1
+        share: Tensor | float | None = self.momentum
+        if share is None:
+            share = placement.to(1 / self.num_batches_tracked)
+        self.running_mean.lerp_(placement.to(mean), share)
+        self.running_covariance.lerp_(placement.to(unbiased), share)
 
 
 class WhiteningColoring(nn.Module):
-    """`whitening_coloring` as a layer without parameters; arguments as there."""
+    """Apply `whitening_coloring` as a layer without parameters. The arguments are those of the function."""
 
     def __init__(
         self,
@@ -101,11 +132,11 @@ class WhiteningColoring(nn.Module):
         eps: float = 1e-5,
         alpha: float = 1.0,
         statistics_dtype: torch.dtype = torch.float64,
-        method: Method = "eigh",
+        method: TransferMethod = "eigh",
     ) -> None:
         super().__init__()
         self.eps, self.alpha, self.statistics_dtype = eps, alpha, statistics_dtype
-        self.method: Method = method
+        self.method: TransferMethod = method
 
     def forward(
         self,
@@ -114,7 +145,7 @@ class WhiteningColoring(nn.Module):
         content_weights: Tensor | None = None,
         style_weights: Tensor | None = None,
     ) -> Tensor:
-        """Return content features with the style's mean and covariance, [B, C, N]."""
+        """Return content features with the mean and covariance of the style, [B, C, N]."""
         return whitening_coloring(
             content,
             style,
@@ -127,5 +158,5 @@ class WhiteningColoring(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """Return the settings that print shows."""
+        """Return the options for `repr`."""
         return f"eps={self.eps}, alpha={self.alpha}, method={self.method!r}"

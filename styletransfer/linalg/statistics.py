@@ -1,7 +1,7 @@
-"""Mean and covariance of features: exact enough to whiten by, differentiable, and mergeable.
+"""Mean and covariance of features: accurate enough for whitening, differentiable and mergeable.
 
-A whitening divides by the square roots of small eigenvalues, so the error of its gradient is the condition
-number times the rounding error of the *covariance*. Sums are therefore float64.
+Whitening divides by the square roots of small eigenvalues, so the relative error of its gradient is the
+condition number times the rounding error of the covariance. The sums are therefore float64 by default.
 """
 
 from __future__ import annotations
@@ -11,88 +11,100 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .guards import no_autocast, require_finite
-from .moments import Moments, SampleGradient, measure_moments, positive
-from .places import Place, choose_place, holds
+from .moments import Moments, SampleGradient, compute_moments, moment_tangents, replace_zeros
+from .placement import (
+    DeviceDtype,
+    TransformableFunction,
+    first_supported,
+    move_to_front,
+    supports_dtype,
+    values_are_available,
+)
+from .validation import no_autocast, require_finite
 
 
 class Statistics(NamedTuple):
     """First and second moments of features.
 
     Attributes:
-        mean: [B, C], the weighted mean.
-        covariance: [B, C, C], symmetric; divided by the sum of weights, that is biased: the moments of the
-            samples there are, not an estimate about others.
-        count: [B], sum of weights (the number of samples without weights).
+        mean: Weighted mean, [B, C].
+        covariance: Symmetric covariance, [B, C, C]. It is divided by the sum of weights, so it is the biased
+            estimate (`correction=0` in `torch.cov`).
+        count: Sum of weights, which is the number of samples if there are no weights, [B].
     """
 
     mean: Tensor
     covariance: Tensor
-    count: Tensor  # type: ignore[assignment]  # tuple has a method of this name
+    count: Tensor  # type: ignore[assignment]  # A tuple has a method of this name.
 
 
 def compute_statistics(
     features: Tensor, weights: Tensor | None = None, *, dtype: torch.dtype = torch.float64
 ) -> Statistics:
-    """Measure mean and covariance of features over their samples.
+    """Compute the mean and the covariance of features over their samples.
 
     Args:
         features: [B, C, N], N >= 1.
-        weights: Soft mask of the samples, [B, N] or [1, N], >= 0; None weighs all alike.
-        dtype: Of the sums and the result; never below the precision of the features.
+        weights: Soft mask of the samples, [B, N] or [1, N], at least 0. None gives all samples equal weights.
+        dtype: Precision of the sums and of the result. It is raised to that of the features if it is lower.
 
     Returns:
-        Statistics, twice differentiable with respect to features and weights; on the CPU where the device of
-        the features lacks the dtype. All weights zero give zero moments and count 0: the neutral element of
-        `merge_statistics`.
+        Statistics, twice differentiable with respect to features and weights. They are on the CPU if the
+        device of the features does not support the dtype. If all weights are zero, the moments and the count
+        are zero, which is the neutral element of `merge_statistics`.
 
     Raises:
-        NumericalError: NaN or infinity in features or weights; the message counts them.
-        ValueError: Shapes do not fit or a weight is negative.
+        NumericalError: The features or the weights hold NaN or infinity; the message counts them. Or the
+            covariance of finite features overflows.
+        ValueError: The shapes do not fit, or a weight is negative.
     """
-    return measure_features("features", features, weights, dtype)
+    return compute_named_statistics("features", features, weights, dtype)
 
 
-def measure_features(name: str, features: Tensor, weights: Tensor | None, dtype: torch.dtype) -> Statistics:
-    """Compute statistics of features that error messages call by a name."""
+def compute_named_statistics(
+    name: str, features: Tensor, weights: Tensor | None, dtype: torch.dtype
+) -> Statistics:
+    """Compute statistics of features that have a name in error messages; see `compute_statistics`."""
     require_features(name, features)
     if weights is not None:
-        weights = expand_weights(f"{name} weights", weights, features)
-    features = at_least_single(features)
+        weights = check_weights(f"{name} weights", weights, features)
+    features = at_least_float32(features)
     with no_autocast(features):
-        statistics = Statistics(*_Measure.apply(features, weights, statistics_place(features, dtype)))
-    if not (torch.compiler.is_compiling() or torch.isfinite(statistics.covariance).all()):
-        # Looking at the few moments first spares a pass over all samples.
+        statistics = Statistics(*_Moments.call(features, weights, statistics_placement(features, dtype)))
+    # The few moments are checked first, which saves a pass over all samples.
+    covariance = statistics.covariance
+    if values_are_available(covariance) and not torch.isfinite(covariance).all():
         require_finite(name, features)
-        require_finite(f"the covariance of finite {name}", statistics.covariance)
+        require_finite(f"the covariance of finite {name}", covariance)
     return statistics
 
 
 def merge_statistics(first: Statistics, *others: Statistics) -> Statistics:
-    """Combine the statistics of disjoint sets of samples, such as tiles, into those of their union.
+    """Merge the statistics of disjoint sets of samples, such as tiles, into the statistics of their union.
 
     Args:
         first: Statistics of one set.
-        others: Of the others, of equal shape; any order gives the same to rounding.
+        others: Statistics of the other sets, of the same shape. Their order changes rounding only.
 
-    Source: Chan, Golub, LeVeque 1983, parallel variance: covariances average by count, plus the covariance of
-    the means. Nothing cancels.
+    Source: Chan, Golub and LeVeque 1983, parallel variance. Covariances are averaged by count, and the
+    covariance of the means is added. Nothing cancels.
     """
     merged = first
     for other in others:
         count = merged.count + other.count
-        share = (other.count / positive(count))[:, None]
-        gap = other.mean - merged.mean  # [B, C]
-        between = gap.unsqueeze(-1) * gap.unsqueeze(-2)  # [B, C, C]
+        share = (other.count / replace_zeros(count))[:, None]
+        difference = other.mean - merged.mean  # [B, C]
+        between = difference.unsqueeze(-1) * difference.unsqueeze(-2)  # [B, C, C]
         weight = share.unsqueeze(-1)
         covariance = (1 - weight) * (merged.covariance + weight * between) + weight * other.covariance
-        merged = Statistics(merged.mean + share * gap, covariance, count)
+        merged = Statistics(merged.mean + share * difference, covariance, count)
     return merged
 
 
-def statistics_place(features: Tensor, dtype: torch.dtype) -> Place:
-    """Return where statistics of a type are computed: with the features, or on the CPU if that cannot be."""
-    return choose_place(Place(features.device, torch.promote_types(dtype, features.dtype)), holds)
+def statistics_placement(features: Tensor, dtype: torch.dtype) -> DeviceDtype:
+    """Return the device of the features, or the CPU if that does not support the dtype, and the dtype."""
+    preferred = DeviceDtype(features.device, torch.promote_types(dtype, features.dtype))
+    return first_supported(preferred, supports_dtype)
 
 
 def require_features(name: str, features: Tensor) -> None:
@@ -103,35 +115,67 @@ def require_features(name: str, features: Tensor) -> None:
         )
 
 
-def at_least_single(features: Tensor) -> Tensor:
-    """Return half-precision features in float32, all others as they are."""
+def at_least_float32(features: Tensor) -> Tensor:
+    """Return half-precision features in float32, and all others unchanged."""
     return features.float() if torch.finfo(features.dtype).bits < 32 else features
 
 
-def expand_weights(name: str, weights: Tensor, features: Tensor) -> Tensor:
-    """Return weights as [B, N]; raise NumericalError or ValueError if not finite, negative or misshapen."""
+def check_weights(name: str, weights: Tensor, features: Tensor) -> Tensor:
+    """Return the weights of features [B, C, N] expanded to [B, N].
+
+    Raises:
+        NumericalError: A weight is NaN or infinite.
+        ValueError: The shape does not fit, or a weight is negative.
+    """
     batch, _, samples = features.shape
     if weights.dim() != 2 or weights.shape[0] not in {1, batch} or weights.shape[1] != samples:
         raise ValueError(f"{name} must be [{batch} or 1, {samples}], got {list(weights.shape)}")
     require_finite(name, weights)
-    if not torch.compiler.is_compiling() and (weights < 0).any():
+    if values_are_available(weights) and (weights < 0).any():
         raise ValueError(f"{name} must not be negative, the smallest is {weights.min().item():g}")
     return weights if len(weights) == batch else weights.expand(batch, samples)
 
 
-class _Measure(torch.autograd.Function):
-    """`measure_moments` with its gradient, in differentiable operations so that it differentiates again."""
+class _Moments(TransformableFunction):
+    """`compute_moments` with derivatives that are themselves made of differentiable operations."""
 
     @staticmethod
     def forward(
-        ctx: Any, features: Tensor, weights: Tensor | None, place: Place
+        features: Tensor, weights: Tensor | None, placement: DeviceDtype
     ) -> tuple[Tensor, Tensor, Tensor]:
-        moments = measure_moments(features, weights, place)
-        ctx.save_for_backward(features, weights, *moments)
-        return moments.mean, moments.covariance, moments.total
+        return tuple(compute_moments(features, weights, placement))  # type: ignore[return-value]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        features, weights, _ = inputs
+        ctx.save_for_backward(features, weights, *output)
+        ctx.save_for_forward(features, weights, *output)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
         features, weights, *moments = ctx.saved_tensors
-        gradient = SampleGradient.of(Moments(*moments), Moments(*gradients), Place.of(features))
-        return *gradient.at(features, weights), None
+        gradient = SampleGradient.from_moments(
+            Moments(*moments), Moments(*gradients), DeviceDtype.of(features)
+        )
+        return *gradient.evaluate(features, weights), None
+
+    @staticmethod
+    def tangents(
+        ctx: Any, features_tangent: Tensor | None, weights_tangent: Tensor | None, _: None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        features, weights, *moments = ctx.saved_tensors
+        return moment_tangents(features, weights, Moments(*moments), features_tangent, weights_tangent)
+
+    @staticmethod
+    def vmap(
+        info: Any,
+        in_dims: tuple[int | None, ...],
+        features: Tensor,
+        weights: Tensor | None,
+        placement: DeviceDtype,
+    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        features = move_to_front(features, in_dims[0], info.batch_size)
+        if weights is not None:
+            weights = move_to_front(weights, in_dims[1], info.batch_size).flatten(0, 1)
+        moments = _Moments.call(features.flatten(0, 1), weights, placement)
+        return tuple(moment.unflatten(0, features.shape[:2]) for moment in moments), (0, 0, 0)

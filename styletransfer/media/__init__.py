@@ -3,9 +3,8 @@
 from PIL.Image import Image as PILImage
 
 from .formats import check_writable_format, readable_extensions, writable_extensions
-from .picture import Picture
+from .picture import Picture, resize_picture
 from .reading import picture_from_pil, read_picture
-from .resizing import resize_picture
 from .writing import picture_to_pil, write_picture
 
 __all__ = [

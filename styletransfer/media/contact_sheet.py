@@ -1,4 +1,4 @@
-"""Many pictures on one sheet, with captions, to be looked at side by side."""
+"""Contact sheets: many pictures with captions, laid out on one picture."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from torch.nn.functional import interpolate
 
 MARGIN = 8  # pixels around every tile
 FONT_SIZE = 15  # pixels
-CAPTION_HEIGHT = 20  # a line of text and the space under it
-PAPER, INK = 0.96, 0.1  # grey levels
+CAPTION_HEIGHT = 20  # pixels, one line of text and the space below it
+PAPER, INK = 0.96, 0.1  # gray levels
 
 
 class Tile(NamedTuple):
-    """A picture [3, H, W] or [1, 3, H, W] in 0..1, and the line of text beneath it."""
+    """A picture [3, H, W] or [1, 3, H, W] in 0..1 and the line of text below it."""
 
     picture: Tensor
     caption: str
 
 
 def draw_contact_sheet(rows: Sequence[Sequence[Tile | None]], cell_size: int | None = 256) -> Tensor:
-    """Draw rows of captioned pictures on one sheet of paper.
+    """Draw rows of captioned pictures on one sheet.
 
     Args:
-        rows: The tiles, top to bottom and left to right; None leaves a place empty; lengths may differ.
-        cell_size: Pictures with a longer edge than this are reduced to it, smaller ones stay; None keeps
-            every picture at its own size.
+        rows: Tiles from top to bottom and left to right. None leaves a cell empty; rows may differ in length.
+        cell_size: Length in pixels to which the longer edge of a larger picture is reduced. Smaller pictures
+            keep their size, and None keeps the size of all.
 
     Returns:
         The sheet, RGB in 0..1, float32, [3, H, W] on the CPU.
@@ -64,7 +64,7 @@ def draw_contact_sheet(rows: Sequence[Sequence[Tile | None]], cell_size: int | N
 
 
 def _fit(picture: Tensor, cell_size: int | None) -> Tensor:
-    """Reduce a picture to the cell, keeping its proportions; [3, H, W] on the CPU."""
+    """Reduce a picture to the cell and keep its aspect ratio; [3, H, W] on the CPU."""
     picture = picture.detach().to("cpu", torch.float32).reshape(3, *picture.shape[-2:]).clamp(0, 1)
     long_edge = max(picture.shape[1:])
     if cell_size is None or long_edge <= cell_size:
@@ -75,7 +75,7 @@ def _fit(picture: Tensor, cell_size: int | None) -> Tensor:
 
 
 def _draw_text(text: str, width: int) -> Tensor:
-    """Draw one line of text, shortened to the width: coverage in 0..1, [CAPTION_HEIGHT, width]."""
+    """Draw one line of text, shortened to the width; returns coverage in 0..1, [CAPTION_HEIGHT, width]."""
     font = ImageFont.load_default(FONT_SIZE)
     line = text
     while len(line) > 1 and font.getlength(line) > width:

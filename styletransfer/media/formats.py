@@ -1,14 +1,19 @@
-"""The file formats of pictures: how each is recognised, and what it can hold."""
+"""The file formats of pictures: how each is recognized and what it can hold."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import features
 
 from ..errors import ImageError
+from .error_messages import printable_name
+
+HEADER_SIZE = 64  # bytes of a file that identify its format
 
 
 @dataclass(frozen=True)
@@ -16,101 +21,175 @@ class ImageFormat:
     """One file format.
 
     Attributes:
-        name: Pillow's name for it.
-        extensions: As they stand in file names, the usual one first.
-        matches: Tells from the first 64 bytes of a file whether it is one.
-        feature: The part of Pillow that reads and writes it; None where that is Pillow itself.
-        bit_depths: The depths that can be written; none for a format that is only read.
-        max_edge: The longest edge that the format can count, in pixels.
+        name: The name of the format in messages.
+        extensions: File name extensions in lower case, the usual one first.
+        matches: Returns whether a file that starts with these `HEADER_SIZE` bytes has this format.
+        feature: The optional part of Pillow that reads and writes it; None if Pillow always can.
+        plugin: The module that adds the format to Pillow; None if it needs none.
+        install: What to install for the plugin.
+        pillow_name: The name that Pillow gives the format; None if it is `name`.
+        bit_depths: Bits per sample that can be written; empty for a format that is only read.
+        max_edge: The longest edge that the format can store, in pixels.
     """
 
     name: str
     extensions: tuple[str, ...]
     matches: Callable[[bytes], bool]
     feature: str | None = None
+    plugin: str | None = None
+    install: str = ""
+    pillow_name: str | None = None
     bit_depths: tuple[int, ...] = (8,)
     max_edge: int = 2**31 - 1
 
     @property
+    def remedy(self) -> str:
+        """What makes an unavailable format available."""
+        if self.plugin is not None:
+            return f"run `pip install {self.install}`, or convert it to JPEG or PNG"
+        return f"convert it to one of {', '.join(readable_names())}"
+
+    @property
     def available(self) -> bool:
-        """Whether this build of Pillow has the format."""
+        """Whether this build of Pillow has the format, or its plugin is installed."""
+        if self.plugin is not None:
+            return find_spec(self.plugin) is not None
         if self.feature is None:
             return True
-        # Of a name that it does not know, an older Pillow warns.
+        # An older Pillow warns if it is asked for a feature that it does not know.
         known = self.feature in features.modules or self.feature in features.codecs
         return known and bool(features.check(self.feature))
 
 
+HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are BigTIFF
 
 FORMATS = (
     ImageFormat(
         "JPEG",
-        (".jpg", ".jpeg", ".jpe", ".jfif"),
-        lambda head: head.startswith(b"\xff\xd8\xff"),
+        (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+        lambda header: header.startswith(b"\xff\xd8\xff"),
         feature="jpg",
         max_edge=65_500,
     ),
     ImageFormat(
         "PNG",
         (".png",),
-        lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"),
+        lambda header: header.startswith(b"\x89PNG\r\n\x1a\n"),
         feature="zlib",
         bit_depths=(8, 16),
     ),
     ImageFormat(
         "WEBP",
         (".webp",),
-        lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
+        lambda header: header[:4] == b"RIFF" and header[8:12] == b"WEBP",
         feature="webp",
         max_edge=16_383,
     ),
-    ImageFormat("TIFF", (".tif", ".tiff"), lambda head: head.startswith(TIFF_SIGNATURES), bit_depths=(8, 16)),
-    ImageFormat("BMP", (".bmp",), lambda head: head.startswith(b"BM")),
-    ImageFormat("GIF", (".gif",), lambda head: head.startswith((b"GIF87a", b"GIF89a")), bit_depths=()),
+    ImageFormat(
+        "TIFF", (".tif", ".tiff"), lambda header: header.startswith(TIFF_SIGNATURES), bit_depths=(8, 16)
+    ),
+    ImageFormat("BMP", (".bmp",), lambda header: header.startswith(b"BM")),
+    ImageFormat("GIF", (".gif",), lambda header: header.startswith((b"GIF87a", b"GIF89a")), bit_depths=()),
     ImageFormat(
         "AVIF",
         (".avif",),
-        lambda head: head[4:8] == b"ftyp" and b"avif" in head[8:],
+        lambda header: header[4:8] == b"ftyp" and b"avif" in header[8:],
         feature="avif",
         max_edge=65_536,
     ),
+    ImageFormat(
+        "HEIC",
+        (".heic", ".heif", ".hif"),
+        lambda header: header[4:8] == b"ftyp" and header[8:12] in HEIF_BRANDS,
+        plugin="pillow_heif",
+        install='"styletransfer[heif]"',
+        pillow_name="HEIF",
+        bit_depths=(),
+    ),
+    ImageFormat(
+        "JPEG XL",
+        (".jxl",),
+        lambda header: header.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")),
+        plugin="pillow_jxl",
+        install="pillow-jxl-plugin",
+        pillow_name="JXL",
+        bit_depths=(),
+    ),
+    ImageFormat(
+        "PNM",
+        (".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm"),
+        lambda header: header[:1] == b"P" and header[1:2] in b"1234567Ff" and header[2:3] in b" \t\n\r#",
+        bit_depths=(),
+    ),
+    # TGA has no signature. It comes last, because what makes sense as its header may be another format.
+    ImageFormat("TGA", (".tga", ".icb", ".vda", ".vst"), lambda header: _is_tga(header), bit_depths=()),
+)
+# The first bytes of the raw images of cameras; those that start like any TIFF are recognized in `tiff`.
+CAMERA_RAW_STARTS = (
+    b"FUJIFILMCCD-RAW",
+    *(b"IIRO", b"IIRS", b"MMOR"),  # Olympus
+    b"IIU\0",  # Panasonic
+    b"FOVb",  # Sigma
+    b"\0MRM",  # Minolta
+    b"II\x1a\0\0\0HEAP",  # Canon CRW
 )
 
 
+def readable_names() -> list[str]:
+    """Return the names of the formats that `read_picture` can read."""
+    return [form.name for form in FORMATS if form.available]
+
+
 def readable_extensions() -> tuple[str, ...]:
-    """Return the file name extensions that `read_picture` understands here, lower case, with the dot."""
+    """Return the file name extensions that `read_picture` can read, in lower case with the dot."""
     return tuple(extension for form in FORMATS if form.available for extension in form.extensions)
 
 
 def writable_extensions() -> tuple[str, ...]:
-    """Return the file name extensions that `write_picture` can write here, lower case, with the dot."""
+    """Return the file name extensions that `write_picture` can write, in lower case with the dot."""
     writable = (form for form in FORMATS if form.available and form.bit_depths)
     return tuple(extension for form in writable for extension in form.extensions)
 
 
 def identify_format(header: bytes) -> ImageFormat | None:
-    """Tell the format of a file by its first 64 bytes; its name is not asked."""
+    """Return the format of a file from its first `HEADER_SIZE` bytes; its name is not considered."""
     return next((form for form in FORMATS if form.matches(header)), None)
 
 
-def is_heif(header: bytes) -> bool:
-    """Tell whether a file begins like the HEIC photographs that telephones make."""
-    return header[4:8] == b"ftyp" and header[8:12] in {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1"}
+def is_camera_raw(header: bytes) -> bool:
+    """Return whether a file starts like the raw image of a camera that is no plain TIFF."""
+    canon = header.startswith(TIFF_SIGNATURES) and header[8:10] == b"CR"
+    return canon or header.startswith(CAMERA_RAW_STARTS) or header[4:12] == b"ftypcrx "
+
+
+def _is_tga(header: bytes) -> bool:
+    """Return whether the first bytes make sense as the header of a TGA file."""
+    if len(header) < 18:
+        return False
+    map_kind, kind, map_depth, width, height, depth, descriptor = struct.unpack("<xBB4xB4xHHBB", header[:18])
+    return (
+        kind in {1, 2, 3, 9, 10, 11}
+        and map_kind == int(kind in {1, 9})
+        and map_depth in ({15, 16, 24, 32} if map_kind else {0})
+        and depth in ({8, 16} if kind in {1, 3, 9, 11} else {15, 16, 24, 32})
+        and width > 0 < height
+        and descriptor & 0xC0 == 0
+    )
 
 
 def resolve_format(target: str | Path | None, format: str | None = None) -> ImageFormat:
-    """Find the format to write: the one that is named, or else the one of the file name.
+    """Find the format to write: `format` if it is given, otherwise that of the file name.
 
     Args:
         target: The file to write; None for a stream, which needs `format`.
-        format: A format or an extension, in any case, with or without dot: "png", ".JPG", "tiff".
+        format: A format or an extension, in any case, with or without the dot: "png", ".JPG", "tiff".
 
     Raises:
-        ImageError: There is none, it is unknown, cannot be written or is missing from this Pillow.
+        ImageError: No format is given, or it is unknown, can only be read, or is missing from this Pillow.
     """
     extension = f".{format.lstrip('.').lower()}" if format else Path(target or "").suffix.lower()
-    subject = "a stream" if target is None else readable_name(target)
+    subject = "a stream" if target is None else printable_name(target)
     choices = f"choose one of {' '.join(writable_extensions())}"
     if extension == ".":
         extension = ""
@@ -121,8 +200,10 @@ def resolve_format(target: str | Path | None, format: str | None = None) -> Imag
             if not form.available:
                 raise ImageError(f"{subject}: this Pillow has no {form.name}", hint=choices)
             return form
-    what = f"the picture format {extension!r} is unknown" if extension else "the picture format is not named"
-    raise ImageError(f"{subject}: {what}", hint=choices)
+    problem = (
+        f"the picture format {extension!r} is unknown" if extension else "the picture format is not named"
+    )
+    raise ImageError(f"{subject}: {problem}", hint=choices)
 
 
 def check_writable_format(
@@ -132,21 +213,21 @@ def check_writable_format(
     bit_depth: int = 8,
     size: tuple[int, int] | None = None,
 ) -> None:
-    """Raise now what `write_picture` would raise later: to be called before a long computation.
+    """Raise the errors of `write_picture` that can be known before a long computation.
 
-    An alpha channel is no obstacle: see `write_picture`.
+    A picture with an alpha channel can be written in every format, see `write_picture`.
 
     Args:
         target: The file to write; None for a stream, which needs `format`.
-        format: The format, where it is not to be taken from the file name.
+        format: The format, if the file name does not tell it.
         bit_depth: Bits per sample that the file must hold.
-        size: Width and height of the picture, where they are known.
+        size: Width and height of the picture, if they are known.
 
     Raises:
-        ImageError: The format is unknown, cannot hold the depth, or counts no edge that long.
+        ImageError: The format is unknown or cannot hold this bit depth or size.
     """
     form = resolve_format(target, format)
-    subject = "a stream" if target is None else readable_name(target)
+    subject = "a stream" if target is None else printable_name(target)
     if bit_depth not in form.bit_depths:
         raise ImageError(
             f"{subject}: {form.name} cannot hold {bit_depth} bits per channel", hint="choose .png or .tiff"
@@ -158,7 +239,17 @@ def check_writable_format(
         )
 
 
-def readable_name(path: object) -> str:
-    """Return the name of a file as it can stand in a message of one line."""
-    name = str(path)
-    return name if name.isprintable() else ascii(name)
+def check_pixel_count(name: str, width: int, height: int, max_pixels: int) -> None:
+    """Raise ImageError if a picture has more pixels than the caller accepts.
+
+    Args:
+        name: The printable name of the file.
+        width: Pixels from left to right.
+        height: Pixels from top to bottom.
+        max_pixels: The largest accepted product of both.
+    """
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name}: {width}x{height} pixels are more than the limit of {max_pixels}",
+            hint="reduce it first",
+        )

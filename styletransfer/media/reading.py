@@ -1,43 +1,74 @@
-"""Pictures from files, streams and Pillow images."""
+"""Reading of pictures from files, streams and Pillow images."""
 
 from __future__ import annotations
 
 import io
-from contextlib import ExitStack
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from ..errors import StyleTransferError
-from .channels import copy_channels, oriented_size
-from .color_profiles import plan_conversion
-from .deep_samples import DeepSamples, decode_deep_color, decode_deep_grey, is_deep_color, is_deep_grey
-from .failures import explain_reading, source_name
-from .matrix_profiles import convert_to_srgb
-from .opening import load_image, open_image, read_orientation
+from ..errors import ImageError, StyleTransferError
+from .bitmaps import decode_bmp, decode_pnm
+from .color_encoding import ColorEncoding, convert_encoding
+from .color_metadata import encoding_of_image, read_bmp_color, read_color_encoding
+from .color_profiles import GRAY_MODES, convert_to_srgb, plan_conversion
+from .error_messages import CAMERA_RAW_HINT, explain_reading, printable_name
+from .formats import (
+    HEADER_SIZE,
+    TIFF_SIGNATURES,
+    ImageFormat,
+    check_pixel_count,
+    identify_format,
+    is_camera_raw,
+    readable_names,
+)
+from .high_bit_depth import (
+    DecodedSamples,
+    decode_gray_image,
+    decode_png,
+    is_16_bit_png,
+    is_high_bit_depth_gray,
+    oriented_samples,
+    scale_transparent_gray,
+    separate_alpha,
+)
 from .picture import Picture
-from .uncommon_tiff import decode_uncommon_tiff, has_separate_deep_planes
+from .pil_tensor import copy_channels, oriented_size
+from .tiff import DecodedTiff, decode_tiff, needs_tifffile
+
+_pillow_lock = Lock()
+# Without a handler, Python would print what Pillow logs; the raised error says the same.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def read_picture(source: str | Path | BinaryIO, *, max_pixels: int = 250_000_000) -> Picture:
-    """Read a picture as it is meant to be seen: upright, in sRGB, at its full depth.
+    """Read a picture as it is meant to be seen: upright, in sRGB and at its full depth.
 
-    JPEG, PNG, WebP, TIFF, BMP, GIF (first frame) and, where Pillow has it, AVIF; the content decides, not
-    the name. EXIF orientation is applied and embedded ICC profiles are converted to sRGB. Grey becomes three
-    equal channels. Sources of more than 8 bits per sample (PNG, TIFF) give 16; CMYK always gives 8.
+    The formats are JPEG, PNG, WebP, TIFF, BMP, GIF (its first frame), PNM, TGA, AVIF if Pillow has it, HEIC
+    with pillow-heif, and JPEG XL with pillow-jxl-plugin. The content of the file decides, not its name. The
+    EXIF orientation is applied, and colors are converted to sRGB as an ICC profile or other metadata say.
+    Gray becomes three equal channels. PNG, TIFF, BMP and PNM with more than 8 bits per sample give 16 bits;
+    CMYK and CIELAB always give 8.
 
     Args:
         source: A path, or a binary stream, which is read to its end.
-        max_pixels: A picture with more pixels is refused before it is decoded: a file of a kilobyte can
-            claim to hold terabytes.
+        max_pixels: A picture with more pixels is refused before it is decoded, because a file of a kilobyte
+            can claim to hold terabytes.
 
     Raises:
-        ImageError: The file is missing, unreadable, no picture, damaged or too large.
-        MemoryLimitError: It does not fit into memory.
+        ImageError: The file is missing, unreadable, not a picture, damaged or too large.
+        MemoryLimitError: The picture does not fit into memory.
     """
-    name = source_name(source)
+    name = printable_name(source)
     try:
         with ExitStack() as stack:
             file = stack.enter_context(Path(source).open("rb")) if isinstance(source, str | Path) else source
@@ -46,48 +77,168 @@ def read_picture(source: str | Path | BinaryIO, *, max_pixels: int = 250_000_000
             return _decode(file, name, max_pixels)
     except StyleTransferError:
         raise
-    # Damaged bytes make decoders raise almost anything: OSError, SyntaxError, struct.error, KeyError, ...
+    # Damaged files make decoders raise almost anything: OSError, SyntaxError, struct.error, KeyError, ...
     except Exception as error:
         raise explain_reading(error, name, max_pixels) from error
 
 
 def picture_from_pil(image: Image.Image) -> Picture:
-    """Take over a Pillow image of any mode; the image itself is left as it is.
+    """Copy a Pillow image of any mode; the image itself is not changed.
 
-    The EXIF orientation and the ICC profile that it still carries are applied, as `read_picture` does.
+    The EXIF orientation and the ICC profile that the image carries are applied as in `read_picture`.
 
     Raises:
-        ImageError: Its file, not decoded until now, is damaged.
+        ImageError: The image was opened from a file that turns out to be damaged.
+        MemoryLimitError: The picture does not fit into memory.
     """
     try:
         image.load()
-        return _picture_from_loaded(image)
+        return _picture_from_image(image)
     except Exception as error:
-        name = source_name(getattr(image, "filename", None) or image)
+        name = printable_name(getattr(image, "filename", None) or None)
         raise explain_reading(error, name, image.width * image.height) from error
 
 
 def _decode(file: BinaryIO, name: str, max_pixels: int) -> Picture:
+    form = _identify(file, name)
+    if form.name == "PNM":
+        return _picture_from_samples(decode_pnm(file, name, max_pixels))
+    if form.name == "BMP" and (samples := decode_bmp(file, name, max_pixels)) is not None:
+        profile, encoding = read_bmp_color(file)
+        return _picture_from_samples(samples._replace(profile=profile), encoding)
     try:
-        image = open_image(file, name, max_pixels)
+        image = _open_image(file, form, name, max_pixels)
     except UnidentifiedImageError:
         file.seek(0)
-        if file.read(2) in {b"II", b"MM"}:
-            return _picture_from_samples(decode_uncommon_tiff(file, name, max_pixels))
+        if file.read(4) in TIFF_SIGNATURES:
+            return _picture_from_tiff(decode_tiff(file, name, max_pixels))
         raise
-    if has_separate_deep_planes(image):
-        return _picture_from_samples(decode_uncommon_tiff(file, name, max_pixels))
-    if is_deep_color(image):
-        samples = decode_deep_color(lambda: open_image(file, name, max_pixels), max_pixels)
-        return _picture_from_samples(samples)
-    load_image(image, max_pixels)
-    return _picture_from_loaded(image)
+    if needs_tifffile(image, file, name):
+        return _picture_from_tiff(decode_tiff(file, name, max_pixels))
+    encoding = read_color_encoding(image, file)
+    if is_16_bit_png(file):
+        values, exif_data = decode_png(file)
+        image.info.setdefault("exif", exif_data)  # Pillow has not read what stands after the pixels
+        exif = _read_exif(image)
+        oriented = oriented_samples(values.reshape(image.height, image.width, -1), _orientation(exif))
+        del values
+        samples = separate_alpha(oriented, image.info.get("icc_profile"))
+        return _picture_from_samples(samples, encoding or _encoding_of_image(image, exif))
+    _load_image(image, max_pixels)
+    return _picture_from_image(image, encoding)
 
 
-def _picture_from_loaded(image: Image.Image) -> Picture:
-    orientation = read_orientation(image)
-    if is_deep_grey(image):
-        return _picture_from_samples(decode_deep_grey(image, orientation))
+def _identify(file: BinaryIO, name: str) -> ImageFormat:
+    """Return the format of a file, and load the plugin that reads it.
+
+    Raises:
+        ImageError: The file is empty, or of a format that is unknown, not installed or refused.
+    """
+    file.seek(0)
+    header = file.read(HEADER_SIZE)
+    if not header:
+        raise ImageError(f"{name}: the file is empty", hint="copy or download it again")
+    if is_camera_raw(header):
+        raise ImageError(f"{name}: this is a camera raw file", hint=CAMERA_RAW_HINT)
+    form = identify_format(header)
+    if form is None:
+        hint = f"convert it to one of {', '.join(readable_names())}"
+        raise ImageError(f"{name}: this is not a picture in a known format", hint=hint)
+    if not form.available:
+        missing = "this Pillow has no" if form.plugin is None else "another package is needed to read"
+        raise ImageError(f"{name}: {missing} {form.name}", hint=form.remedy)
+    if form.plugin is not None:
+        module = import_module(form.plugin)
+        if form.plugin == "pillow_heif":
+            module.register_heif_opener()
+    return form
+
+
+def _open_image(file: BinaryIO, form: ImageFormat, name: str, max_pixels: int) -> ImageFile.ImageFile:
+    """Read the header of an image file; the pixels are not decoded yet.
+
+    Args:
+        file: The file, seekable; it must stay open as long as the image is in use.
+        form: Its format.
+        name: The printable name of the file.
+        max_pixels: The largest accepted number of pixels.
+
+    Raises:
+        ImageError: The picture is too large. (A damaged header raises what Pillow raises.)
+    """
+    file.seek(0)
+    with _pillow_settings(max_pixels):
+        image = Image.open(file, formats=[form.pillow_name or form.name])
+    check_pixel_count(name, image.width, image.height, max_pixels)
+    if image.format == "PNG":
+        scale_transparent_gray(image, file)
+    return image
+
+
+def _load_image(image: ImageFile.ImageFile, max_pixels: int) -> None:
+    """Decode the pixels of an opened image."""
+    if image.format == "TIFF":  # only now does Pillow check the limit and read EXIF
+        with _pillow_settings(max_pixels):
+            image.load()
+    else:
+        image.load()
+    if image.format == "TGA" and image.mode == "RGBA" and not any(image.getchannel("A").getextrema()):
+        image.putalpha(255)  # many programs leave these bytes empty
+
+
+def _read_exif(image: Image.Image) -> Image.Exif:
+    """Return the EXIF data of an image; empty if they are absent or broken."""
+    with _pillow_settings():
+        try:
+            return image.getexif()
+        except Exception:  # a damaged EXIF block raises almost anything, but the pixels are intact
+            return Image.Exif()
+
+
+def _orientation(exif: Image.Exif) -> int:
+    """Return the orientation in EXIF data, 1..8; 1 if it is absent or another number."""
+    orientation = exif.get(ExifTags.Base.Orientation, 1)
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _encoding_of_image(image: Image.Image, exif: Image.Exif) -> ColorEncoding | None:
+    """Return what `encoding_of_image` returns; None if the metadata are damaged."""
+    with _pillow_settings():
+        try:
+            return encoding_of_image(image, exif)
+        except Exception:  # as above
+            return None
+
+
+@contextmanager
+def _pillow_settings(max_pixels: int | None = None) -> Iterator[None]:
+    """Set the pixel limit of Pillow, and suppress its warnings about unusual metadata.
+
+    Both are global to the process and therefore locked. Only headers should be parsed in the block.
+    """
+    with _pillow_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = Image.MAX_IMAGE_PIXELS
+        if max_pixels is not None:
+            Image.MAX_IMAGE_PIXELS = max_pixels
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _picture_from_image(image: Image.Image, encoding: ColorEncoding | None = None) -> Picture:
+    """Return the picture of a loaded image.
+
+    Args:
+        image: An image of any mode.
+        encoding: How its file encodes colors; None if only the image itself can tell.
+    """
+    exif = _read_exif(image)
+    orientation = _orientation(exif)
+    encoding = encoding or _encoding_of_image(image, exif)
+    if is_high_bit_depth_gray(image):
+        return _picture_from_samples(decode_gray_image(image, orientation), encoding)
     mode, convert = plan_conversion(image)
     height, width = oriented_size(image, orientation)
     pixels = torch.empty(3, height, width, dtype=torch.uint8)
@@ -95,10 +246,23 @@ def _picture_from_loaded(image: Image.Image) -> Picture:
     colors = (pixels,) if mode == "L" else pixels.chunk(3)
     targets = colors if alpha is None else (*colors, alpha)
     copy_channels(image, targets, convert=convert, orientation=orientation)
+    if encoding is not None:
+        pixels = convert_encoding(pixels, encoding, gray=image.mode in GRAY_MODES)
     return Picture(pixels, alpha)
 
 
-def _picture_from_samples(samples: DeepSamples) -> Picture:
-    grey = samples.colors.shape[0] == 1
-    pixels = samples.colors.repeat(3, 1, 1) if grey else samples.colors
-    return Picture(convert_to_srgb(pixels, samples.profile, grey=grey), samples.alpha)
+def _picture_from_samples(samples: DecodedSamples, encoding: ColorEncoding | None = None) -> Picture:
+    """Return the picture of decoded samples, converted by `encoding` or else by their profile."""
+    gray = samples.colors.shape[0] == 1
+    pixels = samples.colors.repeat(3, 1, 1) if gray else samples.colors.contiguous()
+    alpha = None if samples.alpha is None else samples.alpha.contiguous()
+    if encoding is not None:
+        return Picture(convert_encoding(pixels, encoding, gray=gray), alpha)
+    return Picture(convert_to_srgb(pixels, samples.profile, gray=gray), alpha)
+
+
+def _picture_from_tiff(decoded: DecodedTiff) -> Picture:
+    if decoded.samples is not None:
+        return _picture_from_samples(decoded.samples, decoded.encoding)
+    assert decoded.image is not None
+    return replace(_picture_from_image(decoded.image), alpha=decoded.alpha)

@@ -16,7 +16,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -90,7 +90,7 @@ class Architecture:
             WeightsError: The text does not describe an architecture of this program.
         """
         try:
-            values = {
+            values: dict[str, Any] = {
                 name: tuple(map(int, value)) if isinstance(value, list) else value
                 for name, value in json.loads(text).items()
             }

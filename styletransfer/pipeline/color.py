@@ -1,4 +1,4 @@
-"""Colours of the result: the style's, or the content's own."""
+"""Luma and chroma: keep the colors of the content and take only the lightness of the result."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def keep_chroma(stylized: Tensor, content: Tensor) -> Tensor:
 
     Args:
         stylized: [B, 3, H, W] in 0..1.
-        content: Of the same shape.
+        content: [B, 3, H, W] in 0..1.
 
     Returns:
-        [B, 3, H, W] in 0..1. Adding the same number to R', G' and B' changes luma alone; where that leaves
-        the range, the chroma is reduced just enough to stay inside, so that no hue shifts.
+        [B, 3, H, W] in 0..1. Adding the same number to R', G' and B' changes only the luma. Where the sum
+        would leave the range, the chroma is reduced just enough to stay inside, so that no hue shifts.
     """
     luma = compute_luma(stylized)
     chroma = content - compute_luma(content)  # [B, 3, H, W]

@@ -1,22 +1,77 @@
-"""Choose where to compute and how precisely."""
+"""Choose the device that computes and the precision of every convolution."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 
 from ..errors import OptionError
+from ..model import Architecture
 from ..options import Precision
-from .arithmetic import ARITHMETICS, Arithmetic
+from .feature_graph import OUTPUT, Node
+
+# Convolutions that tolerate bfloat16 (benchmarks/rounding.py): the index of the first one, by the map that
+# they compute. Convolutions that contain a transfer, and those whose output a coarse transfer reads, do not,
+# because whitening amplifies the rounding of features with little variance.
+BFLOAT16_TOLERANT = {Node("encoded", 1): 1, Node("encoded", 2): 1, Node("decoded", 0): 1, OUTPUT: 0}
+
+
+class PrecisionPolicy(NamedTuple):
+    """The dtypes of all convolutions and maps.
+
+    Attributes:
+        name: Name in the options.
+        style: Type of the convolutions that encode a style; rounding averages out in its statistics.
+        content: Type of the convolutions of a content, except the tolerant ones.
+        tolerant: Type of the convolutions of a content in `BFLOAT16_TOLERANT`.
+    """
+
+    name: str
+    style: torch.dtype
+    content: torch.dtype
+    tolerant: torch.dtype
+
+    def convolution_dtype(self, node: Node, index: int) -> torch.dtype:
+        """Return the type of one of the convolutions, counted from 0, that compute a map of a content."""
+        tolerates = node in BFLOAT16_TOLERANT and index >= BFLOAT16_TOLERANT[node]
+        return self.tolerant if tolerates else self.content
+
+    def map_dtype(self, node: Node, architecture: Architecture) -> torch.dtype:
+        """Return the type of a map: that of the convolution it comes from, or else of the next one."""
+        kind, scale = node
+        if kind == "merged":
+            return self.convolution_dtype(Node("decoded", scale - 1) if scale else OUTPUT, 0)
+        if kind == "pooled":
+            return self.convolution_dtype(Node("encoded", scale + 1), 0)
+        if kind == "encoded":
+            return self.convolution_dtype(node, architecture.convolutions[scale] - 1)
+        return self.convolution_dtype(node, architecture.decoder_depths[scale + (kind == "decoded")] - 1)
+
+    def store_dtype(self, node: Node, architecture: Architecture) -> torch.dtype:
+        """Return the type in which a map is stored; encoder features get that of the map they merge into."""
+        own = self.map_dtype(node, architecture)
+        if node.kind != "encoded" or node.scale == len(architecture.widths) - 1:
+            return own
+        merged = self.map_dtype(Node("merged", node.scale), architecture)
+        return min(own, merged, key=lambda dtype: dtype.itemsize)
+
+
+PRECISIONS = {
+    "fp32": PrecisionPolicy("fp32", torch.float32, torch.float32, torch.float32),
+    "mixed": PrecisionPolicy("mixed", torch.bfloat16, torch.float32, torch.bfloat16),
+    "bf16": PrecisionPolicy("bf16", torch.bfloat16, torch.bfloat16, torch.bfloat16),
+}
 
 
 def resolve_device(name: str) -> torch.device:
-    """Turn the user's word for a device into one that exists here.
+    """Return the device of a name.
 
     Args:
-        name: "auto" (CUDA, else Apple's MPS, else CPU), "cpu", "cuda", "cuda:N" or "mps".
+        name: "auto" (CUDA, else Apple's MPS, else the CPU), "cpu", "cuda", "cuda:N" or "mps".
 
     Raises:
-        OptionError: The machine has no such device.
+        OptionError: This machine has no such device.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -35,20 +90,24 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def resolve_precision(precision: Precision, device: torch.device) -> Arithmetic:
-    """Choose the types of the convolutions; "auto" is "mixed" where a processor has instructions for it."""
+def resolve_precision(precision: Precision, device: torch.device) -> PrecisionPolicy:
+    """Return the policy of a precision; "auto" is "mixed" where the processor has bfloat16 instructions.
+
+    Raises:
+        OptionError: The device does not have the precision.
+    """
     if precision in {"mixed", "bf16"} and device.type == "mps":
         raise OptionError(f"{precision} is not available on mps", hint="choose --precision fp32")
     if precision == "auto":
         precision = "mixed" if device.type == "cpu" and has_bfloat16() else "fp32"
-    return ARITHMETICS[precision]
+    return PRECISIONS[precision]
 
 
 def has_bfloat16() -> bool:
     """Tell whether this processor convolves in bfloat16 twice as fast; false where PyTorch cannot tell.
 
-    Asked and not timed: on a busy machine a trial would choose now one precision, now the other.
+    The processor is asked and not timed, because on a busy machine a trial would not be repeatable.
     """
-    if not hasattr(torch.cpu, "get_capabilities"):  # older PyTorch
+    if not hasattr(torch.cpu, "get_capabilities"):  # older versions of PyTorch
         return False
     return bool(torch.cpu.get_capabilities().get("avx512_bf16"))

@@ -1,237 +1,276 @@
-"""Run a network over pictures of any size: the passes that measure, and the one that paints.
-
-The transfer needs the statistics of whole maps, so a level can only be decoded once the level below it is
-decoded everywhere. Each pass goes over the picture in strips; what is not kept from the pass before is
-computed again.
-"""
+"""Run a network over pictures of any size: the passes that measure, and the pass that computes the result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
 
 from ..linalg import Statistics
 from ..model import Autoencoder
-from .accumulation import Accumulator
-from .arithmetic import Arithmetic
-from .coloring import Coloring
-from .folding import fold_map, place_kernel, read_kernels, scale_inputs, scale_outputs
-from .graph import PAINTED, Graph, Node, pull
-from .layers import Kernel, PictureMap
-from .memory import keep_resident_below
-from .passes import Pass, list_passes
-from .rows import FeatureMap, Observer, Store
+from ..transfer import TransferTarget
+from .device import PrecisionPolicy
+from .feature_graph import OUTPUT, FeatureGraph, Node, Pass, list_passes
+from .memory import limit_resident_memory
+from .memory_plan import StreamingPlan, count_products
+from .streaming import FeatureMap, FeatureStore, Observer, StatisticsAccumulator, run
+from .streaming_layers import ConvParameters, PictureMap, read_parameters
 
-# Of every level: the picture, then the features of every scale, finest first.
+# Statistics of every level: the picture, then the features of every scale, finest first.
 Levels = Sequence[Statistics]
+# Called after every strip with the share of the work that is done, 0..1. An exception that it raises ends the
+# work and reaches the caller.
+ProgressCallback = Callable[[float], None]
 WHITE = 255
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How to go over a picture.
-
-    Attributes:
-        tile: Rows of the picture per strip.
-        store: The maps that are stored by the pass that computes them first; the others are computed again
-            whenever they are needed.
-        halve: Whether those of the finest scales are stored in half precision.
-        ceiling: Bytes that the process should occupy at most, freed memory included; None for any.
-    """
-
-    tile: int
-    store: frozenset[Node] = frozenset()
-    halve: bool = False
-    ceiling: int | None = None
-
-
 @dataclass
-class Fit:
-    """What the measuring passes found out: a feed-forward network that paints one content in one style.
+class FittedNetwork:
+    """A feed-forward network that stylizes one content in one style, as the measuring passes found it.
 
     Attributes:
-        kernels: Convolutions by the map they lead to: the encoder's; the decoder's hold the transfers.
-        recolor: Matrix [3, 3] and offset [3] of the map that ends it, from pixel to pixel, in 0..255.
-        stores: Maps of the content that the passes have left.
+        parameters: Convolutions by the map they compute. Those of the decoder contain the transfers.
+        color_map: Matrix [3, 3] and offset [3] of the color transfer of the output, in 0..255.
+        stores: Maps of the content that the passes have stored.
+        done: Share of the work that `fit` has done on the content, 0..1; `apply` does the rest.
     """
 
-    kernels: dict[Node, list[Kernel]]
-    recolor: tuple[Tensor, Tensor] | None = None
-    stores: dict[Node, Store] = field(default_factory=dict)
+    parameters: dict[Node, list[ConvParameters]]
+    color_map: tuple[Tensor, Tensor] | None = None
+    stores: dict[Node, FeatureStore] = field(default_factory=dict)
+    done: float = 0.0
 
 
 class Engine:
-    """A network made ready to be run in one precision on one device.
+    """A network that is ready to run in one precision on one device.
 
     Args:
         model: The network.
-        arithmetic: Types of the convolutions and of the maps between them.
-        device: Where they run; statistics are decomposed on the CPU.
+        precision: Types of the convolutions and of the maps between them.
+        device: Device of the convolutions; statistics are decomposed on the CPU.
     """
 
-    def __init__(self, model: Autoencoder, arithmetic: Arithmetic, device: torch.device) -> None:
-        self.arithmetic, self.device = arithmetic, device
+    def __init__(self, model: Autoencoder, precision: PrecisionPolicy, device: torch.device) -> None:
+        self.precision, self.device = precision, device
+        self.architecture = model.architecture
         self.depth = len(model.architecture.widths) - 1
         self.pooling = model.architecture.pooling
-        self.slope = model.architecture.negative_slope
-        self.architecture = model.architecture
-        encoder = [read_kernels(scale) for scale in model.encoder.scales]
-        encoder[0][0] = scale_inputs(encoder[0][0], WHITE)
-        features = {Node("features", scale): kernels for scale, kernels in enumerate(encoder)}
-        self._encoder = {node: self._place(node, kernels) for node, kernels in features.items()}
+        self.negative_slope = model.architecture.negative_slope
+        encoder = [read_parameters(scale) for scale in model.encoder.scales]
+        encoder[0][0] = encoder[0][0].scale_inputs(WHITE)
+        encoded = {Node("encoded", scale): parameters for scale, parameters in enumerate(encoder)}
+        self._encoder = {node: self._place(node, parameters) for node, parameters in encoded.items()}
         self._style_encoder = {
-            node: [place_kernel(kernel, arithmetic.style, device) for kernel in kernels]
-            for node, kernels in features.items()
+            node: [each.to(precision.style, device) for each in parameters]
+            for node, parameters in encoded.items()
         }
         self.skips = [skip.detach().flatten() for skip in model.decoder.skips]
-        # The convolutions that transfers are to be folded into, by the map they lead to.
-        painter, *others = [read_kernels(scale) for scale in model.decoder.scales]
-        painter[-1] = scale_outputs(painter[-1], WHITE)
-        self._kernels = {Node("upper", scale): kernels for scale, kernels in enumerate(others)}
-        self._kernels[PAINTED] = painter
+        # The decoder's convolutions, into which transfers will be folded.
+        finest, *coarser = [read_parameters(scale) for scale in model.decoder.scales]
+        finest[-1] = finest[-1].scale_outputs(WHITE)
+        self._decoder = {Node("decoded", scale): parameters for scale, parameters in enumerate(coarser)}
+        self._decoder[OUTPUT] = finest
 
-    def choose_for_map(self, node: Node) -> torch.dtype:
-        """Return the type of a map of a content."""
-        return self.arithmetic.choose_for_map(node, self.architecture)
+    def map_dtype(self, node: Node) -> torch.dtype:
+        """Return the type in which a map of a content is computed."""
+        return self.precision.map_dtype(node, self.architecture)
 
-    def choose_for_store(self, node: Node) -> torch.dtype:
-        """Return the type that a map of a content is stored in."""
-        return self.arithmetic.choose_for_store(node, self.architecture)
+    def store_dtype(self, node: Node) -> torch.dtype:
+        """Return the type in which a map of a content is stored."""
+        return self.precision.store_dtype(node, self.architecture)
 
-    def measure(self, samples: Tensor, plan: Plan) -> tuple[Statistics, ...]:
-        """Measure a style and the encoder's features at every scale: of every level, the picture first.
+    def measure(
+        self, samples: Tensor, plan: StreamingPlan, progress: ProgressCallback | None = None
+    ) -> tuple[Statistics, ...]:
+        """Measure the colors of a style and the encoder's features at every scale.
 
         Args:
             samples: [3, H, W], uint8, uint16 or float in 0..1.
-            plan: How to go over it; nothing is stored, as one pass is all there is.
+            plan: How to go over the style. Nothing is stored, because there is only one pass.
+            progress: Called after every strip.
+
+        Returns:
+            Statistics of every level, the picture's first.
         """
-        return self._encode(
-            samples, Fit(self._style_encoder), replace(plan, store=frozenset()), range(self.depth + 2)
-        )
+        plan = replace(plan, store=frozenset())
+        fitted = FittedNetwork(self._style_encoder)
+        return self._encode(samples, fitted, plan, range(self.depth + 2), _Span(progress, 0, 1))
 
     def fit(
         self,
         samples: Tensor,
-        coloring: Coloring | Callable[[Levels], Coloring],
-        plan: Plan,
-    ) -> Fit:
+        target: TransferTarget | Callable[[Levels], TransferTarget],
+        plan: StreamingPlan,
+        progress: ProgressCallback | None = None,
+    ) -> FittedNetwork:
         """Find the map of every level that gives the content the statistics of its target.
 
         Args:
             samples: The content, [3, H, W], uint8, uint16 or float in 0..1.
-            coloring: The statistics to reach; or what returns them for those of the content.
+            target: The statistics to reach, or a function that returns them for those of the content.
             plan: How to go over the content.
+            progress: Called after every strip; the last pass, `apply`, is part of the work.
         """
-        fit = Fit(dict(self._encoder))
+        spans = self._spans(plan, progress)
+        fitted = FittedNetwork(dict(self._encoder), done=spans[-1].start)
         coarsest = self.depth + 1
-        own = self._encode(
-            samples, fit, plan, range(coarsest if isinstance(coloring, Coloring) else 0, coarsest + 1)
-        )
-        if not isinstance(coloring, Coloring):
-            coloring = coloring(own)
+        levels = range(coarsest if isinstance(target, TransferTarget) else 0, coarsest + 1)
+        own = self._encode(samples, fitted, plan, levels, spans[0])
+        if not isinstance(target, TransferTarget):
+            target = target(own)
         found = own[-1]
-        for step in self._list_passes(plan)[1:-1]:
-            node, level = find_folding(step.target)
-            first, *rest = self._kernels[node]
-            folded = fold_map(first, *find_map(coloring, found, level))
-            fit.kernels[node] = self._place(node, [folded, *rest])
-            found = self._measure(samples, fit, plan, step)
-        matrix, offset = find_map(coloring, found, 0)
-        fit.recolor = matrix.float().to(self.device), offset.float().to(self.device)
-        return fit
+        for step, span in zip(self._list_passes(plan)[1:-1], spans[1:-1], strict=True):
+            node, level = find_consumer(step.target)
+            first, *rest = self._decoder[node]
+            folded = first.fold_map(*find_map(target, found, level))
+            fitted.parameters[node] = self._place(node, [folded, *rest])
+            found = self._measure(samples, fitted, plan, step, span)
+        matrix, offset = find_map(target, found, 0)
+        fitted.color_map = matrix.float().to(self.device), offset.float().to(self.device)
+        return fitted
 
-    def paint(self, samples: Tensor, fit: Fit, plan: Plan, emit: Observer) -> None:
-        """Paint a picture by what was found out about it, or about a copy of another size.
+    def apply(
+        self,
+        samples: Tensor,
+        fitted: FittedNetwork,
+        plan: StreamingPlan,
+        emit: Observer,
+        progress: ProgressCallback | None = None,
+    ) -> None:
+        """Compute the result with a network that was fitted to the content or to a copy of it.
 
         Args:
             samples: The content, [3, H, W].
-            fit: Of the content; stores are used up.
+            fitted: What `fit` returned; its stores are used up.
             plan: How to go over the content.
-            emit: Gets the first row and the strip [3, h, W] from there on, near 0..255, not clamped.
+            emit: Receives the index of the first row and a strip [3, h, W], near 0..255, not clamped.
+            progress: Called after every strip.
         """
-        assert fit.recolor is not None
-        matrix, offset = fit.recolor
+        assert fitted.color_map is not None
+        matrix, offset = fitted.color_map
 
-        def recolor(start: int, rows: Tensor) -> None:
-            # Contiguous wherever the rows come from: a product of other strides would round otherwise.
+        def transfer_colors(start: int, rows: Tensor) -> None:
+            # Contiguous wherever the rows come from, because products of other strides round differently.
             colors = rows.permute(2, 0, 1).float().contiguous().flatten(1)
             emit(start, torch.addmm(offset.unsqueeze(1), matrix, colors).view(3, *rows.shape[:2]))
 
-        # What this pass could store would be read by nobody.
-        painted = self._graph(samples, fit, plan, last=frozenset(fit.stores)).find(PAINTED)
-        painted.observers.append(recolor)
-        self._pull(painted, 0, plan.tile, plan.ceiling)
+        # No later pass would read what this one could store.
+        output = self._graph(samples, fitted, plan, last_use=frozenset(fitted.stores)).find(OUTPUT)
+        output.observers.append(transfer_colors)
+        self._run(output, 0, plan.tile, plan, _Span(progress, fitted.done, 1))
 
-    def _encode(self, samples: Tensor, fit: Fit, plan: Plan, levels: range) -> tuple[Statistics, ...]:
+    def _encode(
+        self,
+        samples: Tensor,
+        fitted: FittedNetwork,
+        plan: StreamingPlan,
+        levels: range,
+        span: _Span,
+    ) -> tuple[Statistics, ...]:
         """Encode a picture and measure some levels."""
         step = self._list_passes(plan)[0]
-        graph = self._graph(samples, fit, plan, step.made - step.last)
-        maps = [graph.find(Node("features", level - 1)) if level else graph.picture for level in levels]
-        accumulators = [Accumulator(each) for each in maps]
-        self._pull(graph.find(Node("features", self.depth)), self.depth, plan.tile, plan.ceiling)
+        graph = self._graph(samples, fitted, plan, step.stored - step.released)
+        maps = [graph.find(Node("encoded", level - 1)) if level else graph.picture for level in levels]
+        accumulators = [StatisticsAccumulator(each) for each in maps]
+        self._run(graph.find(Node("encoded", self.depth)), self.depth, plan.tile, plan, span)
         found = [accumulator.result() for accumulator in accumulators]
         return tuple(found if levels.start else [in_unit_range(found[0]), *found[1:]])
 
-    def _measure(self, samples: Tensor, fit: Fit, plan: Plan, step: Pass) -> Statistics:
-        """Measure a map of the decoder; a picture's colours in 0..1."""
-        graph = self._graph(samples, fit, plan, step.made - step.last, step.last)
+    def _measure(
+        self, samples: Tensor, fitted: FittedNetwork, plan: StreamingPlan, step: Pass, span: _Span
+    ) -> Statistics:
+        """Measure a map of the decoder; the colors of the output in 0..1."""
+        graph = self._graph(samples, fitted, plan, step.stored - step.released, step.released)
         sink = graph.find(step.target)
-        accumulator = Accumulator(sink)
-        self._pull(sink, step.target.scale, plan.tile << graph.finest, plan.ceiling)
-        for each in step.last - step.made:
-            del fit.stores[each]
+        accumulator = StatisticsAccumulator(sink)
+        self._run(sink, step.target.scale, plan.tile << graph.finest_scale, plan, span)
+        for each in step.released - step.stored:
+            del fitted.stores[each]
         found = accumulator.result()
-        return in_unit_range(found) if step.target.kind == "painted" else found
+        return in_unit_range(found) if step.target.kind == "output" else found
 
-    def _list_passes(self, plan: Plan) -> tuple[Pass, ...]:
+    def _list_passes(self, plan: StreamingPlan) -> tuple[Pass, ...]:
         return list_passes(self.depth, plan.store)
 
+    def _spans(self, plan: StreamingPlan, progress: ProgressCallback | None) -> list[_Span]:
+        """Divide the work among the passes, by their products."""
+        work = [
+            sum(count_products(self.architecture, node) for node in step.computed)
+            for step in self._list_passes(plan)
+        ]
+        ends = list(accumulate(work, initial=0.0))
+        return [_Span(progress, start / ends[-1], stop / ends[-1]) for start, stop in pairwise(ends)]
+
     @staticmethod
-    def _pull(sink: FeatureMap, scale: int, tile: int, ceiling: int | None) -> None:
-        """Compute a map strip by strip, and look at the memory after each."""
+    def _run(sink: FeatureMap, scale: int, tile: int, plan: StreamingPlan, span: _Span) -> None:
+        """Compute a map strip by strip; after each strip check the memory and report the progress."""
+        ceiling = plan.memory_ceiling
 
-        def look(start: int, rows: Tensor) -> None:
+        def after_strip(start: int, rows: Tensor) -> None:
             nonlocal ceiling
-            ceiling = None if ceiling is None else keep_resident_below(ceiling)
+            ceiling = None if ceiling is None else limit_resident_memory(ceiling)
+            span.report((start + len(rows)) / sink.shape.height)
 
-        if ceiling is not None:
-            sink.observers.append(look)
-        pull(sink, scale, tile)
+        sink.observers.append(after_strip)
+        run(sink, scale, tile)
 
     def _graph(
         self,
         samples: Tensor,
-        fit: Fit,
-        plan: Plan,
+        fitted: FittedNetwork,
+        plan: StreamingPlan,
         store: frozenset[Node] = frozenset(),
-        last: frozenset[Node] = frozenset(),
-    ) -> Graph:
-        picture = PictureMap(samples, fit.kernels[Node("features", 0)][0].weight.dtype, self.device)
-        return Graph(self, picture, fit.kernels, fit.stores, store, last, halve=plan.halve)
+        last_use: frozenset[Node] = frozenset(),
+    ) -> FeatureGraph:
+        dtype = fitted.parameters[Node("encoded", 0)][0].weight.dtype
+        picture = PictureMap(samples, dtype, self.device)
+        return FeatureGraph(
+            self,
+            picture,
+            fitted.parameters,
+            fitted.stores,
+            store,
+            last_use,
+            half_precision=plan.half_precision,
+        )
 
-    def _place(self, node: Node, kernels: Sequence[Kernel]) -> list[Kernel]:
+    def _place(self, node: Node, parameters: Sequence[ConvParameters]) -> list[ConvParameters]:
         return [
-            place_kernel(kernel, self.arithmetic.choose(node, index), self.device)
-            for index, kernel in enumerate(kernels)
+            each.to(self.precision.convolution_dtype(node, index), self.device)
+            for index, each in enumerate(parameters)
         ]
 
 
-def find_folding(target: Node) -> tuple[Node, int]:
-    """Return the map whose convolutions lead to a measured one, and the level of what they read."""
-    if target.kind == "painted":
+@dataclass(frozen=True)
+class _Span:
+    """The part of a piece of work that one pass does."""
+
+    callback: ProgressCallback | None
+    start: float
+    stop: float
+
+    def report(self, share: float) -> None:
+        """Report the share of the pass that is done."""
+        if self.callback is not None:
+            self.callback(self.start + (self.stop - self.start) * share)
+
+
+def find_consumer(target: Node) -> tuple[Node, int]:
+    """Return the map whose convolutions lead to a measured map, and the level of what they read."""
+    if target.kind == "output":
         return target, 1
-    return Node("upper", target.scale), target.scale + 2
+    return Node("decoded", target.scale), target.scale + 2
 
 
-def find_map(coloring: Coloring, found: Statistics, level: int) -> tuple[Tensor, Tensor]:
-    """Return the map to the statistics of a level; that of colours is between pictures of 0..255."""
-    matrix, offset = coloring.map_from(found, level)
+def find_map(target: TransferTarget, found: Statistics, level: int) -> tuple[Tensor, Tensor]:
+    """Return the map to the statistics of a level; the map of the colors is for pictures in 0..255."""
+    matrix, offset = target.find_map(found, level)
     return matrix, offset if level else WHITE * offset
 
 
 def in_unit_range(colors: Statistics) -> Statistics:
-    """Turn statistics of a picture in 0..255 into those of the same in 0..1."""
+    """Convert statistics of a picture in 0..255 into those of the same picture in 0..1."""
     return colors._replace(mean=colors.mean / WHITE, covariance=colors.covariance / WHITE**2)

@@ -1,4 +1,8 @@
-"""What memory there is, what this process has of it, and how the allocator holds on to it."""
+"""Memory: how much there is, how much this process occupies, and how the C library's allocator behaves.
+
+The allocator is left alone unless a program calls `tune_allocator`, because its settings hold for the whole
+process. The command line does; a library should not.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,64 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-# Options of glibc's mallopt.
-TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
+# Parameters of glibc's mallopt.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 HUGE_PAGE = 2**21
-# Bytes by which a process grows before it is worth returning what is free once more.
-SLACK = 2**26
+# Buffers of at least this many bytes get pages of their own; smaller ones leave small holes in the heap.
+HUGE_PAGE_BUFFER = 2**25
+# The process has to grow by this many bytes before free memory is returned again.
+GROWTH_BEFORE_TRIM = 2**26
 CGROUP = Path("/sys/fs/cgroup")
+
+_tuned = False
+
+
+def tune_allocator() -> None:
+    """Let this process keep freed memory while it computes and return it between pictures.
+
+    Strips are freed and allocated all the time. By default glibc returns them to the system, and they come
+    back as zeroed pages with one fault each, which takes a quarter of the time at 1024 x 1024 pixels. Kept
+    memory is returned by `return_freed_memory`, and large stored maps live outside the heap. This has no
+    effect where the C library is not glibc.
+    """
+    global _tuned
+    if (library := _find_glibc()) is not None:
+        library.mallopt(M_TRIM_THRESHOLD, 2**29)
+        # Whole pictures get pages of their own and leave no holes. Older versions accept no larger value.
+        library.mallopt(M_MMAP_THRESHOLD, 2**25)
+        # With one arena per thread, every thread keeps its own free memory, in pieces too small to be useful.
+        library.mallopt(M_ARENA_MAX, 1)
+        _tuned = True
+
+
+def is_tuned() -> bool:
+    """Tell whether `tune_allocator` has taken effect in this process."""
+    return _tuned
+
+
+def return_freed_memory() -> None:
+    """Return memory that is free but kept to the system, if the allocator is tuned."""
+    if _tuned and (library := _find_glibc()) is not None:
+        library.malloc_trim(0)
+
+
+def limit_resident_memory(ceiling: int) -> int:
+    """Return freed memory to the system if the process occupies more than a ceiling.
+
+    Between the long-lived strips of a stored map, freed ones leave holes that not everything fits into. They
+    can add up to twice the memory in use.
+
+    Args:
+        ceiling: Bytes.
+
+    Returns:
+        The ceiling for the next call. It is higher where the memory in use leaves no room below the present
+        one, so that the same strips are not returned and zeroed again after every strip.
+    """
+    if not _tuned or resident_memory() <= ceiling:
+        return ceiling
+    return_freed_memory()
+    return max(ceiling, resident_memory() + GROWTH_BEFORE_TRIM)
 
 
 def available_memory() -> int | None:
@@ -42,77 +98,49 @@ def resident_memory() -> int:
     return 0
 
 
-def hold_freed_memory() -> None:
-    """Have the C library keep what is freed instead of returning it to the system, where it can be told to.
+class HugePageBuffer:
+    """A buffer outside the heap that can be returned to the system from the front.
 
-    Strips are freed and allocated again all the time; memory that went back comes again as zeroed pages, one
-    fault each: a quarter of the time at 1024 x 1024. For programs: it is a setting of the whole process.
-    """
-    if (library := _find_glibc()) is not None:
-        library.mallopt(TRIM_THRESHOLD, 2**29)
-        # Whole pictures have pages of their own and leave no holes; older versions take no higher number.
-        library.mallopt(MMAP_THRESHOLD, 2**25)
-        # Else every thread holds its own, and in pieces that no large tensor fits into.
-        library.mallopt(ARENA_MAX, 1)
-
-
-class Pages:
-    """Memory beside the heap for values that stay long and go from the first to the last.
-
-    Between short-lived blocks, long-lived ones leave holes in the heap when they go, as large as themselves.
-    Pages of their own go back to the system at once, and huge ones come from it almost for nothing.
+    When long-lived blocks between short-lived ones are freed, they leave holes in the heap. Pages of their
+    own go back to the system at once, and huge pages are cheap to get.
 
     Args:
-        size: Bytes of the values.
+        size: Bytes.
     """
 
     def __init__(self, size: int) -> None:
         self._map = mmap.mmap(-1, size + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        with contextlib.suppress(OSError):  # a kernel without them
+        with contextlib.suppress(OSError):  # kernels without huge pages
             self._map.madvise(mmap.MADV_HUGEPAGE)
         # What lies before the first huge page is never touched and takes no memory.
         self._start = -torch.frombuffer(self._map, dtype=torch.uint8).data_ptr() % HUGE_PAGE
         self._released = self._start
 
     @staticmethod
-    def exist(device: torch.device) -> bool:
-        """Tell whether the system has such memory for values of a device."""
-        return device.type == "cpu" and hasattr(mmap, "MADV_HUGEPAGE")
+    def suits(size: int, device: torch.device) -> bool:
+        """Tell whether a buffer of some bytes on a device should be one of these."""
+        return (
+            _tuned and size >= HUGE_PAGE_BUFFER and device.type == "cpu" and hasattr(mmap, "MADV_HUGEPAGE")
+        )
 
     def view(self, size: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Return the values as a tensor: zeros at first, taking memory where they are written."""
+        """Return the buffer as a tensor. It holds zeros and takes memory where it is written."""
         values = torch.frombuffer(self._map, dtype=dtype, count=math.prod(size), offset=self._start)
         return values.view(size)
 
     def release(self, size: int) -> None:
-        """Give the first bytes back to the system, by whole huge pages: nobody reads them again."""
+        """Return the first bytes to the system, in whole huge pages; they must not be read again."""
         end = self._start + size // HUGE_PAGE * HUGE_PAGE
         if end > self._released:
             self._map.madvise(mmap.MADV_DONTNEED, self._released, end - self._released)
             self._released = end
 
 
-def keep_resident_below(ceiling: int) -> int:
-    """Return what is freed but held to the system if the process occupies more than some bytes.
-
-    Between long-lived strips of a stored map, freed ones leave holes that not everything fits into: at times
-    twice the memory in use.
-
-    Returns:
-        The ceiling for the next time: higher where what is in use leaves no room below it, so that the same
-        strips do not go and come again, zeroed, each time.
-    """
-    if resident_memory() <= ceiling or (library := _find_glibc()) is None:
-        return ceiling
-    library.malloc_trim(0)
-    return max(ceiling, resident_memory() + SLACK)
-
-
 @cache
 def _find_glibc() -> ctypes.CDLL | None:
     try:
         library = ctypes.CDLL(None)
-        library.mallopt, library.malloc_trim  # noqa: B018  an attribute that is missing raises
+        library.mallopt, library.malloc_trim  # noqa: B018  raises if one is missing
     except (AttributeError, OSError, TypeError):
         return None
     return library

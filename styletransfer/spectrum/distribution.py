@@ -14,7 +14,7 @@ from .border_correction import GRID, Measure, extrapolate_distribution, sample_s
 from .conv_operator import ConvOperator, conv_operator
 from .lanczos import lanczos
 from .norm_bounds import NormBounds, norm_bounds
-from .spectral_norm import leading_images
+from .spectral_norm import group_norms, leading_images
 from .symbol import TAU
 
 DistributionMethod = Literal["exact", "circular", "density", "corrected", "lanczos"]
@@ -92,7 +92,7 @@ def _corrected(module: nn.Module, size: Sequence[int], operator: ConvOperator, c
         values = values * (operator.frobenius_norm() / values.norm().clamp_min(1e-300))
     else:
         values = measure.quantiles(count)
-    largest = operator.apply(leading_images(operator, 1, LARGEST_RESIDUAL)).norm()
+    largest = group_norms(operator, operator.apply(leading_images(operator, 1, LARGEST_RESIDUAL))).max()
     return torch.cat([largest[None], values[1:].clamp(max=largest)])
 
 

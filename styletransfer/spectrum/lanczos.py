@@ -1,4 +1,7 @@
-"""Lanczos iteration on A* A: lower bounds of ||A|| from any start, upper bounds from a random one."""
+"""Lanczos iteration on A* A: lower bounds of ||A|| from any start, upper bounds from a random one.
+
+The groups of a grouped convolution are separate maps, which `leading_vectors_of_groups` iterates together.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from torch import Tensor
 
 from .conv_operator import ConvOperator
 
+CHECK_EVERY = 10  # steps between two looks at the residuals of all groups
 BASIS_BYTES = 2**30  # largest size of the basis, which is kept for reorthogonalization
 
 
@@ -118,3 +122,51 @@ def lanczos(operator: ConvOperator, start: Tensor, steps: int) -> Iterator[Krylo
         if exhausted:
             return
         vector = vector / link
+
+
+def leading_vectors_of_groups(
+    operator: ConvOperator, start: Tensor, count: int, steps: int, residual: float
+) -> Tensor:
+    """Find the leading right singular vectors of every group of a grouped convolution, all groups at once.
+
+    Args:
+        operator: The map, in float64.
+        start: Start vector, [in, H, W], not zero in any group.
+        count: Number of vectors of each group.
+        steps: Largest number of steps.
+        residual: Relative residual of the largest Ritz pair at which a group is done.
+
+    Returns:
+        [count, in, H, W], of norm 1 in each group, in descending order of its singular values; fewer if the
+        groups have fewer inputs. Vectors beyond the rank of a group may be zero.
+    """
+    groups, size = operator.groups, start.numel() // operator.groups
+    steps = min(steps, size, max(2, BASIS_BYTES // (start.element_size() * start.numel())))
+    basis = start.new_empty(steps, groups, size)
+    tridiagonal = start.new_zeros(groups, steps, steps)
+    vector = start.view(groups, size)
+    vector = vector / vector.norm(dim=1, keepdim=True)
+    tiny = torch.finfo(start.dtype).eps
+    for k in range(steps):
+        basis[k] = vector
+        image = operator.apply(vector.view(1, *start.shape))
+        vector = operator.adjoint(image).view(groups, size)
+        tridiagonal[:, k, k] = (vector * basis[k]).sum(1)
+        for _ in range(2):
+            overlaps = torch.einsum("kgn,gn->kg", basis[: k + 1], vector)
+            vector = vector - torch.einsum("kg,kgn->gn", overlaps, basis[: k + 1])
+        link = vector.norm(dim=1)
+        largest = tridiagonal.diagonal(dim1=1, dim2=2).amax(1)
+        link = torch.where(link <= 10 * tiny * largest, 0.0, link)  # the space of this group is exhausted
+        if (k + 1) % CHECK_EVERY == 0 or k + 1 == steps or not link.any():
+            values, vectors = torch.linalg.eigh(tridiagonal[:, : k + 1, : k + 1])
+            residuals = link * vectors[:, -1, -1].abs()
+            if k + 1 == steps or bool((residuals <= residual * values[:, -1]).all()):
+                break
+        tridiagonal[:, k, k + 1] = tridiagonal[:, k + 1, k] = link
+        vector = torch.where(link[:, None] > 0, vector / link[:, None], 0.0)
+    leading = vectors.flip(2)[:, :, :count]
+    found = torch.einsum("gkc,kgn->cgn", leading, basis[: k + 1])
+    found = found / found.norm(dim=2, keepdim=True).clamp_min(torch.finfo(start.dtype).tiny)
+    images: Tensor = found.reshape(-1, *start.shape)
+    return images

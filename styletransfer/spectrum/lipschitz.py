@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import operator
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,12 +14,28 @@ import torch
 from torch import Tensor, fx, nn
 
 from .conv_operator import PADDING_MODULES, Convolution
-from .lipschitz_rules import Operation, batch_scale, operation_bound
+from .lipschitz_rules import (
+    CONCATENATIONS,
+    CONVOLUTIONS,
+    DIFFERENCES,
+    PRODUCTS,
+    QUOTIENTS,
+    SHAPE_ATTRIBUTES,
+    SHAPE_METHODS,
+    SUMS,
+    Operation,
+    batch_scale,
+    check_evaluation_mode,
+    find_rule,
+    name_of,
+    operation_bound,
+    plain_type,
+)
 from .norm_bounds import norm_bounds
+from .spectral_norm import jacobian_norm
 
-POWER_STEPS = 30
-SUMS = {operator.add, operator.iadd, operator.sub, torch.add, torch.sub}
-PRODUCTS = {operator.mul, torch.mul}
+ROUNDING = 1e-12  # relative margin for products and sums of constants in float64
+AGREEMENT = 1e-4  # relative difference between a network and its trace that rounding explains
 
 
 @dataclass(frozen=True)
@@ -92,24 +109,56 @@ def lipschitz(
         The report, with a row per layer.
 
     Raises:
-        ValueError: The network cannot be traced, or holds an operation without a known bound.
+        ValueError: The network cannot be traced, is not in evaluation mode, draws random numbers, changes a
+            value in place that it reads again, or holds an operation without a known bound; the message names
+            the cause. What is not understood entirely is refused.
 
     Source: Szegedy et al. 2014 (arXiv 1312.6199), section 4.3, the product of the layers' norms.
     """
+    check_evaluation_mode(model)
     generator = torch.Generator().manual_seed(seed)
     if inputs is None:
         inputs = torch.rand(2, _input_channels(model), *input_size, generator=generator)
     inputs = inputs.to(next(iter(model.parameters()), inputs))
+    if inputs.ndim != 4 or tuple(inputs.shape[2:]) != tuple(input_size) or len(inputs) == 0:
+        raise ValueError(f"inputs are {list(inputs.shape)}, not [B, C, {input_size[0]}, {input_size[1]}]")
+    random_state = _random_state(inputs.device)
     try:
         graph = fx.symbolic_trace(model)
     except Exception as error:  # torch.fx lets through whatever the traced code raises
         raise ValueError(f"{type(model).__name__} cannot be traced: {error}") from error
     interpreter = LipschitzInterpreter(graph, tolerance, seed)
     with torch.no_grad():
-        interpreter.run(inputs[:1])
-    lower = max(jacobian_norm(model, image[None], generator) for image in inputs)
+        traced, computed = interpreter.run(inputs[:1].clone()), model(inputs[:1].clone())
+    if _random_state(inputs.device) != random_state:
+        raise ValueError(f"{type(model).__name__} draws random numbers, so it has no Lipschitz bound")
+    if not _agree(traced, computed):
+        raise ValueError(f"{type(model).__name__} does not compute what its trace computes")
+    try:
+        lower = max(jacobian_norm(model, image[None], generator) for image in inputs)
+    except RuntimeError as error:
+        raise ValueError(f"{type(model).__name__} cannot be differentiated: {error}") from error
     failure = sum(layer.failure_probability for layer in interpreter.layers)
-    return LipschitzReport(tuple(interpreter.layers), interpreter.constant, lower, failure)
+    return LipschitzReport(
+        layers=tuple(interpreter.layers),
+        upper=interpreter.constant * (1 + ROUNDING),
+        lower=lower * (1 - 100 * torch.finfo(inputs.dtype).eps),
+        failure_probability=failure,
+    )
+
+
+def _random_state(device: torch.device) -> tuple[object, ...]:
+    """Return the state of the random number generators that a network could use."""
+    states = [torch.random.get_rng_state()]
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
+    return (random.getstate(), *(state.numpy().tobytes() for state in states))
+
+
+def _agree(first: object, second: object) -> bool:
+    if not isinstance(first, Tensor) or not isinstance(second, Tensor) or first.shape != second.shape:
+        return False
+    return bool((first - second).abs().max() <= AGREEMENT * second.abs().max()) if first.numel() else True
 
 
 def _input_channels(model: nn.Module) -> int:
@@ -119,37 +168,10 @@ def _input_channels(model: nn.Module) -> int:
     raise ValueError("the network has no convolution that tells its input channels; give inputs")
 
 
-def jacobian_norm(network: Callable[[Tensor], Tensor], image: Tensor, generator: torch.Generator) -> float:
-    """Estimate the norm of a network's Jacobian at an image from below, by power iteration on J^T J.
-
-    Args:
-        network: Function that is differentiable at the image.
-        image: [1, C, H, W].
-        generator: Random numbers for the start.
-
-    Returns:
-        The largest ||J v|| / ||v|| found, which is at most the Lipschitz constant of the network.
-    """
-    image = image.detach().requires_grad_()
-    with torch.enable_grad():
-        output = network(image)
-        # J^T u is linear in u, so that the gradient of <J^T u, v> in u is J v, wherever u is.
-        cotangent = torch.zeros_like(output, requires_grad=True)
-        (pulled_back,) = torch.autograd.grad(output, image, cotangent, create_graph=True)
-    direction = torch.randn(image.shape, generator=generator).to(image)
-    largest = 0.0
-    for _ in range(POWER_STEPS):
-        size = direction.norm()
-        if not size > 0:
-            break
-        (moved,) = torch.autograd.grad(pulled_back, cotangent, direction / size, retain_graph=True)
-        largest = max(largest, moved.norm().item())
-        (direction,) = torch.autograd.grad(output, image, moved, retain_graph=True)
-    return largest
-
-
 class LipschitzInterpreter(fx.Interpreter):
     """Run a traced network on one image, and bound the Lipschitz constant of every value on the way.
+
+    A value that does not depend on the image has the constant 0. Whatever has no rule raises a `ValueError`.
 
     Attributes:
         layers: Layers whose constant is not 1 by their kind, in order.
@@ -158,36 +180,56 @@ class LipschitzInterpreter(fx.Interpreter):
 
     def __init__(self, graph: fx.GraphModule, tolerance: float, seed: int) -> None:
         super().__init__(graph, garbage_collect_values=False)
+        self.extra_traceback = False  # errors keep their messages
         self.tolerance, self.seed = tolerance, seed
         self.layers: list[LayerLipschitz] = []
         self.constants: dict[fx.Node, float] = {}
         self.constant = math.nan
+        self._overwritten: set[fx.Node] = set()
 
     def run_node(self, n: fx.Node) -> Any:
         """Compute a value and its constant."""
+        for source in n.all_input_nodes:
+            if source in self._overwritten:
+                raise ValueError(f"{n} reads {source}, which was changed in place")
+        module = self._module(n)
+        if module is not None and plain_type(module) not in CONVOLUTIONS:
+            find_rule(type(module))  # raises before a module that is not known can change its state
+        versions = {node: value._version for node, value in self.env.items() if isinstance(value, Tensor)}
         value = super().run_node(n)
-        self.constants[n] = self.constant = self._node_constant(n)
+        for node, version in versions.items():
+            if self.env[node]._version != version:  # views share the version of their base
+                if node.op == "get_attr":
+                    raise ValueError(f"{n} changes {node.target} in place")
+                self._overwritten.add(node)
+        self.constants[n] = self.constant = self._constant(n, value)
         return value
 
-    def _node_constant(self, node: fx.Node) -> float:
-        if node.op == "placeholder":
-            return 1.0
-        constants = [self._of(argument) for argument in node.args]
-        if not any(constants):
+    def _constant(self, node: fx.Node, value: object) -> float:
+        if node.op == "placeholder":  # other arguments of the network have their defaults
+            return 0.0 if self.constants else 1.0
+        function = node.target if node.op in {"call_function", "call_method"} else None
+        if self._reads_shape(node) or not any(self.constants[source] for source in node.all_input_nodes):
             return 0.0
-        if node.target in SUMS:
-            return sum(constants)
-        if node.op == "output" or node.target is torch.cat:
-            return constants[0]
-        source = node.args[0]
-        if node.target in PRODUCTS and 0.0 in constants:
-            constant = node.args[constants.index(0.0)]
-            factor = self.env[constant] if isinstance(constant, fx.Node) else constant
-            bound = torch.as_tensor(factor).abs().max().item()
-            return max(constants) * self._record(node, "scale", self._size(source), bound)
-        if not isinstance(source, fx.Node):
-            raise ValueError(f"no Lipschitz bound is known for {node.target} of {source}")
-        return constants[0] * self._layer_constant(node, source)
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            raise ValueError(f"no Lipschitz bound is known for {name_of(node.target)}: it is no real tensor")
+        if node.op == "output":
+            return self._of(node.args[0])
+        if function in SUMS | DIFFERENCES:
+            return self._sum(node, value)
+        if function in PRODUCTS | QUOTIENTS:
+            return self._scaled(node, value)
+        if function in CONCATENATIONS:
+            return self._of(self._arguments(node, "tensors", "dim", "axis")["tensors"])
+        source = self._only_source(node)
+        if value.dtype != self.env[source].dtype:
+            raise ValueError(f"no Lipschitz bound is known for {name_of(node.target)} to another type")
+        return self.constants[source] * self._layer_constant(node, source)
+
+    def _reads_shape(self, node: fx.Node) -> bool:
+        if node.op == "call_function" and node.target is getattr:
+            return node.args[1] in SHAPE_ATTRIBUTES
+        return node.op == "call_method" and node.target in SHAPE_METHODS
 
     def _of(self, argument: object) -> float:
         """Return the constant of an argument; 0 for what does not depend on the input."""
@@ -197,38 +239,103 @@ class LipschitzInterpreter(fx.Interpreter):
             return math.hypot(*map(self._of, argument))
         return 0.0
 
+    def _arguments(self, node: fx.Node, *names: str) -> dict[str, Any]:
+        """Return the arguments of a function or method by the names that are allowed."""
+        arguments = dict(zip(names, node.args, strict=False)) | node.kwargs
+        if len(node.args) + len(node.kwargs) > len(arguments) or not set(arguments) <= set(names):
+            raise ValueError(f"no Lipschitz bound is known for these arguments of {name_of(node.target)}")
+        return arguments
+
+    def _value(self, argument: Any) -> Any:
+        return fx.node.map_arg(argument, lambda node: self.env[node])
+
+    def _sum(self, node: fx.Node, value: Tensor) -> float:
+        if len(node.args) > 2:
+            raise ValueError(f"no Lipschitz bound is known for these arguments of {name_of(node.target)}")
+        arguments = self._arguments(node, "input", "other", "alpha")
+        alpha = arguments.get("alpha", 1)
+        if not isinstance(alpha, int | float):
+            raise ValueError(f"alpha of {name_of(node.target)} is not a number")
+        first, second = (
+            self._of(argument) * self._broadcast(argument, value) if self._of(argument) else 0.0
+            for argument in (arguments["input"], arguments["other"])
+        )
+        return first + abs(float(alpha)) * second
+
+    def _scaled(self, node: fx.Node, value: Tensor) -> float:
+        arguments = self._arguments(node, "input", "other")
+        first, second = arguments["input"], arguments["other"]
+        divides = node.target in QUOTIENTS
+        if self._of(second) and (divides or self._of(first)):
+            raise ValueError(f"no Lipschitz bound is known for {name_of(node.target)} by a variable value")
+        source, factor = (first, second) if self._of(first) else (second, first)
+        largest = torch.as_tensor(self._value(factor), dtype=torch.float64).abs()
+        bound = (1 / largest.min() if divides else largest.max()).item() * self._broadcast(source, value)
+        kind = "quotient" if divides else "product"
+        return self._of(source) * self._record(node, kind, self._size(source), bound)
+
+    def _broadcast(self, argument: fx.Node, value: Tensor) -> float:
+        """Return the norm of the broadcast of an argument to the shape of the result."""
+        return math.sqrt(value.numel() / self.env[argument].numel()) if value.numel() else 0.0
+
+    def _only_source(self, node: fx.Node) -> fx.Node:
+        """Return the one value that an operation reads, its first argument; others must be constants."""
+        source = node.args[0] if node.args else node.kwargs.get("input")
+        others = [other for other in node.all_input_nodes if self.constants[other] and other is not source]
+        extra = node.op == "call_module" and len(node.args) + len(node.kwargs) > 1
+        if not isinstance(source, fx.Node) or not isinstance(self.env[source], Tensor) or others or extra:
+            raise ValueError(f"no Lipschitz bound is known for these arguments of {name_of(node.target)}")
+        return source
+
     def _layer_constant(self, node: fx.Node, source: fx.Node) -> float:
         module = self._module(node)
-        if isinstance(module, Convolution):
+        if isinstance(module, Convolution) and plain_type(module) in CONVOLUTIONS:
             return self._convolution(node, source, module)
         if self._pads_a_convolution(node) or self._is_folded(node):
             return 1.0
         shape = self.env[source].shape
         if module is not None:
-            kind = type(module).__name__
             step = Operation(type(module), module, vars(module) | module._parameters, shape)
         else:
-            function = node.target if callable(node.target) else getattr(Tensor, str(node.target))
-            kind = getattr(node.target, "__name__", str(node.target))
-            step = Operation(
-                kind=node.target,
-                call=lambda tensor: cast(Tensor, function(tensor, *node.args[1:], **node.kwargs)),
-                options=self._options(node),
-                shape=shape,
+            options = self._options(node) if callable(find_rule(node.target)) else {}
+            step = Operation(node.target, self._call(node, source), options, shape)
+        return self._record(node, name_of(step.kind), self._size(source), operation_bound(step))
+
+    def _call(self, node: fx.Node, source: fx.Node) -> Callable[[Tensor], Tensor]:
+        """Return a function of one argument, with the others at their values."""
+
+        def call(tensor: Tensor) -> Tensor:
+            args, kwargs = fx.node.map_arg(
+                (node.args, node.kwargs), lambda other: tensor if other is source else self.env[other]
             )
-        return self._record(node, kind, self._size(source), operation_bound(step))
+            function = node.target if callable(node.target) else getattr(Tensor, node.target)
+            return cast(Tensor, function(*args, **kwargs))
+
+        return call
+
+    def _options(self, node: fx.Node) -> dict[str, Any]:
+        """Return the arguments of a function by name, wherever they stand."""
+        if node.target is operator.getitem:
+            return {"index": self._value(node.args[1])}
+        arguments = node.normalized_arguments(self.module, normalize_to_only_use_kwargs=True)
+        if arguments is None:
+            raise ValueError(f"no Lipschitz bound is known for these arguments of {name_of(node.target)}")
+        return dict(self._value(arguments.kwargs))
 
     def _convolution(self, node: fx.Node, source: fx.Node, module: Convolution) -> float:
         """Bound a convolution together with the padding before it and the batch normalization after it."""
         kind = type(module).__name__
         pads: list[nn.Module] = []
         while self._pads_a_convolution(source):
-            pads.insert(0, self.module.get_submodule(str(source.target)))
-            source = cast(fx.Node, source.args[0])
+            pads.insert(0, cast(nn.Module, self._module(source)))
+            source = self._only_source(source)
+        shape = self.env[source].shape
+        if len(shape) != 4:
+            raise ValueError(f"{kind} of a tensor {list(shape)}, not [B, C, H, W]")
         normalization = self._normalization_after(node)
         if normalization is not None:
             kind += " + BatchNorm2d"
-            module = copy.deepcopy(module)
+            module = copy.deepcopy(module).double()
             module.weight.data *= batch_scale(normalization)[:, None, None, None]
         layer = nn.Sequential(*pads, module) if pads else module
         size = self._size(source)
@@ -244,30 +351,23 @@ class LipschitzInterpreter(fx.Interpreter):
         if type(self._module(node)) not in PADDING_MODULES or len(node.users) != 1:
             return False
         (user,) = node.users
-        return isinstance(self._module(user), nn.Conv2d) or self._pads_a_convolution(user)
+        return plain_type(self._module(user)) is nn.Conv2d or self._pads_a_convolution(user)
 
     def _normalization_after(self, node: fx.Node) -> nn.BatchNorm2d | None:
         """Return the batch normalization that alone reads a convolution, whose rows it scales."""
-        if not isinstance(self._module(node), nn.Conv2d) or len(node.users) != 1:
+        # The weight of a parametrized convolution, whose type is another, cannot be set.
+        if type(self._module(node)) is not nn.Conv2d or len(node.users) != 1:
             return None
         (user,) = node.users
         module = self._module(user)
-        return module if isinstance(module, nn.BatchNorm2d) else None
+        return module if type(module) is nn.BatchNorm2d else None
 
     def _is_folded(self, node: fx.Node) -> bool:
-        source = node.args[0]
-        return (
-            isinstance(source, fx.Node)
-            and self._normalization_after(source) is self._module(node) is not None
-        )
+        source = self._only_source(node)
+        return self._normalization_after(source) is self._module(node) is not None
 
     def _module(self, node: fx.Node) -> nn.Module | None:
         return self.module.get_submodule(str(node.target)) if node.op == "call_module" else None
-
-    def _options(self, node: fx.Node) -> dict[str, Any]:
-        """Return the arguments of a function by name, wherever they stand."""
-        arguments = node.normalized_arguments(self.module, normalize_to_only_use_kwargs=True)
-        return dict(arguments.kwargs if arguments else node.kwargs)
 
     def _size(self, argument: object) -> tuple[int, int]:
         shape = self.env[argument].shape if isinstance(argument, fx.Node) else torch.Size()
@@ -275,6 +375,8 @@ class LipschitzInterpreter(fx.Interpreter):
 
     def _record(self, node: fx.Node, kind: str, size: tuple[int, int], bound: float) -> float:
         """List a layer unless its constant is 1, and return the constant."""
+        if not math.isfinite(bound):
+            raise ValueError(f"{name_of(node.target)} has no finite Lipschitz bound")
         if bound != 1:
-            self.layers.append(LayerLipschitz(str(node.target), kind, size, 0.0, bound, "rule"))
+            self.layers.append(LayerLipschitz(name_of(node.target), kind, size, 0.0, bound, "rule"))
         return bound

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 from .circulant import split_padding
 from .conv_operator import Convolution, ConvOperator, conv_operator, find_convolutions
 from .norm_bounds import hoelder_bound, norm_bounds, tap_bound, unfolding_bound
-from .spectral_norm import NormTracker
+from .spectral_norm import NormTracker, group_norms
 
 PenaltyBound = Literal["norm", "unfoldings", "taps", "hoelder"]
 
@@ -103,7 +103,8 @@ class NormCap(nn.Module):
         super().__init__()
         self.cap = cap
         self.tracker = NormTracker(operator)
-        self.register_buffer("norm", operator.weight.detach().new_tensor(0.0))
+        # The norm at present, for a layer that is in evaluation mode from the start.
+        self.register_buffer("norm", group_norms(operator, self.tracker.outputs[:1]).max())
 
     def forward(self, weight: Tensor) -> Tensor:
         """Scale a weight."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..linalg import (
     Statistics,
-    Method,
+    TransferMethod,
     inverse_sqrt,
     matrix_sqrt,
     transfer_map,
@@ -18,10 +18,10 @@ from ..linalg import (
 )
 
 # Transforms by the names that users type, with the name of `linalg` for the map between the covariances.
-METHODS: dict[str, Method] = {"wct": "eigh", "monge": "monge", "adain": "adain"}
+METHODS: dict[str, TransferMethod] = {"wct": "eigh", "monge": "monge", "adain": "adain"}
 
-# Added to every eigenvalue, relative to the mean eigenvalue. Where the content hardly varies, its features are
-# rounding and compression noise, which whitening would amplify to the style's strength: speckle in flat areas.
+# Added to every eigenvalue, relative to the mean eigenvalue. Where the content hardly varies, its features
+# are rounding and compression noise, which whitening would amplify until they show as speckle.
 EPS = 1e-3
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..linalg.moments import blocks
+from ..linalg.moments import iterate_blocks
 
 
 def gram(features: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class _Gram(torch.autograd.Function):
         # Gram matrices are subtracted later, and bfloat16 would keep only two digits of the sums.
         wide = torch.promote_types(features.dtype, torch.float32)
         matrix = features.new_zeros(batch, channels, channels, dtype=wide)
-        for block in blocks(features):
+        for block in iterate_blocks(features):
             part = features[..., block].to(wide)
             matrix.baddbmm_(part, part.mT)
         return matrix / pixels

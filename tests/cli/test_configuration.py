@@ -38,7 +38,7 @@ def test_tables_are_commands_and_the_top_is_for_all() -> None:
             r"unknown key of \[stylize\] 'style-siez'; did you mean 'style-size'\?",
         ),
         ("[stylise]\nalpha = 1", r"unknown table 'stylise'; did you mean 'stylize'\?"),
-        ("alpha = \nsize = 1", r"settings\.toml: no readable TOML .*line 1"),
+        ("alpha = \nsize = 1", r"settings\.toml: not a readable TOML .*line 1"),
     ],
 )
 def test_mistakes_name_the_file_and_the_right_key(text: str, message: str) -> None:
@@ -108,7 +108,7 @@ def test_weights_folder(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("STYLETRANSFER_WEIGHTS", str(folder))
     assert find_weights_folder() == folder
     monkeypatch.setenv("STYLETRANSFER_WEIGHTS", "absent")
-    with pytest.raises(WeightsError, match="STYLETRANSFER_WEIGHTS is absent, which is no folder"):
+    with pytest.raises(WeightsError, match="STYLETRANSFER_WEIGHTS is absent, which is not a folder"):
         find_weights_folder()
 
 

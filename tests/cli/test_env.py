@@ -23,7 +23,7 @@ def test_env_tells_installations_apart(run: Run) -> None:
     assert facts["python"] == platform.python_version()
     assert facts["torch"] == torch.__version__.partition("+")[0]
     assert facts["devices"][0] == "cpu"
-    assert facts["configuration"] == f"{find_configuration()} (not there)"
+    assert facts["configuration"] == f"{find_configuration()} (does not exist)"
     assert facts["variables"] == ["STYLETRANSFER_ALPHA=0.5"]
     assert {"png", "jpg", "webp"} <= set(facts["writes"]) < set(facts["reads"])
 
@@ -31,7 +31,7 @@ def test_env_tells_installations_apart(run: Run) -> None:
 def test_env_survives_what_it_is_to_find(run: Run) -> None:
     result = run("env", STYLETRANSFER_WEIGHTS="absent")
     assert result.exit_code == 0
-    assert "STYLETRANSFER_WEIGHTS is absent, which is no folder" in result.stdout
+    assert "STYLETRANSFER_WEIGHTS is absent, which is not a folder" in result.stdout
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

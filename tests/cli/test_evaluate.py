@@ -15,6 +15,7 @@ from torch import Tensor
 from styletransfer import Stylizer
 from styletransfer.media import read_picture
 from styletransfer.model.vgg import STYLE_LAYERS, needed_convolutions
+from styletransfer.options import StylizeOptions
 
 from .conftest import Run
 from .pictures import write_content
@@ -56,25 +57,25 @@ def read_json(text: str) -> list[dict[str, Any]]:
 
 
 def test_table_of_content_and_model(run: Run, model: str, network: str) -> None:
-    result = run("evaluate", "pairs", "-m", model, "--network", network)
+    result = run("evaluate", "pairs", "-m", model, "--vgg", network)
     assert result.exit_code == 0
     itself, ours = read_table(result.stdout)
     assert (itself["method"], ours["method"]) == ("content itself", Path(model).stem)
-    assert (itself["content_in"], itself["ssim"], itself["warp"]) == ("0.000", "1.000", "-")
+    assert (itself["content_in"], itself["ssim"], itself["pan_rmse"]) == ("0.000", "1.000", "-")
     assert 0 < float(ours["reconstruction"]) < 100
-    assert float(ours["warp"]) > 0
+    assert float(ours["pan_rmse"]) > 0
 
 
 def test_given_outputs_alone_and_beside_a_model(run: Run, model: str, network: str) -> None:
-    alone = run("evaluate", "pairs", "--outputs", "pairs", "--network", network)
+    alone = run("evaluate", "pairs", "--outputs", "pairs", "--vgg", network)
     assert [row["method"] for row in read_table(alone.stdout)] == ["content itself", "peer (1 of 2)"]
     assert alone.stderr == ""
-    both = run("evaluate", "pairs", "--outputs", "pairs", "--network", network, "-m", model)
+    both = run("evaluate", "pairs", "--outputs", "pairs", "--vgg", network, "-m", model)
     assert len(list(read_table(both.stdout))) == 3
 
 
 def test_json_has_every_result_and_then_the_means(run: Run, model: str, network: str) -> None:
-    words = ["evaluate", "pairs", "--network", network, "-m", model, "-a", "0", "-a", "0.5", "--json"]
+    words = ["evaluate", "pairs", "--vgg", network, "-m", model, "-a", "0", "-a", "0.5", "--json"]
     *results, itself, reconstructed, half = read_json(run(*words).stdout)
     methods = ("content itself", "small at alpha 0", "small at alpha 0.5")
     wanted = [(pair, method) for pair in ("cat", "sea") for method in methods]
@@ -90,12 +91,12 @@ def test_json_has_every_result_and_then_the_means(run: Run, model: str, network:
 
 def test_contents_and_styles_are_combined(run: Run, model: str, network: str) -> None:
     words = ["pairs/*.content.png", "pairs/cat.style.png", "pairs/sea.style.png"]
-    results = read_json(run("evaluate", *words, "-m", model, "--network", network, "--json").stdout)
+    results = read_json(run("evaluate", *words, "-m", model, "--vgg", network, "--json").stdout)
     assert len({each["pair"] for each in results if "pair" in each}) == 4
 
 
 def test_contact_sheet(run: Run, model: str, network: str) -> None:
-    words = ["evaluate", "pairs", "--outputs", "pairs", "-m", model, "--network", network]
+    words = ["evaluate", "pairs", "--outputs", "pairs", "-m", model, "--vgg", network]
     result = run(*words, "--contact-sheet", "sheet.png")
     assert result.exit_code == 0
     sheet = read_picture("sheet.png")
@@ -109,7 +110,7 @@ def test_contact_sheet(run: Run, model: str, network: str) -> None:
 
 def test_a_damaged_picture_spoils_only_its_pair(run: Run, network: str) -> None:
     Path("pairs/cat.content.png").write_bytes(b"nothing")
-    result = run("evaluate", "pairs", "--outputs", "pairs", "--network", network, "--json")
+    result = run("evaluate", "pairs", "--outputs", "pairs", "--vgg", network, "--json")
     assert result.exit_code == 1
     failed, also_failed, *rest = read_json(result.stdout)
     assert "cat.content.png" in failed["error"]
@@ -126,12 +127,12 @@ def test_all_scores_are_of_strokes_of_one_size(
     write_content(Path("waves.png"), SIZE, seed=1)
     scales = []
 
-    def stylize(self: Stylizer, content: Tensor, *words: Any, **options: Any) -> Tensor:
-        scales.append(options["stroke_scale"])
+    def stylize(self: Stylizer, content: Tensor, style: object, options: StylizeOptions) -> Tensor:
+        scales.append(options.stroke_scale)
         return content
 
     monkeypatch.setattr(Stylizer, "stylize", stylize)
-    words = ("evaluate", "cat.png", "waves.png", "-m", model, "--network", network)
+    words = ("evaluate", "cat.png", "waves.png", "-m", model, "--vgg", network)
     assert run(*words).exit_code == 0
     assert set(scales) == {2}
     assert run(*words, "--stroke-scale", "3").exit_code == 0
@@ -139,7 +140,7 @@ def test_all_scores_are_of_strokes_of_one_size(
 
 
 def test_size_and_transform_reach_the_model(run: Run, model: str, network: str) -> None:
-    words = ["evaluate", "pairs", "-m", model, "--network", network]
+    words = ["evaluate", "pairs", "-m", model, "--vgg", network]
     tables = {run(*words, *more).stdout for more in ([], ["--size", "96"], ["--transform", "adain"])}
     assert len(tables) == 3
 
@@ -155,12 +156,12 @@ def test_size_and_transform_reach_the_model(run: Run, model: str, network: str) 
         (["pairs", "-", "pairs/cat.style.png"], 2, "cannot read standard input"),
         (["pairs", "--contact-sheet", "sheet.txt"], 2, "sheet.txt"),
         (["pairs", "-m", "absent.safetensors"], 3, "absent.safetensors"),
-        (["pairs", "--network", "pairs/cat.peer.png"], 3, "cannot be read as safetensors"),
+        (["pairs", "--vgg", "pairs/cat.peer.png"], 3, "cannot be read as safetensors"),
     ],
 )
 def test_what_is_wrong_is_one_line(run: Run, network: str, words: list[str], code: int, problem: str) -> None:
     write_content(Path("art/unrelated.ours.png"), SIZE)
-    result = run("evaluate", "--network", network, *words)
+    result = run("evaluate", "--vgg", network, *words)
     assert result.exit_code == code
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from styletransfer.cli.inputs import Source, expand_contents, expand_styles
+from styletransfer.cli.inputs import InputFile, expand_contents, expand_styles
 from styletransfer.errors import OptionError
 
 EXTENSIONS = (".png", ".jpg")
@@ -24,7 +24,7 @@ def expand(word: str) -> list[str]:
 
 def test_a_file_is_itself_whatever_its_extension() -> None:
     touch("photo.dat")
-    assert expand_contents("photo.dat", EXTENSIONS) == ([Source(Path("photo.dat"))], False)
+    assert expand_contents("photo.dat", EXTENSIONS) == ([InputFile(Path("photo.dat"))], False)
 
 
 def test_a_folder_is_its_visible_pictures_in_order() -> None:

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from styletransfer.cli.inputs import Source
-from styletransfer.cli.jobs import Job, drop_own_results, name_outputs, pair_sources
+from styletransfer.cli.inputs import InputFile
+from styletransfer.cli.jobs import StylizeJob, drop_own_results, name_outputs, pair_inputs
 from styletransfer.errors import OptionError
 
 
-def sources(*names: str) -> list[Source]:
-    return [Source(Path(name)) for name in names]
+def sources(*names: str) -> list[InputFile]:
+    return [InputFile(Path(name)) for name in names]
 
 
 def test_all_pairs_content_by_content() -> None:
-    jobs = pair_sources(sources("a.png", "b.png"), sources("x.png", "y.png"), None)
+    jobs = pair_inputs(sources("a.png", "b.png"), sources("x.png", "y.png"), None)
     assert [job.inputs for job in jobs] == [
         ["a.png", "x.png"],
         ["a.png", "y.png"],
@@ -26,13 +26,13 @@ def test_all_pairs_content_by_content() -> None:
 
 
 def test_weights_blend_all_styles() -> None:
-    jobs = pair_sources(sources("a.png", "b.png"), sources("x.png", "y.png"), (2, 1))
+    jobs = pair_inputs(sources("a.png", "b.png"), sources("x.png", "y.png"), (2, 1))
     assert [job.inputs for job in jobs] == [["a.png", "x.png", "y.png"], ["b.png", "x.png", "y.png"]]
 
 
 def test_one_weight_per_style() -> None:
     with pytest.raises(OptionError, match="2 style weights for 1 styles"):
-        pair_sources(sources("a.png"), sources("x.png"), (2, 1))
+        pair_inputs(sources("a.png"), sources("x.png"), (2, 1))
 
 
 @pytest.mark.parametrize(
@@ -44,19 +44,19 @@ def test_one_weight_per_style() -> None:
     ],
 )
 def test_fields(content: str | None, expected: str) -> None:
-    source = Source(None if content is None else Path(content))
-    job = Job(source, tuple(sources("art/waves.png", "ink.safetensors")))
+    source = InputFile(None if content is None else Path(content))
+    job = StylizeJob(source, tuple(sources("art/waves.png", "ink.safetensors")))
     assert job.name_output("{content} {style} {alpha} {ext}", 0.5, {".jpg", ".png"}) == Path(expected)
 
 
 def test_results_of_the_same_run_are_no_contents() -> None:
     names = ("cat.png", "cat_waves.png", "dog.png")
-    jobs = [Job(content, (), Path(f"{content.stem}_waves.png")) for content in sources(*names)]
+    jobs = [StylizeJob(content, (), Path(f"{content.stem}_waves.png")) for content in sources(*names)]
     assert [job.inputs for job in drop_own_results(jobs)] == [["cat.png"], ["dog.png"]]
 
 
 def test_a_content_that_would_overwrite_itself_stays_to_be_refused() -> None:
-    jobs = [Job(content, (), content.path) for content in sources("cat.png", "dog.png")]
+    jobs = [StylizeJob(content, (), content.path) for content in sources("cat.png", "dog.png")]
     assert drop_own_results(jobs) == jobs
 
 
@@ -75,6 +75,6 @@ def test_a_content_that_would_overwrite_itself_stays_to_be_refused() -> None:
 def test_clashing_names_get_their_extensions_or_folders(
     contents: list[str], styles: list[str], expected: list[str]
 ) -> None:
-    jobs = pair_sources(sources(*contents), sources(*styles), None)
+    jobs = pair_inputs(sources(*contents), sources(*styles), None)
     named = name_outputs(jobs, "{content}_{style}.png", 1, {".png"})
     assert [str(job.output) for job in named] == expected

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from styletransfer.files import compute_sha256
 from styletransfer.model import (
     Architecture,
     Autoencoder,
     available_models,
     count_parameters,
-    verify_model,
     save_model,
+    verify_model,
 )
-from styletransfer.files import compute_sha256
 
 from .conftest import Run
 from .pictures import read_size
@@ -46,14 +46,14 @@ def test_list(run: Run) -> None:
 def test_info(run: Run) -> None:
     page = run("models", "info").stdout
     for text in (
-        DEFAULT.licence,
+        DEFAULT.license,
         DEFAULT.sha256,
         DEFAULT.trained_on,
         DEFAULT.description,
         str(DEFAULT.bytes),
     ):
         assert text in page
-    assert json.loads(run("models", "info", DEFAULT.name, "--json").stdout)["licence"] == DEFAULT.licence
+    assert json.loads(run("models", "info", DEFAULT.name, "--json").stdout)["license"] == DEFAULT.license
 
 
 def test_path(run: Run) -> None:
@@ -104,8 +104,8 @@ def test_tampered_weights_are_never_used(run: Run, tampered: Path, content: Path
     ("data", "problem"),
     [
         (None, "no such weights file"),
-        (b"", "no readable safetensors"),
-        (b"PK\x03\x04 pickled", "no readable safetensors"),
+        (b"", "not a readable safetensors"),
+        (b"PK\x03\x04 pickled", "not a readable safetensors"),
     ],
 )
 def test_a_weights_file_that_is_none(

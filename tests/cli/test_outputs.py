@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from styletransfer.cli.outputs import (
+    apply_if_exists,
     check_distinct,
     check_outputs,
     fill_template,
     resolve_template,
-    settle_existing,
 )
 from styletransfer.errors import ImageError, OptionError, OutputExistsError
 
@@ -74,7 +74,7 @@ def test_an_input_is_never_overwritten() -> None:
 
 def test_a_file_is_no_folder() -> None:
     Path("cat.png").touch()
-    with pytest.raises(ImageError, match=r"cat\.png is no folder"):
+    with pytest.raises(ImageError, match=r"cat\.png is not a folder"):
         check_outputs([Path("cat.png/deeper/out.png")], [])
 
 
@@ -98,14 +98,14 @@ THERE = {Path("b.png"), Path("b_2.png")}
     ],
 )
 def test_existing_outputs(policy: str, expected: list[Path | None]) -> None:
-    assert settle_existing(OUTPUTS, policy, THERE.__contains__) == expected  # type: ignore[arg-type]
+    assert apply_if_exists(OUTPUTS, policy, THERE.__contains__) == expected  # type: ignore[arg-type]
 
 
 def test_an_existing_output_is_an_error_with_a_remedy() -> None:
     with pytest.raises(OutputExistsError, match=r"b\.png exists already; overwrite with -f"):
-        settle_existing(OUTPUTS, "error", THERE.__contains__)
+        apply_if_exists(OUTPUTS, "error", THERE.__contains__)
     with pytest.raises(OutputExistsError, match=r"a\.png and 2 more exist"):
-        settle_existing(OUTPUTS, "error", lambda path: True)
+        apply_if_exists(OUTPUTS, "error", lambda path: True)
 
 
 def test_skipping_compares_every_output_once() -> None:
@@ -120,5 +120,5 @@ def test_skipping_compares_every_output_once() -> None:
         __hash__ = type(Path()).__hash__
 
     outputs = [Name(f"{number}.png") for number in range(1000)]
-    assert settle_existing(outputs, "skip", lambda path: True) == [None] * 1000
+    assert apply_if_exists(outputs, "skip", lambda path: True) == [None] * 1000
     assert compared <= 2000, "quadratic: a folder of thousands of results would take seconds"

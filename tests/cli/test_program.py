@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from styletransfer import __version__
 from styletransfer.cli import COMMANDS, program
-from styletransfer.cli.fields import build_options
+from styletransfer.cli.click_options import build_options
 from styletransfer.options import OutputOptions, RuntimeOptions, StylizeOptions
 
 from .conftest import Run
@@ -146,7 +146,7 @@ def test_defaults_are_those_of_the_dataclasses(command: str, options: type) -> N
         (["stylize", "a.png", "b.png", "--alpha", "1.5"], "alpha is 1.5"),
         (["stylize", "a.png", "b.png", "--size", "0"], "size is 0"),
         (["stylize", "a.png", "b.png", "--size", "big"], "'big' is not a valid integer"),
-        (["stylize", "a.png", "b.png", "--style-weights", "1,x"], "'1,x' is no list of numbers"),
+        (["stylize", "a.png", "b.png", "--style-weights", "1,x"], "'1,x' is not a list of numbers"),
         (["stylize", "a.png", "b.png", "--style-weights", "0,0"], "all style weights are zero"),
         (["stylize", "a.png", "b.png", "--device", "tpu"], "device is 'tpu'"),
         (["stylize", "a.png", "b.png", "--device", "cuda:x"], "device is 'cuda:x'"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from styletransfer.api import Stylizer
-from styletransfer.cli.style_cache import find_style_cache
+from styletransfer.cli.configuration import find_style_folder
 from styletransfer.model import StyleStatistics
 
 from .conftest import Run
@@ -25,13 +25,13 @@ def measured(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
     calls: list[tuple[object, ...]] = []
-    measure = Stylizer.measure_style
+    measure = Stylizer._measure
 
-    def count(self: Stylizer, *words: Path, **sizes: Any) -> StyleStatistics:
-        calls.append(words)
-        return measure(self, *words, **sizes)
+    def count(self: Stylizer, *arguments: Any) -> StyleStatistics:
+        calls.append(arguments)
+        return measure(self, *arguments)
 
-    monkeypatch.setattr(Stylizer, "measure_style", count)
+    monkeypatch.setattr(Stylizer, "_measure", count)
     return calls
 
 
@@ -42,7 +42,7 @@ def stylize(run: Run, *words: str) -> bytes:
 
 
 def entries() -> list[Path]:
-    return sorted(find_style_cache().glob("*"))
+    return sorted(find_style_folder().glob("*"))
 
 
 def test_a_style_is_measured_once_and_the_pixels_are_the_same(run: Run, measured: list[object]) -> None:
@@ -53,7 +53,7 @@ def test_a_style_is_measured_once_and_the_pixels_are_the_same(run: Run, measured
 
 def test_nothing_is_kept_unasked(run: Run) -> None:
     assert run("stylize", "cat.png", "waves.png").exit_code == 0
-    assert not find_style_cache().exists()
+    assert not find_style_folder().exists()
 
 
 def test_whatever_changes_the_numbers_is_another_entry(run: Run, other_model: str) -> None:
@@ -87,8 +87,8 @@ def test_a_damaged_entry_is_made_again(run: Run, measured: list[object], damage:
 
 @pytest.mark.skipif(os.name != "posix", reason="a file in the place of a folder")
 def test_where_nothing_can_be_written_nothing_is_kept(run: Run, measured: list[object]) -> None:
-    find_style_cache().parent.parent.mkdir(parents=True)
-    find_style_cache().parent.touch()
+    find_style_folder().parent.parent.mkdir(parents=True)
+    find_style_folder().parent.touch()
     assert stylize(run) == stylize(run)
     assert len(measured) == 2
 
@@ -102,4 +102,4 @@ def test_a_style_that_is_no_picture_is_the_usual_error(run: Run) -> None:
 
 
 def test_env_names_the_folder(run: Run) -> None:
-    assert json.loads(run("env", "--json").stdout)["style cache"] == f"{find_style_cache()} (not there)"
+    assert json.loads(run("env", "--json").stdout)["style cache"] == f"{find_style_folder()} (does not exist)"

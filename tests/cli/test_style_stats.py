@@ -36,7 +36,7 @@ def test_statistics_for_larger_strokes_stand_for_their_picture(run: Run) -> None
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes() == Path("c.png").read_bytes()
     refused = run("stylize", "cat.png", "waves.safetensors", "--stroke-scale", "1", "-q", "-o", "d.png")
     assert refused.exit_code == 2
-    assert refused.stderr.startswith("error: waves.safetensors was measured for --stroke-scale 2, not 1;")
+    assert refused.stderr.startswith("error: waves.safetensors was measured for stroke scale 2, not 1;")
 
 
 def test_statistics_and_pictures_blend(run: Run) -> None:

@@ -154,7 +154,7 @@ class TestOneResult:
             (["-o", "{contnet}.png"], 2, "unknown field {contnet}"),
             (["-o", "cat.png", "-f"], 2, "cat.png is an input"),
             (["-o", "waves.png", "-f"], 2, "waves.png is an input"),
-            (["-o", "cat.png/x.png"], 1, "cat.png is no folder"),
+            (["-o", "cat.png/x.png"], 1, "cat.png is not a folder"),
             (["-o", "-", "--json"], 2, "both write to standard output"),
             (["--style-weights", "2,1"], 2, "2 style weights for 1 styles"),
             (["waves.png"], 2, "2 results would all be written to cat_waves.png"),
@@ -382,7 +382,7 @@ def test_memory_exhausted_by_a_style_names_the_style_and_is_tried_once(
         tried.append(words)
         torch.empty(2**60, dtype=torch.uint8)
 
-    monkeypatch.setattr(Stylizer, "measure_style", exhaust_memory)
+    monkeypatch.setattr(Stylizer, "_measure_sizes", exhaust_memory)
     result = run("stylize", "in", "waves.png", "-o", "out/", "-q")
     assert len(tried) == 1
     failure, summary = result.stderr.splitlines()

@@ -14,6 +14,7 @@ PICTURES = sorted(
 )
 README = (EXAMPLES / "README.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `([^`]+)` \|(.+)\|$", re.MULTILINE)
+REFERENCES = dict(re.findall(r"^\[(.+?)\]: (\S+)$", README, re.MULTILINE))
 FREE = re.compile(r"public domain|CC0|CC BY 2\.0|MIT")
 
 
@@ -26,10 +27,11 @@ def test_every_row_names_author_free_license_and_source(file: str, cells: str) -
     _, author, license, source = (cell.strip() for cell in cells.split("|"))
     assert author
     assert FREE.search(license)
-    link = re.search(r"\]\((.+?)\)", source)
+    link = re.search(r"\]\((.+?)\)|\]\[(.+?)\]", source)
     assert link
-    if not link[1].startswith("https://"):
-        assert (EXAMPLES / link[1]).is_file()
+    target = link[1] or REFERENCES[link[2]]
+    if not target.startswith("https://"):
+        assert (EXAMPLES / target).is_file()
 
 
 @pytest.mark.parametrize("file", PICTURES)

@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest) -> torch.device:
-    """The CPU, and a GPU where there is one."""
+    """Return the CPU, and a GPU if there is one."""
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     return torch.device(request.param)
@@ -16,7 +16,7 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 
 @pytest.fixture(scope="session")
 def second_device() -> torch.device:
-    """Torch's lazy device: a real second device, executed by the CPU."""
+    """Return the lazy device of torch, a second device that the CPU executes."""
     from torch._lazy import ts_backend
 
     ts_backend.init()

@@ -1,4 +1,4 @@
-"""Matrices and features with known spectra, and derivatives in 50 digits to compare with."""
+"""Matrices and features with known spectra, and reference derivatives in 50 digits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPECTRA = {"distinct": DISTINCT, "clusters": CLUSTERS, "3I": IDENTITY}
 
 
 def with_eigenvalues(eigenvalues: Sequence[float], *, seed: int = 0) -> Tensor:
-    """Return a symmetric float64 matrix with these eigenvalues in a random basis; multiples of I exactly."""
+    """Return a symmetric float64 matrix with these eigenvalues, in a random basis unless all are equal."""
     values = torch.tensor(eigenvalues, dtype=torch.float64)
     if (values == values[0]).all():
         return torch.diag(values)
@@ -36,7 +36,7 @@ def random_features(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float
 
 
 def gradient(result: Tensor, point: Tensor, upstream: Tensor | None = None) -> Tensor:
-    """Return the gradient of <upstream, result> at a point, of the sum without upstream."""
+    """Return the gradient of <upstream, result> at a point. Without upstream, that of the sum."""
     (found,) = torch.autograd.grad(result, point, torch.ones_like(result) if upstream is None else upstream)
     return found
 
@@ -62,7 +62,7 @@ def exact_root(matrix: mpmath.matrix, power: float, rtol: float = 1e-9) -> mpmat
 
 
 def exact_gradient(loss: Callable[[mpmath.matrix], mpmath.mpf], at: Tensor) -> Tensor:
-    """Return the gradient of a loss at [R, K] by central differences so fine that 30 digits are right."""
+    """Return the gradient of a loss at [R, K] by central differences, accurate to 30 digits."""
     point = mpmath.matrix(at.double().tolist())
     step = mpmath.mpf(10) ** -25
     gradient = torch.zeros(at.shape, dtype=torch.float64)

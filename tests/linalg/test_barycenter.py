@@ -1,4 +1,4 @@
-"""Blending Gaussians along optimal transport."""
+"""The Wasserstein barycenter of Gaussians."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .matrices import CLUSTERS, DISTINCT, random_features, relative_error, with_
 
 
 def gaussian(covariance: Tensor, seed: int = 0) -> Statistics:
-    """Statistics of a covariance [C, C] with a random mean."""
+    """Return statistics with the covariance [C, C] and a random mean."""
     mean = random_features(1, len(covariance), 1, seed=seed)[..., 0]
     return Statistics(mean, covariance[None], torch.ones(1, dtype=torch.float64))
 
@@ -63,7 +63,7 @@ def test_iteration_agrees_with_the_geodesic() -> None:
 
 
 def test_the_barycenter_is_stationary() -> None:
-    """S = sum_i w_i (S^(1/2) C_i S^(1/2))^(1/2), the equation that defines it."""
+    """The barycenter S satisfies S = sum_i w_i (S^(1/2) C_i S^(1/2))^(1/2), which defines it."""
     parts, weights = members(4), [0.1, 0.2, 0.3, 0.4]
     center = wasserstein_barycenter(parts, weights).covariance
     root = matrix_sqrt(center)
@@ -71,7 +71,7 @@ def test_the_barycenter_is_stationary() -> None:
     assert relative_error(sum(pulled[1:], pulled[0]), center) < 1e-9
 
 
-def test_members_that_commute_average_their_deviations() -> None:
+def test_commuting_covariances_average_their_square_roots() -> None:
     spectra = torch.tensor([DISTINCT, CLUSTERS, (1.0, 4.0, 0.0, 9.0)], dtype=torch.float64)
     blend = wasserstein_barycenter([gaussian(torch.diag(s)) for s in spectra], [1, 1, 2])
     deviation = (spectra.sqrt() * torch.tensor([[0.25], [0.25], [0.5]])).sum(0)
@@ -79,8 +79,8 @@ def test_members_that_commute_average_their_deviations() -> None:
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
-def test_singular_members_blend_from_either_side(weight: float) -> None:
-    """Channels dead in one style only: no map leads from there, but the blend is well defined."""
+def test_singular_covariances_blend_in_either_order(weight: float) -> None:
+    """The blend is defined even if a channel is dead in one style, from which no map leads to the other."""
     dead_first = gaussian(torch.diag(torch.tensor([0.0, 1.0, 4.0])).double())
     dead_last = gaussian(torch.diag(torch.tensor([9.0, 1.0, 0.0])).double(), seed=1)
     there = wasserstein_barycenter([dead_first, dead_last], [1 - weight, weight])
@@ -90,7 +90,7 @@ def test_singular_members_blend_from_either_side(weight: float) -> None:
         torch.testing.assert_close(blend.covariance[0], torch.diag(deviation.double() ** 2))
 
 
-def test_channels_may_be_permuted() -> None:
+def test_channel_permutation_commutes() -> None:
     order = torch.tensor([2, 0, 3, 1])
     parts = members(3)
     moved = [Statistics(p.mean[:, order], p.covariance[:, order][:, :, order], p.count) for p in parts]
@@ -126,7 +126,7 @@ def test_float32_is_near_float64() -> None:
     assert relative_error(found, wasserstein_barycenter(parts, [1, 2, 3]).covariance) < 1e-4
 
 
-def test_refuses_bad_input() -> None:
+def test_invalid_input_raises() -> None:
     a, b = members(2)
     with pytest.raises(ValueError, match="need as many weights"):
         wasserstein_barycenter([a, b], [1])

@@ -1,4 +1,4 @@
-"""The benchmark: its reference is right, its peers are what they claim, its commands run."""
+"""The benchmark: its reference is accurate, the published methods are reproduced, and its commands run."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ def test_reference_against_50_digits() -> None:
         x, z = mpmath.matrix(content.tolist()), mpmath.matrix(style.tolist())
         step = mpmath.mpf(10) ** -25
         for which, array in (("content", found.content), ("style", found.style)):
-            for place in ((0, 0), (2, 7), (3, 11)):
+            for index in ((0, 0), (2, 7), (3, 11)):
                 ends = []
                 for sign in (1, -1):
                     moved = {"content": x.copy(), "style": z.copy()}
-                    moved[which][place] += sign * step
+                    moved[which][index] += sign * step
                     ends.append(loss(moved["content"], moved["style"]))
                 truth = float((ends[0] - ends[1]) / (2 * step))
-                assert abs(array[place] - truth) < 1e-13 * np.abs(array).max()
+                assert abs(array[index] - truth) < 1e-13 * np.abs(array).max()
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name != "deep relu+eps"])
-def test_features_have_the_spectrum_they_claim(name: str) -> None:
+def test_features_have_their_spectrum(name: str) -> None:
     content, style, upstream = make_pair(name, 16, 256)
     assert content.shape == style.shape == upstream.shape == (1, 16, 256)
     assert content.dtype == torch.float32
@@ -78,7 +78,7 @@ def test_features_have_the_spectrum_they_claim(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in PEERS if name != "cholesky"])
-def test_peers_take_roots_and_some_differentiate_them(name: str) -> None:
+def test_values_and_gradients_of_published_methods(name: str) -> None:
     matrix, upstream = with_eigenvalues(DISTINCT), random_features(1, 4, 4)[0]
     for power, root in ((0.5, matrix_sqrt), (-0.5, inverse_sqrt)):
         a, b = (matrix.clone().requires_grad_() for _ in range(2))
@@ -87,11 +87,13 @@ def test_peers_take_roots_and_some_differentiate_them(name: str) -> None:
         assert relative_error(found.detach(), truth.detach()) < (1e-2 if precise else 0.2)
         faithful = name in {"eigh autograd", "svd autograd", "clip 0.01", "pade [50/50]", "newton-schulz 10"}
         slope, true_slope = gradient(found, a, upstream), gradient(truth, b, upstream)
-        error = relative_error((slope + slope.mT) / 2, true_slope)  # the svd sees no symmetry
+        error = relative_error(
+            (slope + slope.mT) / 2, true_slope
+        )  # The gradient of the SVD is not symmetric.
         assert error < (1e-4 if faithful else 0.5)
 
 
-def test_published_taylor_doubles_ties_and_ours_does_not() -> None:
+def test_published_taylor_is_wrong_at_equal_eigenvalues() -> None:
     cell = {row[0]: row for row in accuracy(channels=(8,)).rows}
     column = 2 + list(CASES).index("clusters")
     assert cell["taylor 9"][column] > 0.1  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""The classification demonstration: its networks train, its failures are counted."""
+"""The classification benchmark: its networks train, and failed runs are counted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from benchmarks.classification import (
 
 @pytest.fixture
 def patterns() -> Images:
-    """Ten patterns with a little noise, which anything that trains can tell apart."""
+    """Return ten patterns with a little noise, which any network that trains can tell apart."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(320) % 10
     clean = torch.randn(10, 1, 8, 8, generator=generator)[labels]
@@ -41,12 +41,12 @@ def test_every_layer_fits_the_small_network(method: str, position: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("position", ["before", "after"])
-def test_resnet_takes_colour_pictures(position: str) -> None:
+def test_resnet_accepts_color_images(position: str) -> None:
     network = build_resnet18(exact(4), position)
     assert network(torch.rand(2, 3, 32, 32)).shape == (2, 10)
 
 
-def test_training_learns_and_is_tabulated(patterns: Images) -> None:
+def test_training_learns_and_fills_the_table(patterns: Images) -> None:
     table = classify(
         TASKS["digits"],
         patterns,
@@ -62,7 +62,7 @@ def test_training_learns_and_is_tabulated(patterns: Images) -> None:
     assert float(row[4]) > 50
 
 
-def test_a_run_that_is_not_finite_has_failed(patterns: Images) -> None:
+def test_run_with_nonfinite_values_fails(patterns: Images) -> None:
     def broken(matrix: Tensor, power: float) -> Tensor:
         return matrix * torch.nan
 
@@ -70,7 +70,7 @@ def test_a_run_that_is_not_finite_has_failed(patterns: Images) -> None:
     assert train_once(TASKS["digits"], patterns, network, 1, torch.device("cpu")) is None
 
 
-def test_digits_are_all_there(tmp_path: Path) -> None:
+def test_digits_are_complete(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     images = TASKS["digits"].load(tmp_path)
     assert len(images.train[1]) + len(images.test[1]) == 1797

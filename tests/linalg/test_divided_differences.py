@@ -1,4 +1,4 @@
-"""Divided differences against their definition in 50 digits."""
+"""Divided differences, compared with their definition in 50 digits."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from styletransfer.linalg.divided_differences import (
+    AnalyticFunction,
+    ConstantOne,
     InverseSquareRoot,
-    One,
     ScalarFunction,
-    Smooth,
     SquareRoot,
 )
 
@@ -22,14 +22,14 @@ POINTS = (1e-3, 0.5, 0.5 + 1e-9, 0.55, 1.0, 30.0)
 FUNCTIONS: dict[str, tuple[ScalarFunction, Callable[[mpmath.mpf], mpmath.mpf], float]] = {
     "sqrt": (SquareRoot(), mpmath.sqrt, 1e-14),
     "rsqrt": (InverseSquareRoot(), lambda x: 1 / mpmath.sqrt(x), 1e-14),
-    "one": (One(), lambda x: mpmath.mpf(1), 1e-14),
-    "smooth sqrt": (Smooth(torch.sqrt), mpmath.sqrt, 1e-9),
-    "smooth exp": (Smooth(torch.exp), mpmath.exp, 1e-9),
+    "one": (ConstantOne(), lambda x: mpmath.mpf(1), 1e-14),
+    "analytic sqrt": (AnalyticFunction(torch.sqrt), mpmath.sqrt, 1e-9),
+    "analytic exp": (AnalyticFunction(torch.exp), mpmath.exp, 1e-9),
 }
 
 
 def exact_difference(function: Callable[[mpmath.mpf], mpmath.mpf], points: list[float]) -> mpmath.mpf:
-    """The definition, with equal points moved apart by so little that 50 digits do not see it."""
+    """Return the definition, with equal points moved apart by less than 50 digits resolve."""
     nodes = [mpmath.mpf(p) * (1 + i * mpmath.mpf(10) ** -40) for i, p in enumerate(points)]
     total = mpmath.mpf(0)
     for i, node in enumerate(nodes):
@@ -48,7 +48,7 @@ def test_against_the_definition(
 ) -> None:
     combinations = list(itertools.combinations_with_replacement(POINTS, order + 1))
     arguments = torch.tensor(combinations, dtype=torch.float64).unbind(1)
-    found = (function.value, function.first, function.second)[order](*arguments)
+    found = (function.value, function.first_difference, function.second_difference)[order](*arguments)
     with mpmath.workdps(150):
         values = [float(exact_difference(exact, list(c))) for c in combinations]
     truth = torch.tensor(values, dtype=torch.float64)
@@ -56,17 +56,19 @@ def test_against_the_definition(
 
 
 @pytest.mark.parametrize(
-    "function", [SquareRoot(), InverseSquareRoot(), Smooth(torch.exp)], ids=lambda f: type(f).__name__
+    "function",
+    [SquareRoot(), InverseSquareRoot(), AnalyticFunction(torch.exp)],
+    ids=lambda function: type(function).__name__,
 )
 def test_symmetric_in_their_arguments(function: ScalarFunction) -> None:
     a, b, c = (torch.tensor([x], dtype=torch.float64) for x in (0.3, 1.1, 2.0))
-    torch.testing.assert_close(function.first(a, b), function.first(b, a))
+    torch.testing.assert_close(function.first_difference(a, b), function.first_difference(b, a))
     for order in itertools.permutations((a, b, c)):
-        torch.testing.assert_close(function.second(*order), function.second(a, b, c))
+        torch.testing.assert_close(function.second_difference(*order), function.second_difference(a, b, c))
 
 
-def test_a_smooth_function_may_be_undefined_between_far_points() -> None:
-    """Quadrature meets NaN there and the quotient takes over."""
-    function = Smooth(lambda x: torch.where(x.abs() > 1, x, torch.nan))
-    found = function.first(torch.tensor([-2.0]), torch.tensor([2.0]))
+def test_function_may_be_undefined_between_distant_points() -> None:
+    """The quadrature gives NaN, so the quotient is used."""
+    function = AnalyticFunction(lambda x: torch.where(x.abs() > 1, x, torch.nan))
+    found = function.first_difference(torch.tensor([-2.0]), torch.tensor([2.0]))
     assert found.item() == 1.0

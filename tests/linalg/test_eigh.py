@@ -1,4 +1,4 @@
-"""The published gradient, its property, and its faults that ours must not have."""
+"""The robust gradient of `eigh`: the published formula, its known error, and the faults that are repaired."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from styletransfer.linalg import NumericalError, eigh, matrix_sqrt
-from styletransfer.linalg.eigh import Backward, inverse_gaps
+from styletransfer.linalg import EighBackward, NumericalError, eigh, matrix_sqrt
+from styletransfer.linalg.eigh import inverse_gaps
 
 from .matrices import (
     CLUSTERS,
@@ -25,14 +25,14 @@ from .matrices import (
     with_eigenvalues,
 )
 
-every_rule = pytest.mark.parametrize("backward", get_args(Backward))
+every_rule = pytest.mark.parametrize("backward", get_args(EighBackward))
 
 
 @every_rule
 @pytest.mark.parametrize("batch", [(), (3,), (2, 2)], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_decomposes_in_descending_order(
-    backward: Backward, batch: tuple[int, ...], dtype: torch.dtype, device: torch.device
+def test_eigenvalues_are_in_descending_order(
+    backward: EighBackward, batch: tuple[int, ...], dtype: torch.dtype, device: torch.device
 ) -> None:
     matrix = with_eigenvalues(DISTINCT).to(device, dtype).expand(*batch, 4, 4)
     eigenvalues, vectors = eigh(matrix, backward=backward)
@@ -45,7 +45,7 @@ def test_decomposes_in_descending_order(
 
 
 def published_gradient(matrix: Tensor, grad_values: Tensor, grad_vectors: Tensor, degree: int) -> Tensor:
-    """The formula entry by entry, from the paper's text."""
+    """Return the gradient of Wang et al. 2021, computed entry by entry."""
     ascending, vectors = torch.linalg.eigh(matrix)
     values, vectors = ascending.flip(-1), vectors.flip(-1)
     size = len(values)
@@ -74,17 +74,15 @@ def test_taylor_is_the_published_formula(degree: int, device: torch.device) -> N
 
 @pytest.mark.parametrize("degree", [1, 9, 19])
 @pytest.mark.parametrize("function", [torch.sqrt, torch.rsqrt, torch.log], ids=lambda f: f.__name__)
-def test_taylor_loses_the_known_share_of_a_spectral_function(
-    function: Callable[[Tensor], Tensor], degree: int
-) -> None:
-    """Each pair's true factor is multiplied by 1 - r^(K + 1) exactly: a property of the expansion."""
+def test_taylor_error_of_a_spectral_function(function: Callable[[Tensor], Tensor], degree: int) -> None:
+    """The true factor of each pair is multiplied by exactly 1 - r^(K + 1)."""
     values = torch.tensor(DISTINCT, dtype=torch.float64)
     upstream = random_features(1, 4, 4)[0]
     upstream = upstream + upstream.mT
     gradients = {}
-    rules: tuple[Backward, ...] = ("taylor", "exact")
+    rules: tuple[EighBackward, ...] = ("taylor", "exact")
     for backward in rules:
-        matrix = torch.diag(values).requires_grad_()  # the eigenbasis is the standard one
+        matrix = torch.diag(values).requires_grad_()  # The eigenbasis is the standard basis.
         eigenvalues, vectors = eigh(matrix, backward=backward, degree=degree)
         gradients[backward] = gradient((vectors * function(eigenvalues)) @ vectors.mT, matrix, upstream)
     ratio = torch.minimum(values[:, None], values) / torch.maximum(values[:, None], values)
@@ -94,7 +92,9 @@ def test_taylor_loses_the_known_share_of_a_spectral_function(
 
 @every_rule
 @pytest.mark.parametrize("eigenvalues", [CLUSTERS, IDENTITY, (2.0, 1.0, 0.0, 0.0), (0.0,) * 4], ids=str)
-def test_ties_are_antisymmetric_and_zero(backward: Backward, eigenvalues: tuple[float, ...]) -> None:
+def test_inverse_gaps_are_antisymmetric_and_zero_at_equal_eigenvalues(
+    backward: EighBackward, eigenvalues: tuple[float, ...]
+) -> None:
     values = torch.tensor(eigenvalues, dtype=torch.float64)
     gaps = inverse_gaps(values, backward, 9)
     assert torch.isfinite(gaps).all()
@@ -102,7 +102,7 @@ def test_ties_are_antisymmetric_and_zero(backward: Backward, eigenvalues: tuple[
     assert not gaps[values[:, None] == values].any()
 
 
-def test_taylor_is_bounded_however_close_eigenvalues_come() -> None:
+def test_taylor_is_bounded_at_close_eigenvalues() -> None:
     degree = 9
     for gap in (1e-3, 1e-8, 1e-15):
         values = torch.tensor([1.0, 1.0 - gap, 0.5], dtype=torch.float64)
@@ -111,7 +111,7 @@ def test_taylor_is_bounded_however_close_eigenvalues_come() -> None:
         assert math.isclose(float(gaps[0, 1]), degree + 1, rel_tol=0.01)
 
 
-def test_the_other_rules() -> None:
+def test_exact_clip_and_pade_rules() -> None:
     values = torch.tensor([1.0, 0.999, 0.5], dtype=torch.float64)
     exact = inverse_gaps(values, "exact", 9)
     torch.testing.assert_close(exact[0], torch.tensor([0.0, 1000.0, 2.0]).double())
@@ -120,8 +120,8 @@ def test_the_other_rules() -> None:
 
 
 @every_rule
-def test_scale_of_the_matrix_scales_the_gradient(backward: Backward) -> None:
-    """An absolute clamp at 1e-10 breaks this: features times 1e-8 gave an error of 0.9."""
+def test_scale_of_the_matrix_scales_the_gradient(backward: EighBackward) -> None:
+    """The published clamp at 1e-10 is absolute, and gives an error of 0.9 for features times 1e-8."""
     upstream, gradients = random_features(1, 4, 4)[0], []
     for scale in (1.0, 2.0**-54):
         matrix = (with_eigenvalues(DISTINCT) * scale).requires_grad_()
@@ -134,7 +134,7 @@ def test_scale_of_the_matrix_scales_the_gradient(backward: Backward) -> None:
 def test_exact_rule_is_exact_for_separate_eigenvalues() -> None:
     def loss(matrix: Tensor) -> tuple[Tensor, Tensor]:
         eigenvalues, vectors = eigh(matrix, backward="exact")
-        return eigenvalues, vectors.abs()  # free of the sign that eigenvectors do not have
+        return eigenvalues, vectors.abs()  # The sign of an eigenvector is arbitrary.
 
     matrix = with_eigenvalues(DISTINCT).requires_grad_()
     assert gradcheck(loss, matrix)
@@ -142,7 +142,7 @@ def test_exact_rule_is_exact_for_separate_eigenvalues() -> None:
 
 
 @every_rule
-def test_rebuilt_roots_approach_the_exact_gradient(backward: Backward) -> None:
+def test_rebuilt_roots_approach_the_exact_gradient(backward: EighBackward) -> None:
     a, b = (with_eigenvalues((4.0, 1.0, 0.25, 0.0625)).requires_grad_() for _ in range(2))
     eigenvalues, vectors = eigh(a, backward=backward)
     upstream = random_features(1, 4, 4)[0]
@@ -152,7 +152,7 @@ def test_rebuilt_roots_approach_the_exact_gradient(backward: Backward) -> None:
     )
 
 
-def test_refuses_bad_input() -> None:
+def test_invalid_input_raises() -> None:
     with pytest.raises(NumericalError, match="NaN"):
         eigh(torch.full((2, 2), torch.nan))
     with pytest.raises(ValueError, match="square"):
@@ -161,3 +161,21 @@ def test_refuses_bad_input() -> None:
         eigh(torch.eye(2), backward="tailor")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="degree"):
         eigh(torch.eye(2), degree=0)
+
+
+@every_rule
+@pytest.mark.parametrize("eigenvalues", [(1.0, 0.5, -0.1), (1e-16, -1.0, -2.0), (-1.0, -1.0, -1.0)], ids=str)
+def test_indefinite_matrix_raises(backward: EighBackward, eigenvalues: tuple[float, ...]) -> None:
+    matrix = torch.stack([torch.eye(3).double(), with_eigenvalues(eigenvalues)])
+    with pytest.raises(NumericalError, match=r"indefinite.*positive semi-definite"):
+        eigh(matrix, backward=backward)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_negative_eigenvalues_from_rounding_are_accepted(dtype: torch.dtype) -> None:
+    features = random_features(1, 64, 8)[0].float()
+    covariance = (features @ features.mT).to(dtype).requires_grad_()  # rank 8, rounded to float32
+    eigenvalues, vectors = eigh(covariance)
+    assert eigenvalues[-1] < 0
+    assert torch.isfinite(gradient(vectors[:, 0], covariance)).all()
+    assert not eigh(torch.zeros(3, 3))[0].any()

@@ -1,4 +1,4 @@
-"""Whitening as a layer: a decorrelated batch normalisation for any network."""
+"""The layers: whitening as a decorrelated batch normalization, and whitening and coloring."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .matrices import random_features
 
 
 def covariance_of(features: torch.Tensor) -> torch.Tensor:
-    """Covariance over batch and samples, [C, C]."""
+    """Return the covariance over batch and samples, [C, C]."""
     return compute_statistics(features.transpose(0, 1).flatten(1)[None]).covariance[0]
 
 
@@ -37,7 +37,7 @@ def test_output_is_white(shape: tuple[int, ...], dtype: torch.dtype, device: tor
     torch.testing.assert_close(covariance_of(result).double(), identity, rtol=0, atol=2e-3)
 
 
-def test_groups_are_whitened_apart() -> None:
+def test_groups_are_whitened_separately() -> None:
     features = random_features(4, 6, 30)
     together = ZCAWhitening(6, groups=2, affine=False)(features)
     apart = [ZCAWhitening(3, affine=False)(part) for part in (features[:, :3], features[:, 3:])]
@@ -49,10 +49,46 @@ def test_running_statistics_follow_the_batches() -> None:
     first, second = (compute_statistics(random_features(1, 3, 50, seed=s)) for s in (0, 1))
     for seed in (0, 1):
         layer(random_features(1, 3, 50, seed=seed))
-    expected = 0.9 * (0.9 * torch.eye(3).double() + 0.1 * first.covariance[0]) + 0.1 * second.covariance[0]
+    unbiased = [statistics.covariance[0] * 50 / 49 for statistics in (first, second)]
+    expected = 0.9 * (0.9 * torch.eye(3).double() + 0.1 * unbiased[0]) + 0.1 * unbiased[1]
     torch.testing.assert_close(layer.running_covariance[0], expected)
     torch.testing.assert_close(layer.running_mean[0], 0.09 * first.mean[0] + 0.1 * second.mean[0])
-    assert layer.batches_seen == 2
+    assert layer.num_batches_tracked == 2
+
+
+def test_running_covariance_is_unbiased_like_that_of_batch_normalization() -> None:
+    layer, reference = ZCAWhitening(1, momentum=0.3).double(), nn.BatchNorm1d(1, momentum=0.3).double()
+    for seed, samples in ((0, 2), (1, 5)):
+        features = random_features(1, 1, samples, seed=seed)[0].mT
+        layer(features)
+        reference(features)
+    assert reference.running_var is not None
+    torch.testing.assert_close(layer.running_covariance[0, 0], reference.running_var)
+
+
+def test_momentum_none_averages_over_all_batches() -> None:
+    layer = ZCAWhitening(3, momentum=None).double()
+    batches = [random_features(1, 3, 50, seed=seed) for seed in range(4)]
+    for batch in batches:
+        layer(batch)
+    parts = [compute_statistics(batch) for batch in batches]
+    torch.testing.assert_close(layer.running_mean, sum(part.mean for part in parts) / 4)
+    expected = sum(part.covariance for part in parts) / 4 * 50 / 49
+    torch.testing.assert_close(layer.running_covariance, expected)
+
+
+@pytest.mark.parametrize("shape", [(0, 6), (0, 6, 5, 5), (3, 6, 0)], ids=str)
+@pytest.mark.parametrize("training", [True, False])
+def test_empty_batch_gives_an_empty_result(training: bool, shape: tuple[int, ...]) -> None:
+    layer = ZCAWhitening(6, groups=2).train(training)
+    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    features = torch.zeros(shape, requires_grad=True)
+    result = layer(features)
+    assert result.shape == shape
+    result.sum().backward()
+    assert features.grad is not None
+    for name, value in layer.state_dict().items():
+        assert torch.equal(value, before[name])
 
 
 def test_evaluation_uses_and_keeps_the_running_statistics() -> None:
@@ -62,15 +98,16 @@ def test_evaluation_uses_and_keeps_the_running_statistics() -> None:
         layer(features)
     in_training = layer(features)
     layer.eval()
+    layer.running_covariance *= 99 / 100  # biased, as in training
     before = {name: value.clone() for name, value in layer.state_dict().items()}
     torch.testing.assert_close(layer(features), in_training, rtol=1e-6, atol=1e-6)
-    alone = layer(features[:1, :, :1])  # one sample has no covariance of its own
+    alone = layer(features[:1, :, :1])  # One sample has no covariance of its own.
     torch.testing.assert_close(alone, in_training[:1, :, :1], rtol=1e-6, atol=1e-6)
     for name, value in layer.state_dict().items():
         assert torch.equal(value, before[name])
 
 
-def test_state_survives_a_file() -> None:
+def test_state_is_saved_and_loaded() -> None:
     layer, copy = ZCAWhitening(6, groups=2), ZCAWhitening(6, groups=2)
     layer(random_features(4, 6, 30).float())
     file = io.BytesIO()
@@ -122,7 +159,7 @@ def test_a_network_with_dead_and_tied_channels_trains() -> None:
     assert all(torch.isfinite(p).all() for p in network.parameters())
 
 
-def test_refuses_bad_input() -> None:
+def test_invalid_input_raises() -> None:
     with pytest.raises(ValueError, match="4 groups do not divide 6 channels"):
         ZCAWhitening(6, groups=4)
     with pytest.raises(ValueError, match=r"\[B, 6, ...\]"):
@@ -131,7 +168,7 @@ def test_refuses_bad_input() -> None:
         ZCAWhitening(3)(torch.full((1, 3, 4), torch.nan))
 
 
-def test_settings_are_shown() -> None:
+def test_repr_shows_the_options() -> None:
     assert repr(ZCAWhitening(6, groups=2)) == "ZCAWhitening(6, groups=2, eps=1e-05, momentum=0.1)"
     assert "method='monge'" in repr(WhiteningColoring(method="monge"))
 

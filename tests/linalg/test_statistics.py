@@ -1,4 +1,4 @@
-"""Means and covariances: right, exact in their merging, differentiable, and safe from offsets."""
+"""Mean and covariance of features: accuracy, merging, gradients and errors."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from styletransfer.linalg import NumericalError, Statistics, compute_statistics, merge_statistics
-from styletransfer.linalg import moments as passes
+from styletransfer.linalg import NumericalError, Statistics, compute_statistics, merge_statistics, moments
 
 from .matrices import gradient, random_features, relative_error
 
@@ -41,14 +40,14 @@ def test_against_the_definition(
     assert torch.equal(found.count.cpu(), torch.full(shape[:1], shape[2], dtype=found.count.dtype))
 
 
-def test_whole_weights_repeat_samples() -> None:
+def test_integer_weights_are_repeated_samples() -> None:
     features = random_features(2, 3, 5)
     repeats = torch.tensor([2, 0, 1, 3, 1])
     found = compute_statistics(features, repeats.double()[None])
     assert_statistics_close(found, compute_statistics(features.repeat_interleave(repeats, dim=-1)))
 
 
-def test_no_weight_at_all_is_neutral() -> None:
+def test_zero_weights_give_the_neutral_element() -> None:
     features = random_features(1, 3, 5)
     nothing = compute_statistics(features, torch.zeros(1, 5))
     assert not any(part.any() for part in nothing)
@@ -59,7 +58,7 @@ def test_no_weight_at_all_is_neutral() -> None:
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_tiles_merge_into_the_whole(weighted: bool, device: torch.device) -> None:
+def test_merged_tiles_equal_the_whole(weighted: bool, device: torch.device) -> None:
     features = random_features(2, 4, 1000, dtype=torch.float32).to(device) * 3 + 1000
     weights = torch.rand(2, 1000, generator=torch.Generator().manual_seed(0)).to(device) if weighted else None
     whole = compute_statistics(features, weights)
@@ -74,17 +73,17 @@ def test_tiles_merge_into_the_whole(weighted: bool, device: torch.device) -> Non
             assert relative_error(part, expected) < 1e-13
 
 
-def test_passes_by_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_size_does_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     features = random_features(2, 3, 5000, dtype=torch.float32)
-    assert len(list(passes.blocks(features))) == 1
+    assert len(list(moments.iterate_blocks(features))) == 1
     whole = compute_statistics(features)
-    monkeypatch.setattr(passes, "BLOCK_VALUES", 1)
-    assert len(list(passes.blocks(features))) == 5
+    monkeypatch.setattr(moments, "CPU_BLOCK_VALUES", 1)
+    assert len(list(moments.iterate_blocks(features))) == 5
     assert_statistics_close(compute_statistics(features), whole)
 
 
 @pytest.mark.parametrize("offset", [1e3, 1e6])
-def test_a_large_common_offset_does_no_harm(offset: float) -> None:
+def test_large_common_offset_keeps_accuracy(offset: float) -> None:
     features = (random_features(1, 4, 1000) + offset).float()
     exact = features.double()
     centered = exact - exact.mean(-1, keepdim=True)
@@ -125,16 +124,16 @@ def test_float32_gradient_is_near_float64() -> None:
     assert relative_error(gradients[1], gradients[0]) < 1e-6
 
 
-@pytest.mark.parametrize("place", [(0, 1, 2), (1, 0, 0)])
+@pytest.mark.parametrize("index", [(0, 1, 2), (1, 0, 0)])
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
-def test_refuses_what_is_not_finite(value: float, place: tuple[int, int, int]) -> None:
+def test_nonfinite_features_raise(value: float, index: tuple[int, int, int]) -> None:
     features = random_features(2, 3, 4)
-    features[place] = value
-    with pytest.raises(NumericalError, match=re.escape(f"among 24 values, the first at {place}")):
+    features[index] = value
+    with pytest.raises(NumericalError, match=re.escape(f"among 24 values, the first at {index}")):
         compute_statistics(features)
 
 
-def test_says_when_finite_features_overflow() -> None:
+def test_overflow_of_finite_features_raises() -> None:
     with pytest.raises(NumericalError, match="covariance of finite features"):
         compute_statistics(random_features(1, 3, 4) * 1e200)
 
@@ -147,17 +146,17 @@ def test_says_when_finite_features_overflow() -> None:
         (-torch.ones(2, 4), "negative"),
     ],
 )
-def test_refuses_weights_that_do_not_fit(weights: Tensor, message: str) -> None:
+def test_invalid_weights_raise(weights: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         compute_statistics(random_features(2, 3, 4), weights)
 
 
-def test_refuses_weights_that_are_not_finite() -> None:
+def test_nonfinite_weights_raise() -> None:
     with pytest.raises(NumericalError, match="weights holds 1 NaN"):
         compute_statistics(random_features(1, 3, 2), torch.tensor([[1.0, torch.nan]]))
 
 
 @pytest.mark.parametrize("bad", [torch.ones(3, 4), torch.ones(1, 3, 0), torch.ones(1, 3, 4).int()], ids=str)
-def test_refuses_features_of_another_form(bad: Tensor) -> None:
+def test_features_of_another_form_raise(bad: Tensor) -> None:
     with pytest.raises(ValueError, match="features must be real"):
         compute_statistics(bad)

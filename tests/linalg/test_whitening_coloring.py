@@ -1,4 +1,4 @@
-"""The fused node: the same as its parts, exact in every gradient, and never stopped by awkward features."""
+"""Whitening and coloring as one node: equal to its parts, with exact gradients for any features."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from torch.autograd import gradcheck, gradgradcheck
 from benchmarks.linalg.features import CASES, make_pair
 from benchmarks.linalg.fuzz import count_failures
 from benchmarks.linalg.memory import saved_bytes
-from benchmarks.linalg.methods import OURS
+from benchmarks.linalg.methods import PACKAGE_TRANSFERS
 from benchmarks.linalg.peers import PEERS, whiten_and_color
 from benchmarks.linalg.reference import reference_gradients
 from styletransfer.linalg import (
     NumericalError,
     Statistics,
+    TransferMethod,
     compute_statistics,
     inverse_sqrt,
     matrix_sqrt,
@@ -27,17 +28,16 @@ from styletransfer.linalg import (
     transfer_map,
     whitening_coloring,
 )
-from styletransfer.linalg.maps import Method
 
 from .matrices import exact_gradient, exact_root, exact_sum, random_features, relative_error
 
-every_method = pytest.mark.parametrize("method", get_args(Method))
+every_method = pytest.mark.parametrize("method", get_args(TransferMethod))
 
 
 def gradients_of(
     content: Tensor, style: Tensor, upstream: Tensor, transfer: Callable[[Tensor, Tensor], Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return result and gradients to content and style."""
+    """Return the result and its gradients to content and style."""
     content, style = content.clone().requires_grad_(), style.clone().requires_grad_()
     result = transfer(content, style)
     to_content, to_style = torch.autograd.grad(result, (content, style), upstream.expand_as(result))
@@ -47,8 +47,8 @@ def gradients_of(
 @every_method
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize(("content", "style"), [(1, 1), (3, 3), (3, 1), (1, 3)])
-def test_keeps_shape_and_type(
-    method: Method, dtype: torch.dtype, content: int, style: int, device: torch.device
+def test_shape_and_dtype_are_kept(
+    method: TransferMethod, dtype: torch.dtype, content: int, style: int, device: torch.device
 ) -> None:
     x, z = (random_features(b, 4, n, seed=n).to(device, dtype) for b, n in ((content, 9), (style, 7)))
     result = whitening_coloring(x, z, method=method)
@@ -61,7 +61,7 @@ def test_keeps_shape_and_type(
 
 
 @every_method
-def test_the_result_has_the_statistics_of_the_style(method: Method, device: torch.device) -> None:
+def test_the_result_has_the_statistics_of_the_style(method: TransferMethod, device: torch.device) -> None:
     x, z = (random_features(2, 4, n, seed=n).to(device) for n in (50, 40))
     found, target = (
         compute_statistics(whitening_coloring(x, z, eps=1e-12, method=method)),
@@ -76,7 +76,7 @@ def test_the_result_has_the_statistics_of_the_style(method: Method, device: torc
 
 @every_method
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_alpha_0_and_content_as_style_return_the_content(method: Method, dtype: torch.dtype) -> None:
+def test_alpha_0_and_content_as_style_return_the_content(method: TransferMethod, dtype: torch.dtype) -> None:
     x, z = (random_features(1, 4, n, seed=n).to(dtype) for n in (50, 40))
     assert torch.equal(whitening_coloring(x, z, alpha=0.0, method=method), x)
     same = whitening_coloring(x, x, method=method)
@@ -84,14 +84,14 @@ def test_alpha_0_and_content_as_style_return_the_content(method: Method, dtype: 
 
 
 @every_method
-def test_features_and_their_statistics_are_the_same_style(method: Method) -> None:
+def test_features_and_their_statistics_are_the_same_style(method: TransferMethod) -> None:
     x, z = random_features(2, 4, 9), random_features(1, 4, 7, seed=1)
     found = whitening_coloring(x, compute_statistics(z), method=method)
     torch.testing.assert_close(found, whitening_coloring(x, z, method=method))
 
 
 @every_method
-def test_it_is_the_map_between_the_statistics(method: Method) -> None:
+def test_equals_the_transfer_map(method: TransferMethod) -> None:
     x, z = random_features(2, 4, 9), random_features(2, 4, 7, seed=1)
     matrix, offset = transfer_map(compute_statistics(x), compute_statistics(z), alpha=0.6, method=method)
     expected = matrix @ x + offset.unsqueeze(-1)
@@ -99,7 +99,7 @@ def test_it_is_the_map_between_the_statistics(method: Method) -> None:
 
 
 @every_method
-def test_first_and_second_derivatives_of_everything(method: Method, device: torch.device) -> None:
+def test_first_and_second_derivatives_of_everything(method: TransferMethod, device: torch.device) -> None:
     def transfer(x: Tensor, z: Tensor, w: Tensor, v: Tensor) -> Tensor:
         return whitening_coloring(
             x, z, content_weights=w, style_weights=v, alpha=0.7, eps=1e-2, method=method
@@ -115,7 +115,7 @@ def test_first_and_second_derivatives_of_everything(method: Method, device: torc
 
 
 @every_method
-def test_derivatives_to_given_statistics(method: Method) -> None:
+def test_derivatives_to_given_statistics(method: TransferMethod) -> None:
     count = torch.ones(1, dtype=torch.float64)
 
     def transfer(x: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
@@ -158,7 +158,7 @@ def test_one_node_in_the_graph() -> None:
 @pytest.mark.parametrize("channels", [16, 64])
 @pytest.mark.parametrize("name", CASES)
 def test_gradient_against_80_bits(name: str, channels: int, device: torch.device) -> None:
-    """Relative error of float32 features at most 1e-4 (2e-4 rank-deficient), of float64 2e-7."""
+    """The relative error is at most 1e-4 for float32 features (2e-4 if rank-deficient), 2e-7 for float64."""
     content, style, upstream = make_pair(name, channels, 512)
     eps = CASES[name].eps
     arrays = [x[0].double().numpy() for x in (content, style, upstream)]
@@ -171,7 +171,8 @@ def test_gradient_against_80_bits(name: str, channels: int, device: torch.device
             assert relative_error(part[0], torch.from_numpy(exact)) < tolerance
 
 
-# Rows of a Hadamard matrix: means 0 and covariance the identity, exactly; scaled, ties in clusters.
+# Rows of a Hadamard matrix have mean 0 and the identity as covariance, exactly. Scaled rows give equal
+# eigenvalues in clusters.
 HADAMARD = torch.tensor(
     [
         [1, -1, 1, -1, 1, -1, 1, -1],
@@ -214,7 +215,7 @@ def test_exact_ties_against_50_digits(
         assert relative_error(part[0], exact) < tolerance
 
 
-def test_soft_masks_measure_their_region_only() -> None:
+def test_soft_masks_restrict_the_statistics() -> None:
     x, z = random_features(1, 3, 20), random_features(1, 3, 20, seed=1)
     inside = torch.arange(20) < 12
     mask = inside.double()[None]
@@ -224,7 +225,7 @@ def test_soft_masks_measure_their_region_only() -> None:
     assert torch.isfinite(found).all()
 
 
-def test_an_empty_style_mask_is_an_error_an_empty_content_mask_is_not() -> None:
+def test_empty_style_mask_raises_but_empty_content_mask_does_not() -> None:
     x, z = random_features(1, 3, 5), random_features(1, 3, 5, seed=1)
     result = whitening_coloring(x, z, content_weights=torch.zeros(1, 5))
     torch.testing.assert_close(result, z.mean(-1, keepdim=True).expand_as(result))
@@ -234,7 +235,7 @@ def test_an_empty_style_mask_is_an_error_an_empty_content_mask_is_not() -> None:
 
 @every_method
 @pytest.mark.parametrize("samples", [1, 2])
-def test_fewer_samples_than_channels(method: Method, samples: int) -> None:
+def test_fewer_samples_than_channels(method: TransferMethod, samples: int) -> None:
     x, z = random_features(1, 4, samples).float(), random_features(1, 4, 9, seed=1).float()
     found = gradients_of(x, z, torch.ones(1), lambda x, z: whitening_coloring(x, z, method=method))
     assert all(torch.isfinite(part).all() for part in found)
@@ -253,8 +254,8 @@ def test_scale_of_content_and_style(device: torch.device) -> None:
             assert relative_error(found, expected.double()) < 1e-5
 
 
-def test_a_large_common_offset_does_no_harm() -> None:
-    """Features 1e5 standard deviations from zero: what float32 holds of them is transferred exactly."""
+def test_large_common_offset_keeps_accuracy() -> None:
+    """Features are 1e5 standard deviations from zero, and their float32 values are transferred exactly."""
     x, z = ((random_features(1, 4, 50, seed=s) + 1e5).float() for s in (0, 1))
     upstream = random_features(1, 4, 50, seed=2)
     found = gradients_of(x, z, upstream.float(), whitening_coloring)
@@ -266,7 +267,9 @@ def test_a_large_common_offset_does_no_harm() -> None:
 
 @pytest.mark.parametrize("eps", [1e-5, 0.0])
 def test_random_trials_stay_finite(eps: float) -> None:
-    raised, not_finite = count_failures(OURS["fused, float64 statistics"], eps, trials=200, seed=1)
+    raised, not_finite = count_failures(
+        PACKAGE_TRANSFERS["fused, float64 statistics"], eps, trials=200, seed=1
+    )
     assert (raised, not_finite) == (0, 0)
 
 
@@ -291,7 +294,7 @@ def test_autocast_does_not_lower_the_precision() -> None:
     assert torch.equal(result, whitening_coloring(x, z))
 
 
-def test_fewer_bytes_are_kept_than_by_the_chain_of_parts() -> None:
+def test_saves_less_memory_than_the_chain_of_parts() -> None:
     x, z = (random_features(1, 64, 512, seed=s).float().requires_grad_() for s in (0, 1))
     ours = saved_bytes(lambda: whitening_coloring(x, z), (x, z))
     chain = saved_bytes(lambda: whiten_and_color(x, z, PEERS["eigh autograd"], 1e-5), (x, z))
@@ -313,7 +316,7 @@ def test_newton_schulz_exports_without_an_eigendecomposition() -> None:
 
 
 @pytest.mark.parametrize("which", ["content", "style"])
-def test_refuses_what_is_not_finite(which: str) -> None:
+def test_nonfinite_input_raises(which: str) -> None:
     features = {"content": random_features(1, 3, 5), "style": random_features(1, 3, 5, seed=1)}
     features[which][0, 1, 2] = torch.inf
     for grad in (False, True):
@@ -322,17 +325,17 @@ def test_refuses_what_is_not_finite(which: str) -> None:
             whitening_coloring(features["content"], features["style"])
 
 
-def test_refuses_bad_input() -> None:
+def test_invalid_input_raises() -> None:
     x = random_features(2, 3, 5)
     with pytest.raises(ValueError, match="content must be real"):
         whitening_coloring(x[0], x)
     with pytest.raises(ValueError, match="style must be real"):
         whitening_coloring(x, x[0])
-    with pytest.raises(ValueError, match="channels must agree"):
+    with pytest.raises(ValueError, match="channels must be equal"):
         whitening_coloring(x, random_features(2, 4, 5))
-    with pytest.raises(ValueError, match="batches agree or be 1"):
+    with pytest.raises(ValueError, match="batches must be equal or 1"):
         whitening_coloring(x, random_features(3, 3, 5))
-    with pytest.raises(ValueError, match="style_weights need style features"):
+    with pytest.raises(ValueError, match="style_weights require style features"):
         whitening_coloring(x, compute_statistics(x), style_weights=torch.ones(2, 5))
     with pytest.raises(ValueError, match="alpha"):
         whitening_coloring(x, x, alpha=2.0)
@@ -341,7 +344,7 @@ def test_refuses_bad_input() -> None:
 
 
 def test_the_node_equals_its_parts() -> None:
-    """Roots and products each as a node of its own give the same value and gradient."""
+    """A chain of separate nodes for roots and products gives the same value and gradient."""
     x, z, upstream = (random_features(1, 4, 30, seed=s) for s in range(3))
 
     def chain(x: Tensor, z: Tensor) -> Tensor:
@@ -355,11 +358,11 @@ def test_the_node_equals_its_parts() -> None:
         torch.testing.assert_close(found, expected)
 
 
-def test_statistics_may_live_on_another_device(
+def test_statistics_may_be_on_another_device(
     second_device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on MPS, which has no float64: features stay, statistics and the C x C work go to the CPU."""
-    monkeypatch.setattr(statistics, "holds", lambda place: place.device.type == "cpu")
+    """Features stay on a device without float64, such as MPS; statistics and C x C matrices go to the CPU."""
+    monkeypatch.setattr(statistics, "supports_dtype", lambda placement: placement.device.type == "cpu")
     x, z, upstream = (random_features(1, 4, 30, seed=s).float() for s in range(3))
     expected = gradients_of(x, z, upstream, whitening_coloring)
     assert compute_statistics(x.to(second_device)).mean.device.type == "cpu"

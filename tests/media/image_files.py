@@ -1,4 +1,4 @@
-"""Picture files made by hand, of the kinds that no library at hand writes."""
+"""Picture files of kinds that no installed library writes, made byte by byte."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png_file(samples: Tensor, chunks: Sequence[tuple[bytes, bytes]] = (), interlaced: bool = False) -> bytes:
-    """A PNG of 16-bit samples [C, H, W]; 1 to 4 channels are grey, grey and alpha, RGB, RGBA."""
+    """A PNG of 16-bit samples [C, H, W]; 1 to 4 channels are gray, gray and alpha, RGB, RGBA."""
     count, height, width = samples.shape
     pixels = samples.permute(1, 2, 0).numpy().astype(">u2")
     # Adam7: the first pixel, the step, down and across.
@@ -75,8 +75,13 @@ def png_file(samples: Tensor, chunks: Sequence[tuple[bytes, bytes]] = (), interl
     )
 
 
+def with_png_chunks(file: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """The PNG with further chunks after IHDR."""
+    return file[:33] + b"".join(png_chunk(*chunk) for chunk in chunks) + file[33:]
+
+
 def decode_png(file: bytes) -> Tensor:
-    """Read a 16-bit PNG by the letter of its specification: samples [C, H, W]."""
+    """Decode a 16-bit PNG as its specification says; samples [C, H, W]."""
     position, data, header = 8, b"", b""
     while position < len(file):
         length, kind = struct.unpack_from(">I4s", file, position)
@@ -107,7 +112,7 @@ def decode_png(file: bytes) -> Tensor:
 
 
 def edit_tiff_tags(file: bytes, changes: Mapping[int, int]) -> bytes:
-    """Set inline numbers of tags in the first directory of a little-endian TIFF."""
+    """Change tags in the first directory of a little-endian TIFF, whose values are stored inside of it."""
     data = bytearray(file)
     (directory,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, directory)
@@ -144,13 +149,13 @@ def curve_profile(primaries: Sequence[Sequence[float]], curve: bytes) -> bytes:
     return icc_profile(b"RGB ", {**dict(columns), **curves})
 
 
-def grey_profile(gamma: float) -> bytes:
-    """An ICC profile of grey with a gamma."""
+def gray_profile(gamma: float) -> bytes:
+    """An ICC profile of gray with a gamma."""
     return icc_profile(b"GRAY", {b"kTRC": gamma_tag(gamma)})
 
 
 def table_profile(space: bytes, inks: int) -> bytes:
-    """An ICC profile with a table instead of a matrix: each ink takes its share of the lightness."""
+    """An ICC profile with a table, not a matrix, in which each ink removes an equal share of lightness."""
     corners = product((0, 1), repeat=inks)
     table = b"".join(bytes((round(255 - 255 * sum(corner) / inks), 128, 128)) for corner in corners)  # CIELAB
     ramps = bytes(range(256))

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a file, the user reads one line that names it."""
+"""Every broken file gives an error of one line that names the file."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ from image_files import (
     png_chunk,
     png_file,
     random_samples,
+    with_png_chunks,
 )
 from PIL import Image
+from raster_files import bmp_bytes
 
 from styletransfer.errors import ImageError
 from styletransfer.media import picture_from_pil, read_picture, readable_extensions
@@ -47,6 +49,26 @@ def deep_tiff(channels: int = 3, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+def thumbnail_and_full() -> bytes:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as tiff:
+        full = DEEP.permute(1, 2, 0).contiguous().numpy()
+        tiff.write(full[:4, :5], photometric="rgb", subfiletype=1, subifds=1)
+        tiff.write(full, photometric="rgb", compression="zlib")
+    return buffer.getvalue()
+
+
+def float_tiff() -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, torch.rand(40, 50, 3).numpy(), photometric="rgb", compression="lzw")
+    return buffer.getvalue()
+
+
+def bit_field_bmp() -> bytes:
+    pixels = random_samples(4, 40, 50).permute(1, 2, 0).contiguous().numpy().tobytes()
+    return bmp_bytes(50, 40, 32, pixels, compression=3, masks=(0xFF, 0xFF00, 0xFF0000))
+
+
 FILES = {
     **{
         form: encoded(PHOTOGRAPH, form)
@@ -61,12 +83,20 @@ FILES = {
     "16-bit TIFF": deep_tiff(),
     "16-bit zip TIFF": deep_tiff(compression="zlib", predictor=True),
     "16-bit LZW TIFF": lzw_tiff_file(DEEP),
-    "16-bit grey and alpha TIFF": deep_tiff(2, extrasamples=["unassalpha"], planarconfig="contig"),
+    "16-bit gray and alpha TIFF": deep_tiff(2, extrasamples=["unassalpha"], planarconfig="contig"),
+    "float TIFF": float_tiff(),
+    "TIFF behind a thumbnail": thumbnail_and_full(),
+    "TGA": encoded(PHOTOGRAPH, "TGA"),
+    "PNM": encoded(PHOTOGRAPH, "PPM"),
+    "BMP of bit fields": bit_field_bmp(),
+    "PNG with a color description": with_png_chunks(
+        encoded(PHOTOGRAPH, "PNG"), (b"cICP", b"\x0c\x0d\0\1"), (b"gAMA", b"\0\1\0\0")
+    ),
 }
 
 
 def error_of(file: bytes | Path) -> str:
-    """The one line that a user reads; a warning beside it would fail the test."""
+    """Return the error of one line that a user reads; a warning would fail the test."""
     with pytest.raises(ImageError) as caught:
         read_picture(io.BytesIO(file) if isinstance(file, bytes) else file)
     line = str(caught.value)
@@ -78,7 +108,7 @@ def error_of(file: bytes | Path) -> str:
 
 @pytest.mark.parametrize("kind", FILES)
 def test_whole_files_are_read(kind: str) -> None:
-    """So that the truncated ones fail for being truncated."""
+    """Otherwise the tests of truncated files would prove nothing."""
     assert read_picture(io.BytesIO(FILES[kind])).pixels.numel() == 6000
 
 
@@ -95,7 +125,7 @@ def test_truncated(kind: str, part: float, tmp_path: Path) -> None:
 def test_damaged_bytes_give_a_picture_or_one_line(kind: str, data: st.DataObject) -> None:
     file = bytearray(FILES[kind])
     for _ in range(data.draw(st.integers(1, 5))):
-        # Headers are where the trouble is.
+        # Damaged headers cause more trouble than damaged pixels.
         position = data.draw(st.integers(0, min(400, len(file) - 1)) | st.integers(0, len(file) - 1))
         file[position] = data.draw(st.integers(0, 255))
     with suppress(ImageError):
@@ -108,7 +138,7 @@ def test_missing_empty_folder_text(tmp_path: Path) -> None:
     path.write_bytes(b"")
     assert "photograph.jpg: the file is empty" in error_of(path)
     path.write_text("This is no picture.\n" * 50)
-    assert "photograph.jpg: this is no picture in a known format" in error_of(path)
+    assert "photograph.jpg: this is not a picture in a known format" in error_of(path)
     assert "convert it to one of JPEG, PNG" in error_of(path)
     assert "is a directory" in error_of(tmp_path)
     assert "not a directory" in error_of(path / "inside.jpg")
@@ -127,23 +157,39 @@ def test_a_name_with_a_line_break_is_still_one_line(tmp_path: Path) -> None:
     assert r"two\nlines.jpg" in error_of(tmp_path / "two\nlines.jpg")
 
 
-def test_tiff_that_needs_another_package() -> None:
-    file = edit_tiff_tags(FILES["16-bit LZW TIFF"], {284: 2})  # separate planes
-    assert "pip install imagecodecs" in error_of(file)
+def test_tiff_with_missing_strips() -> None:
+    """A decoder that leaves them black would make a picture of noise and shadow."""
+    file = edit_tiff_tags(FILES["16-bit LZW TIFF"], {284: 2})  # three separate planes, but one strip
+    assert "strips or tiles are missing" in error_of(file)
+
+
+def test_tiff_of_an_unknown_compression() -> None:
+    assert "damaged" in error_of(edit_tiff_tags(FILES["16-bit zip TIFF"], {259: 60_000}))
 
 
 def test_tiff_without_a_page() -> None:
     assert "holds no picture" in error_of(FILES["16-bit LZW TIFF"][:60])
 
 
-def test_heic_is_named() -> None:
-    assert "HEIC" in error_of(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+@pytest.mark.parametrize(
+    ("start", "package"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", 'HEIC; run `pip install "styletransfer[heif]"`'),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL; run `pip install pillow-jxl-plugin`"),
+    ],
+)
+def test_the_error_names_the_missing_package(
+    start: bytes, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("styletransfer.media.formats.find_spec", lambda name: None)
+    assert package in error_of(start + bytes(100))
+    assert not {".heic", ".jxl"} & set(readable_extensions())
 
 
-def test_svg_pdf_and_eps_are_not_handed_to_anybody() -> None:
+def test_svg_pdf_and_eps_are_refused() -> None:
     """Pillow would start Ghostscript for the last."""
     for head in (b"<svg xmlns=''/>", b"%PDF-1.7\n", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"):
-        assert "no picture in a known format" in error_of(head + bytes(100))
+        assert "not a picture in a known format" in error_of(head + bytes(100))
 
 
 def empty_png(width: int, height: int, depth: int = 8) -> bytes:
@@ -165,7 +211,7 @@ HUGE = {
     "LZW TIFF": edit_tiff_tags(FILES["LZW TIFF"], SIZE_TAGS),
     "16-bit TIFF": edit_tiff_tags(FILES["16-bit TIFF"], SIZE_TAGS),
     "TIFF of separate planes": edit_tiff_tags(FILES["16-bit TIFF"], {**SIZE_TAGS, 284: 2}),
-    "TIFF that Pillow cannot read": edit_tiff_tags(FILES["16-bit grey and alpha TIFF"], SIZE_TAGS),
+    "TIFF that Pillow cannot read": edit_tiff_tags(FILES["16-bit gray and alpha TIFF"], SIZE_TAGS),
     "GIF": replaced(FILES["GIF"], 6, struct.pack("<HH", 60_000, 60_000)),
     "BMP": replaced(FILES["BMP"], 18, struct.pack("<ii", 60_000, 60_000)),
     "JPEG": replaced(FILES["JPEG"], FILES["JPEG"].index(b"\xff\xc0") + 5, struct.pack(">HH", 60_000, 60_000)),
@@ -179,20 +225,20 @@ def test_bombs(kind: str) -> None:
     assert "limit of 250000000" in line
 
 
-def test_the_limit_is_ours_and_not_that_of_pillow() -> None:
-    """200 megapixels are more than Pillow takes."""
+def test_pillows_own_pixel_limit_does_not_apply() -> None:
+    """Pillow refuses 200 megapixels."""
     assert "limit" not in error_of(empty_png(20_000, 10_000))
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_the_limit_is_the_callers(kind: str) -> None:
+def test_max_pixels_is_respected(kind: str) -> None:
     file = io.BytesIO(FILES[kind])
     assert read_picture(file, max_pixels=2000).pixels.shape == read_picture(file).pixels.shape
     with pytest.raises(ImageError, match=r"50x40 pixels|40x50 pixels|more pixels"):
         read_picture(file, max_pixels=1999)
 
 
-def test_the_settings_of_pillow_are_restored() -> None:
+def test_pillow_settings_are_restored() -> None:
     before = Image.MAX_IMAGE_PIXELS, list(warnings.filters)
     for kind in FILES:
         read_picture(io.BytesIO(FILES[kind]))
@@ -200,8 +246,8 @@ def test_the_settings_of_pillow_are_restored() -> None:
     assert (Image.MAX_IMAGE_PIXELS, list(warnings.filters)) == before
 
 
-def test_a_picture_between_the_limits_of_pillow_and_ours_raises_no_warning() -> None:
-    """100 megapixels are more than Pillow takes without a word."""
+def test_a_large_picture_raises_no_warning() -> None:
+    """Pillow warns about 100 megapixels."""
     for form, options in {"PNG": {}, "TIFF": {"compression": "group4"}}.items():
         file = encoded(Image.new("1", (10_000, 10_000)), form, **options)
         with warnings.catch_warnings():
@@ -209,7 +255,7 @@ def test_a_picture_between_the_limits_of_pillow_and_ours_raises_no_warning() -> 
             assert read_picture(io.BytesIO(file)).width == 10_000
 
 
-# In a process of its own: memory that earlier tests have freed would serve without asking for more.
+# Runs in its own process, because memory freed by earlier tests would be used instead of new memory.
 READ_WITH_LITTLE_MEMORY = """
 import resource, sys
 from pathlib import Path

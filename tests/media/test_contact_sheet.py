@@ -11,7 +11,7 @@ def plain(red: float, green: float, blue: float, height: int, width: int) -> Ten
     return torch.tensor([red, green, blue], dtype=torch.float32)[:, None, None].expand(3, height, width)
 
 
-def test_pictures_stand_where_rows_and_columns_say() -> None:
+def test_positions_of_the_pictures() -> None:
     red, green, blue = plain(1, 0, 0, 20, 30), plain(0, 1, 0, 10, 40), plain(0, 0, 1, 25, 30)
     sheet = draw_contact_sheet([[Tile(red, ""), Tile(green[None], "")], [None, Tile(blue, "")]])
     step = CAPTION_HEIGHT + MARGIN

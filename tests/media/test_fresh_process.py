@@ -1,4 +1,4 @@
-"""What only a process of its own shows: which packages are loaded, and what is printed."""
+"""Tests that need a new process: which packages are imported, and what is printed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_an_ordinary_photograph_loads_neither_torchvision_nor_tifffile(
     assert not {"torchvision", "tifffile"} & set(modules)
 
 
-def test_beside_the_error_nothing_is_printed(process: subprocess.CompletedProcess[str]) -> None:
-    """tifffile logs, and logging without a handler prints."""
+def test_decoders_print_nothing(process: subprocess.CompletedProcess[str]) -> None:
+    """tifffile logs its errors, and Python prints log records that have no handler."""
     (line,) = process.stderr.splitlines()
     assert "damaged.tif: this TIFF holds no picture" in line

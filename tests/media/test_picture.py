@@ -64,18 +64,18 @@ def test_alpha_takes_the_depth_of_the_result() -> None:
         (torch.zeros(3, 2, 2, dtype=torch.uint8), torch.zeros(1, 2, 2, dtype=torch.uint16)),
     ],
 )
-def test_what_is_no_picture_is_refused(pixels: torch.Tensor, alpha: torch.Tensor | None) -> None:
+def test_wrong_tensors_are_refused(pixels: torch.Tensor, alpha: torch.Tensor | None) -> None:
     with pytest.raises(ImageError):
         Picture(pixels, alpha)
 
 
-def test_a_batch_is_no_picture() -> None:
+def test_a_batch_is_refused() -> None:
     with pytest.raises(ImageError, match="pixels"):
         Picture.from_float(torch.rand(2, 3, 4, 4))
 
 
 @pytest.mark.parametrize("depth", [1, 10, 32])
-def test_other_depths_are_refused(depth: int) -> None:
+def test_other_bit_depths_are_refused(depth: int) -> None:
     with pytest.raises(ImageError, match="8 or 16"):
         Picture.from_float(torch.rand(3, 2, 2), bit_depth=depth)
     with pytest.raises(ImageError, match="8 or 16"):

@@ -49,16 +49,16 @@ def test_the_first_of_several_frames() -> None:
     first, second = Image.new("RGB", (6, 4), RED), Image.new("RGB", (6, 4), BLUE)
     pixels = read(encoded(first, "GIF", save_all=True, append_images=[second]))
     assert pixels[:3, 2, 3].tolist() == [255, 0, 0]
-    # What telephones write as JPEG often holds a second picture, too.
+    # JPEG files of phones often hold a second picture.
     pixels = read(encoded(first, "MPO", save_all=True, append_images=[second]))
     assert pixels[:, 2, 3].tolist() == pytest.approx([255, 0, 0], abs=3)
 
 
-def test_grey_becomes_three_equal_channels() -> None:
-    grey = SAMPLES[:1]
-    for mode in ("L", "P"):  # P: a palette of greys
-        image = image_of(grey, "L")
-        assert torch.equal(read(encoded(image.convert(mode), "PNG")), grey.repeat(3, 1, 1))
+def test_gray_becomes_three_equal_channels() -> None:
+    gray = SAMPLES[:1]
+    for mode in ("L", "P"):  # P: a palette of grays
+        image = image_of(gray, "L")
+        assert torch.equal(read(encoded(image.convert(mode), "PNG")), gray.repeat(3, 1, 1))
 
 
 def test_one_bit() -> None:
@@ -85,7 +85,7 @@ def test_alpha_is_kept(format: str) -> None:
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
-def test_grey_with_alpha(format: str) -> None:
+def test_gray_with_alpha(format: str) -> None:
     samples = random_samples(2, 6, 5)
     assert torch.equal(read(encoded(image_of(samples, "LA"), format)), samples[[0, 0, 0, 1]])
 
@@ -104,9 +104,9 @@ def test_one_transparent_color() -> None:
     image = Image.new("RGB", (2, 1), RED)
     image.putpixel((1, 0), GREEN)
     assert read(encoded(image, "PNG", transparency=GREEN))[3].tolist() == [[255, 0]]
-    grey = Image.new("L", (2, 1), 10)
-    grey.putpixel((1, 0), 200)
-    assert read(encoded(grey, "PNG", transparency=200))[3].tolist() == [[255, 0]]
+    gray = Image.new("L", (2, 1), 10)
+    gray.putpixel((1, 0), 200)
+    assert read(encoded(gray, "PNG", transparency=200))[3].tolist() == [[255, 0]]
 
 
 def test_opaque_pictures_have_no_alpha() -> None:
@@ -173,7 +173,7 @@ def test_broken_exif_is_ignored() -> None:
         assert torch.equal(read(encoded(image_of(SAMPLES, "RGB"), "PNG", exif=exif)), SAMPLES)
 
 
-def test_the_content_decides_and_not_the_name(tmp_path: Path) -> None:
+def test_the_format_is_taken_from_the_content(tmp_path: Path) -> None:
     path = tmp_path / "photograph.jpg"
     path.write_bytes(encoded(image_of(SAMPLES, "RGB"), "PNG"))
     assert torch.equal(read_picture(path).pixels, SAMPLES)

@@ -1,4 +1,4 @@
-"""Other sizes: the aspect, the edges, and what hides under transparent pixels."""
+"""Resizing: size, aspect ratio, antialiasing and hidden colors of transparent pixels."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_shrinking_antialiases(depth: int) -> None:
     assert (inside.double() / white - 0.5).abs().max() < 0.01
 
 
-def test_it_is_the_bicubic_of_pillow() -> None:
+def test_resizing_agrees_with_pillows_bicubic() -> None:
     samples = random_samples(3, 60, 80)
     expected = image_of(samples, "RGB").resize((20, 15), Image.Resampling.BICUBIC)
     difference = resize_picture(Picture(samples), 20).pixels.int() - picture_from_pil(expected).pixels.int()
@@ -57,7 +57,7 @@ def test_it_is_the_bicubic_of_pillow() -> None:
 
 def test_hidden_colors_do_not_bleed() -> None:
     pixels = torch.zeros(3, 8, 8, dtype=torch.uint8)
-    pixels[0, :, :4], pixels[1, :, 4:] = 200, 255  # red, and a green that nobody sees
+    pixels[0, :, :4], pixels[1, :, 4:] = 200, 255  # visible red and hidden green
     alpha = torch.zeros(1, 8, 8, dtype=torch.uint8)
     alpha[:, :, :4] = 255
     result = resize_picture(Picture(pixels, alpha), 3)

@@ -1,4 +1,4 @@
-"""Any size, depth and channels, through any format: the size, the depth and the alpha come back."""
+"""Writing and reading again keeps size, bit depth and alpha, for every format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing: what is in the file, what is in the folder, and what is said before any work."""
+"""Writing: contents of the files, temporary files, and errors before a long computation."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_lossless_formats_are_exact(picture: Picture, format: str) -> None:
     assert torch.equal(stacked(result), stacked(picture))
 
 
-def test_another_reader_sees_the_same_sixteen_bits() -> None:
+def test_other_decoders_read_the_same_16_bits() -> None:
     for picture in (DEEP, DEEP_TRANSPARENT):
         png, tiff = io.BytesIO(), io.BytesIO()
         write_picture(picture, png, format="png")
@@ -78,7 +78,7 @@ def test_another_reader_sees_the_same_sixteen_bits() -> None:
 
 
 @pytest.mark.parametrize("format", ["png", "tiff"])
-def test_sixteen_bits_of_a_float_result_are_sixteen_bits(format: str) -> None:
+def test_a_float_ramp_keeps_4096_levels(format: str) -> None:
     ramp = torch.linspace(0, 1, 4096).repeat(3, 4, 1)
     buffer = io.BytesIO()
     write_picture(Picture.from_float(ramp, bit_depth=16), buffer, format=format, bit_depth=16)
@@ -88,7 +88,7 @@ def test_sixteen_bits_of_a_float_result_are_sixteen_bits(format: str) -> None:
     assert (result.to_float() - ramp).abs().max() <= 0.5 / 65535 + 1e-7
 
 
-def test_the_depth_that_is_asked_for_is_written() -> None:
+def test_the_requested_bit_depth_is_written() -> None:
     for picture, asked, written in ((PICTURE, 16, 16), (DEEP, 8, 8), (DEEP, None, 16), (PICTURE, None, 8)):
         buffer = io.BytesIO()
         write_picture(picture, buffer, format="png", bit_depth=asked)
@@ -97,14 +97,14 @@ def test_the_depth_that_is_asked_for_is_written() -> None:
         assert torch.equal(read_picture(buffer).pixels, picture.with_bit_depth(written).pixels)
 
 
-def test_a_deep_picture_becomes_an_ordinary_jpeg() -> None:
+def test_a_16_bit_picture_becomes_an_8_bit_jpeg() -> None:
     buffer = io.BytesIO()
     write_picture(DEEP, buffer, format="jpeg")
     assert Image.open(buffer).format == "JPEG"
 
 
 def test_sixteen_bit_png_is_compressed() -> None:
-    """The filter earns its keep: a smooth picture shrinks below a third."""
+    """The filter makes a smooth picture smaller than a third of its samples."""
     y, x = torch.meshgrid(torch.linspace(0, 1, 256), torch.linspace(0, 1, 256), indexing="ij")
     smooth = Picture.from_float(torch.stack((x, y, (x + y) / 2)), bit_depth=16)
     buffer = io.BytesIO()
@@ -115,7 +115,7 @@ def test_sixteen_bit_png_is_compressed() -> None:
 
 
 @pytest.mark.parametrize("format", ["jpeg", "bmp"])
-def test_without_alpha_pictures_lie_on_white(format: str) -> None:
+def test_formats_without_alpha_lay_the_picture_on_white(format: str) -> None:
     black = torch.zeros(3, 16, 48, dtype=torch.uint8)
     alpha = torch.tensor([0, 128, 255], dtype=torch.uint8).repeat_interleave(16).repeat(1, 16, 1)
     buffer = io.BytesIO()
@@ -126,7 +126,7 @@ def test_without_alpha_pictures_lie_on_white(format: str) -> None:
     assert result.pixels[:, 8, [8, 24, 40]].tolist() == [pytest.approx([255, 127, 0], abs=2)] * 3
 
 
-def test_quality_counts() -> None:
+def test_higher_quality_gives_larger_files() -> None:
     sizes = []
     for quality in (30, 60, 95):
         buffer = io.BytesIO()
@@ -153,7 +153,7 @@ def test_metadata_of_other_formats(format: str, depth: int) -> None:
     assert json.loads(Image.open(buffer).getexif()[270]) == METADATA
 
 
-def test_without_metadata_nothing_is_told() -> None:
+def test_without_metadata_none_is_written() -> None:
     for format in ("png", "jpeg", "tiff"):
         for depth in (8, 16) if format != "jpeg" else (8,):
             buffer = io.BytesIO()
@@ -207,7 +207,7 @@ def test_pillow_images() -> None:
         ("result.png", {"format": "psd"}, "'.psd' is unknown"),
     ],
 )
-def test_what_cannot_be_written_is_known_before_the_work(
+def test_check_writable_format_raises(
     name: str, options: dict[str, object], part: str
 ) -> None:
     with pytest.raises(ImageError, match=part) as caught:
@@ -216,7 +216,7 @@ def test_what_cannot_be_written_is_known_before_the_work(
     assert ".png" in str(caught.value.hint)
 
 
-def test_what_is_promised_is_kept() -> None:
+def test_check_writable_format_agrees_with_write_picture() -> None:
     check_writable_format("result.PNG", bit_depth=16, size=(100_000, 2000))
     check_writable_format(Path("a/b.tif"), bit_depth=16)
     check_writable_format(None, format="JPG")
@@ -247,7 +247,7 @@ def test_failures_leave_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
-def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
+def test_a_full_disk(tmp_path: Path) -> None:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -261,7 +261,7 @@ def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
-def test_the_mode_is_what_umask_says(tmp_path: Path) -> None:
+def test_file_mode_follows_umask(tmp_path: Path) -> None:
     for mask in (0o022, 0o077):
         before = os.umask(mask)
         try:

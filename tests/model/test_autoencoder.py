@@ -96,7 +96,8 @@ def test_default_is_small() -> None:
 def test_architecture_round_trip(decoder: tuple[int, ...] | None) -> None:
     architecture = Architecture((4, 8), (1, 2), decoder_convolutions=decoder)
     assert Architecture.from_json(architecture.to_json()) == architecture
-    assert Architecture.from_json('{"widths": [4], "convolutions": [1]}').negative_slope == 0  # as they were
+    with pytest.raises(WeightsError, match="unknown architecture"):
+        Architecture.from_json('{"widths": [4], "convolutions": [1]}')
     assert architecture.stride == 2
     assert architecture.decoder_depths == (decoder or (1, 2))
 

@@ -10,19 +10,18 @@ import pytest
 import torch
 
 from styletransfer.errors import OptionError, WeightsError
+from styletransfer.files import compute_sha256, read_tensors, write_tensors
 from styletransfer.model import (
     Architecture,
     Autoencoder,
     StyleStatistics,
     available_models,
     count_parameters,
-    verify_model,
     load_model,
     measure_levels,
     save_model,
     verify_model,
 )
-from styletransfer.files import compute_sha256, read_tensors, write_tensors
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def saved(tmp_path: Path) -> Path:
 def test_round_trip(saved: Path) -> None:
     torch.manual_seed(3)
     original = Autoencoder(Architecture((4, 6), (1, 1)))
-    loaded = load_model(saved)
+    loaded = load_model(saved).network
     assert not loaded.training
     for (name, a), b in zip(original.state_dict().items(), loaded.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
@@ -79,7 +78,7 @@ def test_manifest_is_true() -> None:
         path = verify_model(entry.name)
         assert path.stat().st_size == entry.bytes
         assert compute_sha256(path) == entry.sha256
-        assert count_parameters(load_model(entry.name)) == entry.parameters
+        assert count_parameters(load_model(entry.name).network) == entry.parameters
         assert entry.trained_on
         assert entry.description
 
@@ -95,7 +94,7 @@ def test_tampered_weights_are_refused(tmp_path: Path) -> None:
 
 def test_headers_that_lack_something_are_refused(tmp_path: Path) -> None:
     write_tensors(tmp_path / "a.safetensors", {}, {"format": "styletransfer-autoencoder-1"})
-    with pytest.raises(WeightsError, match="no model"):
+    with pytest.raises(WeightsError, match="not a model"):
         load_model(tmp_path / "a.safetensors")
     write_tensors(tmp_path / "b.safetensors", {}, {"format": "styletransfer-statistics-3"})
     with pytest.raises(WeightsError, match="no style statistics"):

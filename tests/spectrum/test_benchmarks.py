@@ -1,4 +1,4 @@
-"""The benchmark's reference against dense matrices, and its peers against what their papers promise."""
+"""The benchmark's reference against dense matrices, and its peers against the claims of their papers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_reference_is_exact(seed: int) -> None:
     torch.testing.assert_close(stretched, exact, rtol=1e-9, atol=1e-12)
 
 
-def test_the_reference_knows_small_layers_and_ties() -> None:
+def test_the_reference_handles_small_layers_and_ties() -> None:
     small = conv_operator(conv(1, 2, padding=1), (4, 5))
     assert small.input_shape[1] * small.input_shape[2] <= BASIS
     norms, _ = leading_pairs(small)

@@ -11,9 +11,9 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import save_file
+from styletransfer.cli.spectrum import METHODS, spectrum
 from torchvision.models import SqueezeNet1_1_Weights, squeezenet1_1
 
-from styletransfer.cli.spectrum import METHODS, spectrum
 from styletransfer.errors import OptionError, OutputExistsError, WeightsError
 from styletransfer.model import Architecture, Autoencoder, save_model
 from styletransfer.spectrum import norm_bounds

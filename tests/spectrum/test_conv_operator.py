@@ -11,7 +11,7 @@ from styletransfer.spectrum import build_convolutions, conv_operator, find_convo
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_it_is_what_the_module_does(seed: int) -> None:
+def test_the_matrix_is_that_of_the_module(seed: int) -> None:
     layer, channels, size = draw_layer(seed)
     expected = dense_matrix(layer, channels, size)
     operator = conv_operator(layer, size)
@@ -54,7 +54,7 @@ def test_padding_by_name(padding: str) -> None:
         (nn.Sequential(nn.ZeroPad2d(-3), conv(1, 1)), (5, 9), "needs a larger image"),
     ],
 )
-def test_an_image_that_is_too_small_is_named(layer: nn.Module, size: tuple[int, int], message: str) -> None:
+def test_images_that_are_too_small_are_named(layer: nn.Module, size: tuple[int, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         conv_operator(layer, size)
 

@@ -1,4 +1,4 @@
-"""Bounds of whole networks, against the Jacobians of linear ones and by measured stretch."""
+"""Bounds of whole networks, against the Jacobians of linear ones and measured differences."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_linear_network_lies_between_its_bounds() -> None:
     assert report.gap == report.upper / report.lower
 
 
-def test_the_product_is_that_of_the_rows() -> None:
+def test_the_bound_is_the_product_of_the_layers() -> None:
     network = chain(conv(2, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), conv(3, 2, padding=1), nn.Sigmoid())
     report = lipschitz(network, SIZE)
     assert [layer.name for layer in report.layers] == ["0", "3", "4"]
@@ -100,7 +100,7 @@ def test_other_operations(module: nn.Module, gain: float) -> None:
     assert report.lower <= report.upper * (1 + 1e-9)
 
 
-def test_measured_stretch_never_exceeds_the_bound() -> None:
+def test_differences_of_outputs_never_exceed_the_bound() -> None:
     network = chain(conv(1, 4, padding=1), nn.ReLU(), nn.MaxPool2d(3, 1, 1), nn.GELU(), conv(4, 2, padding=1))
     report = lipschitz(network, SIZE)
     generator = torch.Generator().manual_seed(0)
@@ -109,7 +109,7 @@ def test_measured_stretch_never_exceeds_the_bound() -> None:
         assert (network(a) - network(b)).norm() <= report.upper * (a - b).norm()
 
 
-def test_what_has_no_bound_is_named() -> None:
+def test_operations_without_a_bound_are_named() -> None:
     with pytest.raises(ValueError, match="Softmax"):
         lipschitz(chain(conv(1, 1), nn.Softmax(1)), SIZE)
     with pytest.raises(ValueError, match="training mode"):
@@ -125,6 +125,6 @@ class Branching(nn.Module):
         return x if x.sum() > 0 else -x
 
 
-def test_what_cannot_be_traced_is_named() -> None:
+def test_networks_that_cannot_be_traced_are_named() -> None:
     with pytest.raises(ValueError, match="Branching cannot be traced"):
         lipschitz(Branching(), SIZE, inputs=torch.ones(1, 1, *SIZE))

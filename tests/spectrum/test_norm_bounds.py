@@ -1,4 +1,4 @@
-"""Norm bounds against the dense matrix: they hold, and they are close."""
+"""Norm bounds against the dense matrix: they hold and are close to the norm."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def bound_without_matrix(layer: nn.Module, size: tuple[int, int]) -> NormBounds:
         return norm_bounds(layer, size, "lanczos")
 
 
-def test_two_hundred_random_layers_lie_inside() -> None:
+def test_intervals_of_two_hundred_random_layers_hold() -> None:
     widths = []
     for seed in range(200):
         layer, channels, size = draw_layer(seed)
@@ -70,7 +70,7 @@ def test_circular_padding_with_fewer_outputs_is_close_from_below() -> None:
     assert interval.lower == pytest.approx(exact_norm(layer, 2, (8, 12)), rel=1e-3)
 
 
-def test_the_laplacian_is_met_exactly() -> None:
+def test_the_bound_of_the_laplacian_is_exact() -> None:
     # The largest eigenvalue belongs to the half sine; phase pi puts the symbol's peak mid-cell.
     interval = norm_bounds(laplacian(), (15, 15), "twisted")
     exact = 4 + 4 * math.cos(math.pi / 16)
@@ -108,7 +108,7 @@ def test_a_zero_kernel_has_norm_zero(mode: str) -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
-def test_it_scales_with_the_weight(scale: float) -> None:
+def test_bounds_scale_with_the_weight(scale: float) -> None:
     layer = conv(2, 2, padding=1)
     plain = norm_bounds(layer, (12, 12), "twisted")
     layer.weight.data *= scale
@@ -126,7 +126,7 @@ def test_kernels_with_zeros_and_single_taps_give_numbers(kernel: int, method: No
     assert interval.upper > 0
 
 
-def test_only_the_random_start_can_fail() -> None:
+def test_only_lanczos_has_a_failure_probability() -> None:
     layer = conv(2, 2, padding=1, padding_mode="reflect")
     interval = norm_bounds(layer, (20, 20), "lanczos", tolerance=0.05)
     assert 0 < interval.failure_probability <= 1e-12
@@ -136,11 +136,11 @@ def test_only_the_random_start_can_fail() -> None:
     assert all(norm_bounds(layer, (20, 20), "lanczos", seed=seed).upper >= norm for seed in range(20))
 
 
-def test_the_tensor_norm_is_not_called_certified() -> None:
+def test_the_tensor_norm_is_not_certified() -> None:
     assert not norm_bounds(conv(2, 2), (8, 8), "tensor").certified
 
 
-def test_what_cannot_be_bounded_says_why() -> None:
+def test_errors_say_why_there_is_no_bound() -> None:
     layer = conv(1, 1, padding=1, padding_mode="reflect")
     with pytest.raises(ValueError, match="lanczos"):
         norm_bounds(layer, (8, 8), "twisted")

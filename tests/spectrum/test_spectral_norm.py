@@ -39,8 +39,8 @@ def test_layers_of_every_kind(seed: int) -> None:
     assert spectral_norm(layer, size).item() == pytest.approx(exact(layer, size)[0], rel=1e-3)
 
 
-def test_of_two_competing_peaks_the_winner_gives_the_gradient() -> None:
-    # Two depthwise kernels, one all for frequency 0 and one all for pi; the winner changes with the scale.
+def test_the_winner_of_two_competing_peaks_gives_the_gradient() -> None:
+    # Two depthwise kernels, one with its peak at frequency 0, one at pi; the scale decides the winner.
     layer = conv(2, 2, 3, padding=1, groups=2)
     sign = torch.tensor([1.0, -1, 1], dtype=torch.float64)
     for factor, winner in ((0.995, 0), (1.005, 1)):
@@ -74,7 +74,7 @@ def test_a_tracker_follows_a_changing_weight() -> None:
     assert cosine(gradient, expected) > 0.99
 
 
-def test_a_tracker_goes_on_from_its_state_as_if_it_had_never_stopped() -> None:
+def test_a_tracker_resumes_from_its_state() -> None:
     first, changed = conv(3, 3, padding=1), conv(3, 3, padding=1)
     changed.weight.data += 0.1 * conv(3, 3, padding=1, seed=1).weight.data
     tracker = NormTracker(conv_operator(first, (8, 8)))

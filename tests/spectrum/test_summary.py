@@ -1,4 +1,4 @@
-"""The numbers of a row of the table, from the dense matrix."""
+"""The summary of a layer against the dense matrix."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def singular_values(symbol: torch.Tensor) -> torch.Tensor:
     return values.flatten().sort().values
 
 
-def test_it_is_the_sum_of_the_definition() -> None:
+def test_the_symbol_is_the_sum_of_its_definition() -> None:
     weight = conv(2, 3, (2, 3)).weight.detach()
     w = torch.tensor([0.7, -1.9], dtype=torch.float64)
     expected = sum(
@@ -74,7 +74,7 @@ def test_the_laplacian_vanishes_at_frequency_zero() -> None:
     assert symbol[2, 2] == pytest.approx(8)
 
 
-def test_it_is_differentiable() -> None:
+def test_the_symbol_is_differentiable() -> None:
     weight = conv(2, 2, (2, 1)).weight.detach().requires_grad_()
     assert torch.autograd.gradcheck(
         lambda w: conv_symbol(w, grid=(3, 2), phase=(0.3, 0.1), stride=(1, 2)), weight

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from styletransfer.model import measure_levels
 from styletransfer.transfer import blend_statistics, transfer_features
-from styletransfer.transfer.maps import METHODS
+from styletransfer.transfer.feature_transform import METHODS
 
 
 def features(*shape: int, seed: int = 0) -> Tensor:

@@ -1,0 +1,1 @@
+"""One module per command: options to dataclasses, one call, results to the console."""

@@ -1,0 +1,139 @@
+"""`styletransfer stylize`: repaint pictures in the style of others."""
+
+from __future__ import annotations
+
+import json
+from threading import Event
+from typing import Any
+
+import click
+
+from ...errors import OptionError, StyleTransferError
+from ...options import OutputOptions, ProcessOptions, RuntimeOptions, StylizeOptions
+from ..click_options import (
+    build_options,
+    cache_styles_option,
+    dataclass_option,
+    if_exists_options,
+    json_option,
+    model_option,
+    runtime_options,
+    stroke_scale_option,
+    style_size_option,
+)
+from ..command import ConfiguredCommand
+from ..configuration import find_style_folder
+from ..console import Console
+from ..job_runner import JobRunner
+from ..jobs import StylizeJob, plan_jobs
+from ..outputs import STDOUT
+from ..runtime import divide_threads, load_stylizer, set_threads
+from ..workers import ReportProgress, explain_resuming, run_jobs
+
+
+@click.command(cls=ConfiguredCommand)
+@click.argument("content", type=click.Path(allow_dash=True))
+@click.argument("styles", metavar="STYLE...", nargs=-1, required=True, type=click.Path())
+@dataclass_option(
+    OutputOptions,
+    "output",
+    "-o",
+    "--output",
+    metavar="PATH|DIR|TEMPLATE|-",
+    show_default="{content}_{style}.png in this folder",
+)
+@dataclass_option(StylizeOptions, "alpha", "-a", "--alpha", metavar="0..1")
+@dataclass_option(StylizeOptions, "style_weights", show_default="no blend, one result per style")
+@dataclass_option(StylizeOptions, "size", none="full", metavar="N|full")
+@style_size_option
+@stroke_scale_option
+@dataclass_option(StylizeOptions, "preserve_color")
+@dataclass_option(StylizeOptions, "transform")
+@dataclass_option(StylizeOptions, "content_statistics")
+@cache_styles_option
+@model_option
+@runtime_options
+@if_exists_options
+@dataclass_option(OutputOptions, "bit_depth", metavar="8|16")
+@dataclass_option(OutputOptions, "quality", metavar="1..100")
+@dataclass_option(OutputOptions, "metadata", "--metadata/--no-metadata")
+@click.option("-n", "--dry-run", is_flag=True, help="Print what would be written, and do nothing.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")
+@json_option
+@click.pass_obj
+def stylize(
+    console: Console,
+    /,
+    content: str,
+    styles: tuple[str, ...],
+    model: str,
+    force: bool,
+    dry_run: bool,
+    fail_fast: bool,
+    cache_styles: bool,
+    as_json: bool,
+    **values: Any,
+) -> int:
+    """Repaint pictures in the style of others.
+
+    CONTENT is a picture, a folder, a quoted pattern such as 'photos/**/*.jpg', or - for standard input. STYLE
+    is a picture, a folder, a quoted pattern, or a file that style-stats has written.
+
+    Every content is repainted in every style or, with --style-weights, in the blend of all styles. The paths
+    of the results go to standard output, everything else goes to standard error.
+    """
+    options = build_options(StylizeOptions, values)
+    runtime = build_options(RuntimeOptions, values)
+    process = build_options(ProcessOptions, values)
+    output = build_options(OutputOptions, {**values, **({"if_exists": "overwrite"} if force else {})})
+    if as_json and output.output == STDOUT and not dry_run:
+        raise OptionError("--json and -o - both write to standard output", hint="leave one of them out")
+    plan = plan_jobs(content, styles, options, output)
+    for note in plan.notes:
+        console.note(note)
+    if dry_run:
+        for job in plan.jobs:
+            console.result(describe_job(job, as_json=as_json))
+        return 0
+    if not plan.jobs:
+        return 0
+
+    stop = Event()
+    if fail_fast:
+        workers = 1
+        set_threads(process)
+    else:
+        workers = divide_threads(process, runtime, len(plan.jobs))
+    style_folder = find_style_folder() if cache_styles else None
+    stylizer = load_stylizer(console, model, runtime, stop=stop, style_folder=style_folder)
+    runner = JobRunner(stylizer, options, output, plan.jobs)
+
+    def run_job(job: StylizeJob, report: ReportProgress) -> str | None:
+        facts = runner.run(job, report)
+        console.detail(f"{facts['width']}x{facts['height']} pixels in {facts['seconds']} s")
+        if as_json:
+            return json.dumps(facts)
+        return None if job.output is None else str(job.output)
+
+    def describe_failure(job: StylizeJob, failure: StyleTransferError) -> str | None:
+        return json.dumps(runner.describe(job, error=str(failure))) if as_json else None
+
+    return run_jobs(
+        console,
+        plan.jobs,
+        run_job,
+        describe_failure,
+        stop=stop,
+        resume=explain_resuming(output, forced=force, without_force=values["if_exists"]),
+        fail_fast=fail_fast,
+        workers=workers,
+    )
+
+
+def describe_job(job: StylizeJob, *, as_json: bool) -> str:
+    """Return one line that says what a job would do."""
+    output = STDOUT if job.output is None else str(job.output)
+    if as_json:
+        styles = [str(style) for style in job.styles]
+        return json.dumps({"content": str(job.content), "styles": styles, "output": output})
+    return f"{' + '.join(job.inputs)} -> {output}"

@@ -1,0 +1,171 @@
+"""Console output: results on stdout, all else on stderr, every error as one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from ..errors import MemoryLimitError, StyleTransferError, is_out_of_memory
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+TERMINATED = 143  # 128 + SIGTERM
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM was received. The program stops as it does for Ctrl-C and removes its temporary files."""
+
+
+@dataclass
+class Console:
+    """Console output of a command.
+
+    It writes no colors at all, so NO_COLOR is honored, and draws progress bars only on terminals.
+
+    Attributes:
+        quiet: Write only results and errors.
+        verbose: Write details and tracebacks too.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    _bar: tqdm[NoReturn] | None = field(default=None, repr=False)
+
+    def result(self, line: str) -> None:
+        """Write one line of what the user asked for to stdout, flushed, because a reader may wait for it."""
+        with self._bar_hidden():
+            click.echo(line)
+
+    def note(self, line: str) -> None:
+        """Write a line that the user may want to know, unless quiet."""
+        if not self.quiet:
+            with self._bar_hidden():
+                click.echo(line, err=True)
+
+    def detail(self, line: str) -> None:
+        """Write a line that only helps to find a fault, if verbose."""
+        if self.verbose:
+            with self._bar_hidden():
+                click.echo(line, err=True)
+
+    def error(self, message: str) -> None:
+        """Write an error as one line."""
+        print_error(message)
+
+    def traceback(self, error: BaseException) -> None:
+        """Write where an error came from, if verbose."""
+        if self.verbose:
+            self.detail("".join(traceback.format_exception(error)).rstrip())
+
+    @contextmanager
+    def progress(self, total: int) -> Iterator[JobProgress]:
+        """Show the progress of jobs on a bar that disappears at the end; hidden without a terminal.
+
+        The bar of a single job appears after a second, so that quick ones are not disturbed.
+        """
+        from tqdm import tqdm
+
+        count = "{n:.1f}/{total} " if total > 1 else ""
+        with tqdm(
+            total=total,
+            file=sys.stderr,
+            disable=True if self.quiet else None,  # None: tqdm hides the bar without a terminal
+            leave=False,
+            delay=0 if total > 1 else 1,
+            bar_format="{percentage:3.0f}%|{bar}| " + count + "[{elapsed}<{remaining}]",
+        ) as bar:
+            self._bar = bar
+            try:
+                yield JobProgress(bar)
+            finally:
+                self._bar = None
+
+    @contextmanager
+    def _bar_hidden(self) -> Iterator[None]:
+        if self._bar is not None:
+            self._bar.clear()
+        yield
+        if self._bar is not None:
+            self._bar.refresh()
+
+
+class JobProgress:
+    """Adds up the progress of jobs, which several threads report.
+
+    Args:
+        bar: The bar to advance; its unit is one job.
+    """
+
+    def __init__(self, bar: tqdm[NoReturn]) -> None:
+        self._bar = bar
+        self._shares: dict[int, float] = {}
+        self._lock = Lock()
+
+    def report(self, job: int, share: float) -> None:
+        """Report the share of a job that is done, 0..1, by the index of the job."""
+        with self._lock:
+            advance = share - self._shares.get(job, 0)
+            if advance > 0:
+                self._shares[job] = share
+                self._bar.update(advance)
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Tell the user about an error that ends the program and return the exit code."""
+    if isinstance(error, click.Abort):  # click's wrapper of an interrupt
+        error = error.__cause__ or error
+    if isinstance(error, Terminated):
+        return TERMINATED
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        print_error(error.format_message().rstrip(".") + _point_to_help(error))
+        return error.exit_code
+    explained = explain_error(error)
+    print_error(str(explained))
+    return explained.exit_code
+
+
+def print_error(message: str) -> None:
+    """Write an error as one line on stderr."""
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+
+
+def explain_error(error: BaseException, inputs: Sequence[str] = ()) -> StyleTransferError:
+    """Convert any exception to one that a user can read.
+
+    Args:
+        error: The exception.
+        inputs: Names of the files being worked on. The first is put before a message that names none of them.
+    """
+    if isinstance(error, StyleTransferError):
+        explained = error
+    elif is_out_of_memory(error):
+        explained = MemoryLimitError("out of memory", hint="make the result smaller, for example --size 1024")
+    elif isinstance(error, OSError) and error.strerror is not None:
+        # An error without a file name comes from a stream, of which the program writes to one only.
+        explained = StyleTransferError(f"{error.filename or 'standard output'}: {error.strerror}")
+    else:
+        explained = StyleTransferError(
+            f"unexpected {type(error).__name__}: {error}", hint="run again with -v for the traceback"
+        )
+    if inputs and not any(name in str(explained) for name in inputs):
+        return type(explained)(f"{inputs[0]}: {explained.message}", hint=explained.hint)
+    return explained
+
+
+def _point_to_help(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"; see `{context.command_path} --help`" if context else ""

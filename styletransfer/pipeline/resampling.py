@@ -1,0 +1,86 @@
+"""Small copies of large pictures, and changes of a copy upsampled back onto the picture.
+
+Everything goes strip by strip, so a large picture never exists in full as floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+STRIP_VALUES = 2**22  # float32 numbers of a strip: 16 MiB
+THUMBNAIL_EDGE = 1024  # pixels
+
+
+def average_blocks(samples: Tensor, factor: int) -> Tensor:
+    """Average blocks of factor x factor pixels; at the right and the bottom, of the pixels that exist.
+
+    Args:
+        samples: [3, H, W], uint8, uint16 or float in 0..1.
+        factor: At least 1.
+
+    Returns:
+        [3, ceil(H / factor), ceil(W / factor)], float32 in 0..1.
+    """
+    height, width = samples.shape[1:]
+    rows = max(1, STRIP_VALUES // (3 * width * factor)) * factor
+    strips = (samples[:, top : top + rows].float() for top in range(0, height, rows))
+    averages = [
+        F.avg_pool2d(strip[None], factor, ceil_mode=True, count_include_pad=False)[0] for strip in strips
+    ]
+    return torch.cat(averages, 1).div_(white_level(samples))
+
+
+def make_thumbnail(samples: Tensor) -> Tensor:
+    """Average blocks of k x k pixels, with k such that the long edge has at most `THUMBNAIL_EDGE` pixels.
+
+    Args:
+        samples: [3, H, W], uint8, uint16 or float in 0..1.
+
+    Returns:
+        [3, ceil(H / k), ceil(W / k)], float32 in 0..1; the samples themselves if they are small enough.
+    """
+    factor = -(-max(samples.shape[1:]) // THUMBNAIL_EDGE)
+    return samples if factor == 1 else average_blocks(samples, factor)
+
+
+def add_upsampled(samples: Tensor, change: Tensor, factor: int) -> Tensor:
+    """Add the change of a small copy, upsampled, to a picture; detail that the copy lacks stays.
+
+    Args:
+        samples: [3, H, W], uint8, uint16 or float in 0..1.
+        change: Float, relative to white, [3, ceil(H / factor), ceil(W / factor)].
+        factor: Factor by which the copy is smaller.
+
+    Returns:
+        [3, H, W], in the type and the range of the samples.
+    """
+    changed, white = samples.new_empty(samples.shape), white_level(samples)
+    height, width = samples.shape[1:]
+    for rows, strip in _upsample_strips(change, factor):
+        part = strip[:, : height - rows.start, :width].mul_(white).add_(samples[:, rows].float())
+        part.clamp_(0, white)
+        changed[:, rows] = (part if samples.is_floating_point() else part.round_()).to(samples.dtype)
+    return changed
+
+
+def white_level(samples: Tensor) -> int:
+    """Return the value of white in the type of some samples."""
+    return 1 if samples.is_floating_point() else torch.iinfo(samples.dtype).max
+
+
+def _upsample_strips(samples: Tensor, factor: int) -> Iterator[tuple[slice, Tensor]]:
+    """Yield rows of the upsampled picture with their values, float32, not clamped."""
+    height, width = samples.shape[1:]
+    step = max(1, STRIP_VALUES // (3 * width * factor**2))
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        # Strips get one more row on either side, which is cut off, so that they join without a seam.
+        first = max(0, top - 1)
+        strip = samples[:, first : bottom + 1].float()[None]
+        strip = F.interpolate(strip, scale_factor=factor, mode="bilinear")[0]
+        begin = (top - first) * factor
+        yield slice(top * factor, bottom * factor), strip[:, begin : begin + (bottom - top) * factor]
