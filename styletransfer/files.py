@@ -97,7 +97,9 @@ def read_tensors(path: Path) -> TensorFile:
         raise WeightsError(f"{path}: no such file") from error
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
-    return TensorFile(tensors, header.get("__metadata__", {}), hashlib.sha256(data).hexdigest())
+    metadata = header.pop("__metadata__", {})
+    in_order = {name: tensors[name] for name in header}  # as the file lists them
+    return TensorFile(in_order, metadata, hashlib.sha256(data).hexdigest())
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

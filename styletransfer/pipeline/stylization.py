@@ -127,8 +127,6 @@ class StylizationPipeline:
             report = self._reporter(progress, 0, copy_share)
             below, scale = style.underpainting, style.stroke_scale
             samples = reuse = self._underpaint(samples, below, scale, options, report)
-            if samples[0].numel() == TRIM_PIXELS:  # the plan does it for larger pictures
-                return_freed_memory()
         # The last pass reads every row once, before it is overwritten.
         keeps_chroma = options.preserve_color == "luma"
         result = OutputImage(original, dtype, keep_chroma=keeps_chroma, reuse=reuse)
@@ -174,7 +172,8 @@ class StylizationPipeline:
         pixels = height * width
         architecture, precision = engine.architecture, engine.precision
         limited = self.runtime.max_memory is not None
-        if pixels > TRIM_PIXELS or limited:
+        trims = pixels >= TRIM_PIXELS or limited
+        if trims:
             return_freed_memory()
         # A process of our own is measured; in a program that uses the library, other parts allocate too.
         taken = resident_memory() - self._memory_at_start if is_tuned() else 0
@@ -193,7 +192,7 @@ class StylizationPipeline:
         elif self.device.type != "cpu":
             limit = 2**62
         plan = plan_passes(architecture, precision, (height, width), tile=self.runtime.tile, limit=limit)
-        if limit is None or not (pixels >= TRIM_PIXELS or limited):
+        if limit is None or not trims:
             return plan
         return replace(plan, memory_ceiling=self._memory_at_start + taken + limit)
 

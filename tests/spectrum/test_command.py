@@ -98,8 +98,8 @@ def test_a_plot_is_drawn_and_not_overwritten_unasked(weights: str, tmp_path: Pat
         (["--layer", "third"], OptionError, "no convolution is called third; there are first, second"),
         (["--size", "1", "--padding", "reflect"], OptionError, "first: .*choose another --size"),
         (["--plot", "spectra.jpg"], OptionError, r"name it \*.png"),
-        (["--size", "0"], click.BadParameter, "no size"),
-        (["--size", "3x"], click.BadParameter, "no size"),
+        (["--size", "0"], click.BadParameter, "not a size"),
+        (["--size", "3x"], click.BadParameter, "not a size"),
     ],
 )
 def test_wrong_options_are_named(
@@ -110,7 +110,7 @@ def test_wrong_options_are_named(
 
 
 def test_wrong_networks_are_named(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="no model of this program or of torchvision"):
+    with pytest.raises(OptionError, match="not a model of this program or of torchvision"):
         run("resnet1800")
     with pytest.raises(WeightsError, match="no such file"):
         run(str(tmp_path / "missing.safetensors"))
