@@ -27,8 +27,8 @@ from .resampling import add_upsampled, average_blocks, make_thumbnail
 # Share of the copy's change that is added to the picture. All of it would cover thin lines of the content,
 # and the statistics are reached without.
 UNDERPAINTING = 0.8
-# From this number of pixels on, freed memory is returned to the system during the passes and, above it, also
-# before them. For smaller pictures the time to get it back (0.2 s of 0.6 s at 1024 x 1024) matters more.
+# From this number of pixels on, freed memory is returned to the system before and during the passes. For
+# smaller pictures the time to get it back (0.2 s of 0.6 s at 1024 x 1024) matters more.
 TRIM_PIXELS = 2**22
 
 
