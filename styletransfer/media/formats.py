@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import features
 
 from ..errors import ImageError
-from .error_messages import printable_name
+from .error_messages import CAMERA_RAW_HINT, printable_name
 
 HEADER_SIZE = 64  # bytes of a file that identify its format
 
@@ -125,6 +125,14 @@ FORMATS = (
     # TGA has no signature. It comes last, because what makes sense as its header may be another format.
     ImageFormat("TGA", (".tga", ".icb", ".vda", ".vst"), lambda header: _is_tga(header), bit_depths=()),
 )
+CAMERA_RAW_EXTENSIONS = (
+    *(".dng", ".raw", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".raf", ".orf", ".rw2"),
+    *(".pef", ".srw", ".x3f", ".mrw", ".3fr", ".fff", ".iiq", ".mos", ".mef", ".erf", ".dcr", ".kdc", ".rwl"),
+)
+OTHER_PICTURE_EXTENSIONS = (
+    *(".psd", ".psb", ".xcf", ".kra", ".afphoto", ".ai", ".eps", ".svg", ".pdf", ".jp2", ".j2k", ".jpx"),
+    *(".exr", ".hdr", ".ico", ".icns", ".dds", ".pcx", ".qoi", ".cur", ".wmf", ".emf", ".sgi", ".ras"),
+)
 # The first bytes of the raw images of cameras; those that start like any TIFF are recognized in `tiff`.
 CAMERA_RAW_STARTS = (
     b"FUJIFILMCCD-RAW",
@@ -146,6 +154,18 @@ def readable_extensions() -> tuple[str, ...]:
     return tuple(extension for form in FORMATS if form.available for extension in form.extensions)
 
 
+def unreadable_extensions() -> dict[str, str]:
+    """Return extensions of picture files that `read_picture` cannot read, each with what to do about it.
+
+    A folder may hold such files; they should be counted and named there instead of passed over.
+    """
+    formats = (form for form in FORMATS if not form.available)
+    missing = {extension: form.remedy for form in formats for extension in form.extensions}
+    raw = dict.fromkeys(CAMERA_RAW_EXTENSIONS, CAMERA_RAW_HINT)
+    others = dict.fromkeys(OTHER_PICTURE_EXTENSIONS, "export it as TIFF, PNG or JPEG")
+    return {**others, **raw, **missing}
+
+
 def writable_extensions() -> tuple[str, ...]:
     """Return the file name extensions that `write_picture` can write, in lower case with the dot."""
     writable = (form for form in FORMATS if form.available and form.bit_depths)
@@ -159,8 +179,8 @@ def identify_format(header: bytes) -> ImageFormat | None:
 
 def is_camera_raw(header: bytes) -> bool:
     """Return whether a file starts like the raw image of a camera that is no plain TIFF."""
-    canon = header.startswith(TIFF_SIGNATURES) and header[8:10] == b"CR"
-    return canon or header.startswith(CAMERA_RAW_STARTS) or header[4:12] == b"ftypcrx "
+    marked = header.startswith(TIFF_SIGNATURES) and header[8:12].startswith((b"CR", b"IIII", b"MMMM"))
+    return marked or header.startswith(CAMERA_RAW_STARTS) or header[4:12] == b"ftypcrx "
 
 
 def _is_tga(header: bytes) -> bool:

@@ -14,7 +14,7 @@ from image_files import UPRIGHT, encoded, image_of, orientation_exif, random_sam
 from PIL import Image
 
 from styletransfer.errors import ImageError
-from styletransfer.media import read_picture, readable_extensions
+from styletransfer.media import read_picture, readable_extensions, unreadable_extensions
 from styletransfer.media.formats import FORMATS
 
 FULL = random_samples(3, 40, 30)
@@ -87,6 +87,7 @@ RAW = {
     "ARW": pages(PICTURE, CFA),
     "linear DNG": pages((array(FULL), {"photometric": 34892, "extratags": DNG_VERSION})),
     "CR2": b"II*\0\x10\0\0\0CR\2\0" + bytes(100),
+    "IIQ": b"II*\0\x08\0\0\0IIII" + bytes(100),
     "CR3": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(100),
     "RAF": b"FUJIFILMCCD-RAW 0201FF" + bytes(100),
     "ORF": b"IIRO\x08\0\0\0" + bytes(100),
@@ -124,6 +125,15 @@ def test_a_tga_without_opacity_is_opaque() -> None:
 def test_extensions() -> None:
     assert {".mpo", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"} <= set(readable_extensions())
     assert all(form.extensions for form in FORMATS)
+
+
+def test_unreadable_extensions_are_named_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("styletransfer.media.formats.find_spec", lambda name: None)
+    unreadable = unreadable_extensions()
+    assert not set(unreadable) & set(readable_extensions())
+    assert "styletransfer[heif]" in unreadable[".heic"]
+    assert "export it" in unreadable[".dng"]
+    assert all(extension == extension.lower() for extension in unreadable)
 
 
 def test_a_multi_picture_jpeg() -> None:
