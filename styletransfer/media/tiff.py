@@ -40,7 +40,7 @@ PLANAR_CONFIGURATION, SUB_IFDS, EXTRA_SAMPLES, SAMPLE_FORMAT, DNG_VERSION = 284,
 REDUCED_COPY, MASK = 1, 4  # bits of NewSubfileType
 OLD_REDUCED_COPY = 2  # a value of SubfileType
 SEPARATE = 2
-UNSIGNED = 1
+SIGNED_OR_FLOAT = {2, 3, 5, 6}  # values of SampleFormat
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, CIELAB, ICCLAB = 0, 1, 2, 3, 5, 6, 8, 9
 CAMERA_RAW = {32803, 34892}  # mosaics of a color filter array, and LinearRaw
 COLOR_COUNTS = {
@@ -95,7 +95,7 @@ def needs_tifffile(image: Image.Image, file: BinaryIO, name: str) -> bool:
         return True
     return (
         max(tags.get(BITS_PER_SAMPLE, (1,))) > 8
-        or any(format != UNSIGNED for format in tags.get(SAMPLE_FORMAT, ()))
+        or any(format in SIGNED_OR_FLOAT for format in tags.get(SAMPLE_FORMAT, ()))
         or tags.get(COMPRESSION, 1) not in PILLOW_COMPRESSIONS
         or (tags.get(PLANAR_CONFIGURATION) == SEPARATE and EXTRA_SAMPLES in tags)
     )

@@ -186,6 +186,19 @@ def test_the_error_names_the_missing_package(
     assert not {".heic", ".jxl"} & set(readable_extensions())
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41",
+        b"\0\0\0\x14ftypqt  \0\0\0\0qt  ",
+        b"\x1aE\xdf\xa3\x9fB\x86\x81\1",
+        b"RIFF\0\0\1\0AVI LIST",
+    ],
+)
+def test_a_video_is_named(start: bytes) -> None:
+    assert "this is a video; export the frames as PNG or JPEG" in error_of(start + bytes(100))
+
+
 def test_svg_pdf_and_eps_are_refused() -> None:
     """Pillow would start Ghostscript for the last."""
     for head in (b"<svg xmlns=''/>", b"%PDF-1.7\n", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from styletransfer.errors import ImageError
 from styletransfer.media import read_picture, readable_extensions, unreadable_extensions
-from styletransfer.media.formats import FORMATS
+from styletransfer.media.formats import FORMATS, read_jpeg_xl_size
 
 FULL = random_samples(3, 40, 30)
 SMALL = random_samples(3, 8, 6, seed=1)
@@ -171,3 +171,14 @@ def test_jpeg_xl() -> None:
         read_picture(io.BytesIO(file), max_pixels=100)
     with pytest.raises(ImageError, match="damaged"):
         read_picture(io.BytesIO(file[:100]))
+    huge = 0b11 << 1 | (60_000 - 1) << 3 | 1 << 33  # 30 bits of height, and a square
+    with pytest.raises(ImageError, match="60000x60000 pixels"):
+        read_picture(io.BytesIO(b"\xff\x0a" + huge.to_bytes(8, "little")))
+
+
+@pytest.mark.parametrize("container", [False, True])
+@pytest.mark.parametrize("size", [(1, 1), (8, 16), (256, 256), (40, 30), (300, 700), (1200, 1000), (9000, 2)])
+def test_size_of_jpeg_xl(size: tuple[int, int], container: bool) -> None:
+    pytest.importorskip("pillow_jxl")
+    file = encoded(Image.new("L", size), "JXL", use_container=container, exif=b"MM\0*" + bytes(40))
+    assert read_jpeg_xl_size(io.BytesIO(file)) == size
