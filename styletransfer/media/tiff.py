@@ -224,12 +224,12 @@ def _read_values(page: TiffPage) -> np.ndarray:
 
 def _scaled(page: TiffPage, samples: Tensor) -> Tensor:
     """Scale samples of a page to uint8 or uint16."""
-    if samples.dtype.is_floating_point or samples.dtype.itemsize > 2:
-        return scale_unknown_range(samples, whole=page.dtype is not None and page.dtype.kind in "ui")
     # Three samples of 5, 6 and 5 bits in two bytes are scaled by tifffile.
     bits = 8 if isinstance(page.bitspersample, tuple) else page.bitspersample
-    signed = page.dtype is not None and page.dtype.kind == "i"
-    white = 2 ** (bits - 1 if signed else bits) - 1
+    kind = page.dtype.kind if page.dtype is not None else "u"
+    white = (1 << (bits - 1 if kind == "i" else bits)) - 1
+    if samples.dtype.is_floating_point or samples.dtype.itemsize > 2:
+        return scale_unknown_range(samples, None if kind == "f" else white)
     return scale_counts(samples, white, torch.uint8 if bits <= 8 else torch.uint16)
 
 

@@ -207,6 +207,7 @@ def test_white_of_floats(values: list[float], white: float, photometric: str) ->
         ([0, 51, 255], [0, 13107, 65535]),
         ([0, 256, 65535], [0, 256, 65535]),
         ([0, 80_000, 100_000], [0, 52428, 65535]),
+        ([0, 2**30, 2**30], [0, 32768, 32768]),
     ],
 )
 def test_white_of_32_bit_integers(values: list[int], expected: list[int]) -> None:
