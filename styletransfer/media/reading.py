@@ -245,7 +245,7 @@ def _picture_from_image(image: Image.Image, encoding: ColorEncoding | None = Non
     encoding = encoding or _encoding_of_image(image, exif)
     if is_high_bit_depth_gray(image):
         return _picture_from_samples(decode_gray_image(image, orientation), encoding)
-    mode, convert = plan_conversion(image)
+    mode, convert = plan_conversion(image, image.info.get("icc_profile") if encoding is None else None)
     height, width = oriented_size(image, orientation)
     pixels = torch.empty(3, height, width, dtype=torch.uint8)
     alpha = torch.empty(1, height, width, dtype=torch.uint8) if mode == "RGBA" else None

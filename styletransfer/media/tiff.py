@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import ImageError
 from .color_encoding import ColorEncoding
-from .color_metadata import encoding_from_tiff_tags
+from .color_metadata import encoding_from_tiff_tags, hdr_encoding_from_profile
 from .color_profiles import profile_space
 from .error_messages import CAMERA_RAW_HINT
 from .formats import check_pixel_count
@@ -139,7 +139,10 @@ def decode_tiff(file: BinaryIO, name: str, max_pixels: int) -> DecodedTiff:
         values = _read_values(page)
         orientation = page.tags.valueof(ORIENTATION, default=1)
         profile = page.iccprofile
-        encoding = None if profile_space(profile) else encoding_from_tiff_tags(page.tags.valueof)
+        if profile is not None and profile_space(profile) is not None:
+            encoding = hdr_encoding_from_profile(profile)
+        else:
+            encoding = encoding_from_tiff_tags(page.tags.valueof)
         palette = page.colormap if page.photometric == PALETTE else None
     samples = oriented_samples(values, orientation)
     del values
