@@ -124,7 +124,7 @@ FORMATS = (
         bit_depths=(),
     ),
     # TGA has no signature. It comes last, because what makes sense as its header may be another format.
-    ImageFormat("TGA", (".tga", ".icb", ".vda", ".vst"), lambda header: _is_tga(header), bit_depths=()),
+    ImageFormat("TGA", (".tga",), lambda header: _is_tga(header), bit_depths=()),
 )
 CAMERA_RAW_EXTENSIONS = (
     *(".dng", ".raw", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".raf", ".orf", ".rw2"),

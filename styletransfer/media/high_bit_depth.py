@@ -26,7 +26,8 @@ MAX_HIGHLIGHT = 8.0  # times white, in pictures of linear light
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # TIFF 6.0, section 8
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # The chunks that hold pixels. Others are hidden from libpng, which warns about small faults in them.
-PIXEL_CHUNKS = {b"IHDR", b"tRNS", b"IDAT", b"IEND"}
+PIXEL_CHUNKS = {b"IHDR", b"tRNS", b"IDAT"}
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 # Without a handler, Python would print what imagecodecs logs; the raised error says the same.
 logging.getLogger("imagecodecs").addHandler(logging.NullHandler())
@@ -74,7 +75,7 @@ def decode_png(file: BinaryIO) -> tuple[np.ndarray, bytes | None]:
         The samples as they are stored, [H, W] or [H, W, C], uint16, and the EXIF data, or None.
 
     Raises:
-        ValueError: The file is truncated. (Other damage raises what imagecodecs raises.)
+        Exception: The file is damaged; imagecodecs says how.
     """
     from imagecodecs import png_decode
 
@@ -91,10 +92,12 @@ def _extract_pixels(file: BinaryIO) -> tuple[bytearray, bytes | None]:
     stream, exif, kind = bytearray(PNG_SIGNATURE), None, b""
     while kind != b"IEND":
         start = file.read(8)
-        if len(start) < 8:
-            raise ValueError("the file ends too early")
+        if len(start) < 8:  # the pixels may still be complete
+            start = PNG_END[:8]
         length, kind = struct.unpack(">I4s", start)
-        if kind in PIXEL_CHUNKS:
+        if kind == b"IEND":
+            stream += PNG_END
+        elif kind in PIXEL_CHUNKS:
             stream += start
             stream += file.read(length + 4)  # the data and their checksum
         elif kind == b"eXIf":

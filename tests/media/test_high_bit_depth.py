@@ -115,6 +115,11 @@ def test_tiff_compressions(packing: str, planes: str) -> None:
     assert torch.equal(read(file), samples)
 
 
+def test_a_png_without_its_last_chunk() -> None:
+    samples = random_samples(3, *SIZE, depth=16)
+    assert torch.equal(read(png_file(samples)[:-12]), samples)
+
+
 def test_exif_behind_the_pixels_of_a_png() -> None:
     samples = random_samples(3, *SIZE, depth=16)
     exif = orientation_exif(6).tobytes().removeprefix(b"Exif\0\0")
