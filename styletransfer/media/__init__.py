@@ -2,7 +2,7 @@
 
 from PIL.Image import Image as PILImage
 
-from .formats import check_writable_format, readable_extensions, writable_extensions
+from .formats import check_writable_format, readable_extensions, unreadable_extensions, writable_extensions
 from .picture import Picture, resize_picture
 from .reading import picture_from_pil, read_picture
 from .writing import picture_to_pil, write_picture
@@ -16,6 +16,7 @@ __all__ = [
     "read_picture",
     "readable_extensions",
     "resize_picture",
+    "unreadable_extensions",
     "writable_extensions",
     "write_picture",
 ]

@@ -143,7 +143,7 @@ def decode_pnm(file: BinaryIO, name: str, max_pixels: int) -> DecodedSamples:
     elif kind in {b"Pf", b"PF"}:
         data = _read_bytes(file, 4 * height * width * count).view(-1, 4)
         values = (data if little_endian else data.flip(1)).contiguous().view(torch.float32).view(shape)
-        return DecodedSamples(scale_unknown_range(values.permute(2, 0, 1).flip(1), whole=False), None, None)
+        return DecodedSamples(scale_unknown_range(values.permute(2, 0, 1).flip(1), None), None, None)
     elif largest > 255:
         pairs = _read_bytes(file, 2 * height * width * count).view(-1, 2)  # the high byte first
         samples = pairs.flip(1).contiguous().view(torch.uint16).view(shape)

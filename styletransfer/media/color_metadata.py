@@ -13,14 +13,16 @@ from .color_encoding import (
     ADOBE_RGB_GAMMA,
     ADOBE_RGB_PRIMARIES,
     D65,
+    HLG_TRANSFER,
     LEVELS,
+    PQ_TRANSFER,
     SRGB_PRIMARIES,
     ColorEncoding,
     Primaries,
     encoding_from_cicp,
     encoding_from_gamma,
 )
-from .color_profiles import profile_space
+from .color_profiles import find_profile_tag, profile_space
 
 # A gamma this close to 1 / 2.2 is taken for the curve of sRGB, as libpng does: many encoders write
 # gAMA 45455 for sRGB.
@@ -39,18 +41,14 @@ def read_color_encoding(image: Image.Image, file: BinaryIO) -> ColorEncoding | N
     description of AVIF and HEIC.
 
     Args:
-        image: What Pillow read from the header of the file. A profile that does not count is removed from it;
-            one that Pillow does not know is added.
+        image: What Pillow read from the header of the file. The profile of a BMP is added to its info.
         file: The file, seekable.
 
     Returns:
-        The encoding; None if there is no such description or it does not count.
+        The encoding, which has precedence over a profile; None if there is no such description.
     """
     if image.format == "PNG":
-        encoding = _encoding_from_cicp_chunk(_find_png_chunk(file, b"cICP"))
-        if encoding is not None:
-            image.info.pop("icc_profile", None)
-        return encoding
+        return _encoding_from_cicp_chunk(_find_png_chunk(file, b"cICP"))
     if image.format == "BMP":
         image.info["icc_profile"], encoding = read_bmp_color(file)
         return encoding
@@ -62,21 +60,34 @@ def read_color_encoding(image: Image.Image, file: BinaryIO) -> ColorEncoding | N
 def encoding_of_image(image: Image.Image, exif: Image.Exif) -> ColorEncoding | None:
     """Return the color encoding of an image from the metadata that Pillow read.
 
-    They are gAMA, cHRM and sRGB of PNG, the tags of TIFF, and Adobe RGB in EXIF.
+    They are PQ or HLG in an ICC profile, gAMA, cHRM and sRGB of PNG, the tags of TIFF, and Adobe RGB in EXIF.
 
     Args:
         image: An image, loaded or not.
         exif: Its EXIF data.
 
     Returns:
-        The encoding; None if there is an ICC profile, which has precedence, or no description.
+        The encoding; None if an ICC profile counts, which has precedence, or there is no description.
     """
-    if has_profile(image) or image.mode in {"CMYK", "LAB"}:
+    if image.mode in {"CMYK", "LAB"}:
         return None
+    if has_profile(image):
+        return hdr_encoding_from_profile(image.info["icc_profile"])
     if {"srgb", "gamma", "chromaticity"} & image.info.keys():
         return _encoding_of_png(image)
     tags = getattr(image, "tag_v2", None)
     return (tags and encoding_from_tiff_tags(tags.get)) or encoding_from_exif(exif)
+
+
+def hdr_encoding_from_profile(profile: bytes) -> ColorEncoding | None:
+    """Return the encoding of a profile for PQ or HLG, whose highlights have to be tone-mapped.
+
+    Source: ICC.1:2022 (profile version 4.4), 9.2.17 (cicpTag).
+    """
+    tag = find_profile_tag(profile, b"cicp")
+    if tag is None or len(tag) < 12 or tag[9] not in {PQ_TRANSFER, HLG_TRANSFER}:
+        return None
+    return encoding_from_cicp(tag[8], tag[9], full_range=tag[11] != 0)
 
 
 def has_profile(image: Image.Image) -> bool:

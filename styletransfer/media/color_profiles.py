@@ -39,17 +39,20 @@ def srgb_profile() -> bytes:
     return bytes(profile)
 
 
-def plan_conversion(image: Image.Image) -> tuple[str, Conversion]:
+def plan_conversion(image: Image.Image, profile: bytes | None) -> tuple[str, Conversion]:
     """Decide how an 8-bit image is converted to sRGB.
 
-    The embedded profile is applied (relative colorimetric, with black point compensation) if it fits the mode
+    The profile is applied (relative colorimetric, with black point compensation) if it fits the mode
     of the image. A broken profile, or one of another color space, is ignored. CMYK without a profile is
     converted by R = (1 - C)(1 - K).
+
+    Args:
+        image: An image of any mode of 8 bits.
+        profile: The ICC profile to apply, or None.
 
     Returns:
         The mode of the result, "L", "RGB" or "RGBA", and a function that converts any strip of the image.
     """
-    profile = image.info.get("icc_profile")
     space = profile_space(profile)
     if image.mode == "LAB":
         lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
@@ -79,6 +82,20 @@ def profile_space(profile: bytes | None) -> str | None:
     """Return the color space of a profile, such as "RGB", "GRAY" or "CMYK"; None without a usable one."""
     opened = _open_profile(profile)
     return None if opened is None else opened.profile.xcolor_space.strip()
+
+
+def find_profile_tag(profile: bytes, name: bytes) -> bytes | None:
+    """Return the data of a tag of an ICC profile, such as b"cicp"; None if it is absent or out of range."""
+    try:
+        return _parse_tags(profile).get(name)
+    except struct.error:
+        return None
+
+
+def _parse_tags(profile: bytes) -> dict[bytes, bytes]:
+    (count,) = struct.unpack_from(">I", profile, 128)
+    entries = (struct.unpack_from(">4sII", profile, 132 + 12 * index) for index in range(min(count, 100)))
+    return {name: profile[start : start + size] for name, start, size in entries}
 
 
 @lru_cache(maxsize=16)
@@ -189,9 +206,7 @@ def parse_matrix_profile(profile: bytes) -> MatrixProfile | None:
     (parametricCurveType), 10.31 (XYZType), F.2 and F.3 (the models).
     """
     try:
-        (count,) = struct.unpack_from(">I", profile, 128)
-        entries = (struct.unpack_from(">4sII", profile, 132 + 12 * index) for index in range(min(count, 100)))
-        tags = {name: profile[start : start + size] for name, start, size in entries}
+        tags = _parse_tags(profile)
         if b"A2B0" in tags or profile[20:24] != b"XYZ ":
             return None
         if profile[16:20] == b"GRAY":
@@ -245,8 +260,7 @@ def _tabulate_parametric(x: Tensor, tag: bytes) -> Tensor:
 
 def _convert_at_8_bits(pixels: Tensor, profile: bytes) -> Tensor:
     image = image_from_channels(with_bit_depth(pixels, 8))
-    image.info["icc_profile"] = profile
-    _, convert = plan_conversion(image)
+    _, convert = plan_conversion(image, profile)
     narrow = torch.empty(pixels.shape, dtype=torch.uint8)
     copy_channels(image, narrow.chunk(3), convert=convert)
     return with_bit_depth(narrow, 8 if pixels.dtype == torch.uint8 else 16)

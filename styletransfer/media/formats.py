@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import features
 
 from ..errors import ImageError
-from .error_messages import printable_name
+from .error_messages import CAMERA_RAW_HINT, printable_name
 
 HEADER_SIZE = 64  # bytes of a file that identify its format
 
@@ -123,8 +124,21 @@ FORMATS = (
         bit_depths=(),
     ),
     # TGA has no signature. It comes last, because what makes sense as its header may be another format.
-    ImageFormat("TGA", (".tga", ".icb", ".vda", ".vst"), lambda header: _is_tga(header), bit_depths=()),
+    ImageFormat("TGA", (".tga",), lambda header: _is_tga(header), bit_depths=()),
 )
+CAMERA_RAW_EXTENSIONS = (
+    *(".dng", ".raw", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".raf", ".orf", ".rw2"),
+    *(".pef", ".srw", ".x3f", ".mrw", ".3fr", ".fff", ".iiq", ".mos", ".mef", ".erf", ".dcr", ".kdc", ".rwl"),
+)
+OTHER_PICTURE_EXTENSIONS = (
+    *(".psd", ".psb", ".xcf", ".kra", ".afphoto", ".ai", ".eps", ".svg", ".pdf", ".jp2", ".j2k", ".jpx"),
+    *(".exr", ".hdr", ".ico", ".icns", ".dds", ".pcx", ".qoi", ".cur", ".wmf", ".emf", ".sgi", ".ras"),
+)
+VIDEO_STARTS = (b"\x1aE\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3", b"FLV\1")
+VIDEO_BRANDS = {
+    *(b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1"),
+    *(b"qt  ", b"M4V ", b"3gp4", b"3gp5"),
+}
 # The first bytes of the raw images of cameras; those that start like any TIFF are recognized in `tiff`.
 CAMERA_RAW_STARTS = (
     b"FUJIFILMCCD-RAW",
@@ -146,6 +160,18 @@ def readable_extensions() -> tuple[str, ...]:
     return tuple(extension for form in FORMATS if form.available for extension in form.extensions)
 
 
+def unreadable_extensions() -> dict[str, str]:
+    """Return extensions of picture files that `read_picture` cannot read, each with what to do about it.
+
+    A folder may hold such files; they should be counted and named there instead of passed over.
+    """
+    formats = (form for form in FORMATS if not form.available)
+    missing = {extension: form.remedy for form in formats for extension in form.extensions}
+    raw = dict.fromkeys(CAMERA_RAW_EXTENSIONS, CAMERA_RAW_HINT)
+    others = dict.fromkeys(OTHER_PICTURE_EXTENSIONS, "export it as TIFF, PNG or JPEG")
+    return {**others, **raw, **missing}
+
+
 def writable_extensions() -> tuple[str, ...]:
     """Return the file name extensions that `write_picture` can write, in lower case with the dot."""
     writable = (form for form in FORMATS if form.available and form.bit_depths)
@@ -159,8 +185,14 @@ def identify_format(header: bytes) -> ImageFormat | None:
 
 def is_camera_raw(header: bytes) -> bool:
     """Return whether a file starts like the raw image of a camera that is no plain TIFF."""
-    canon = header.startswith(TIFF_SIGNATURES) and header[8:10] == b"CR"
-    return canon or header.startswith(CAMERA_RAW_STARTS) or header[4:12] == b"ftypcrx "
+    marked = header.startswith(TIFF_SIGNATURES) and header[8:12].startswith((b"CR", b"IIII", b"MMMM"))
+    return marked or header.startswith(CAMERA_RAW_STARTS) or header[4:12] == b"ftypcrx "
+
+
+def is_video(header: bytes) -> bool:
+    """Return whether a file starts like a video: MP4, MOV, Matroska, WebM, AVI, MPEG or FLV."""
+    media = header[4:8] == b"ftyp" and header[8:12] in VIDEO_BRANDS
+    return media or header[:4] + header[8:12] == b"RIFFAVI " or header.startswith(VIDEO_STARTS)
 
 
 def _is_tga(header: bytes) -> bool:
@@ -176,6 +208,48 @@ def _is_tga(header: bytes) -> bool:
         and width > 0 < height
         and descriptor & 0xC0 == 0
     )
+
+
+def read_jpeg_xl_size(file: BinaryIO) -> tuple[int, int]:
+    """Return the width and the height of a JPEG XL file, whose plugin decodes as soon as it opens a file.
+
+    Raises:
+        ValueError: The file holds no codestream.
+
+    Source: ISO/IEC 18181-1, D.2 (SizeHeader), and 18181-2 (the boxes of the container).
+    """
+    file.seek(0)
+    start = file.read(2)
+    if start != b"\xff\x0a":
+        file.seek(0)
+        kind = b""
+        while kind not in {b"jxlc", b"jxlp"}:
+            box = file.read(8)
+            if len(box) < 8:
+                raise ValueError("it holds no codestream")
+            size, kind = struct.unpack(">I4s", box)
+            size = struct.unpack(">Q", file.read(8))[0] - 8 if size == 1 else size
+            if kind not in {b"jxlc", b"jxlp"}:
+                if size < 8:
+                    raise ValueError("it holds no codestream")
+                file.seek(size - 8, 1)
+        file.seek(4 if kind == b"jxlp" else 0, 1)  # the number of the part
+        file.seek(2, 1)
+    bits = int.from_bytes(file.read(12), "little")
+
+    def take(count: int) -> int:
+        nonlocal bits
+        value, bits = bits & ((1 << count) - 1), bits >> count
+        return value
+
+    multiple_of_8 = take(1)
+
+    def take_edge() -> int:
+        return 8 * (1 + take(5)) if multiple_of_8 else 1 + take((9, 13, 18, 30)[take(2)])
+
+    height = take_edge()
+    ratio = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[take(3)]
+    return (height * ratio[0] // ratio[1] if ratio[0] else take_edge()), height
 
 
 def resolve_format(target: str | Path | None, format: str | None = None) -> ImageFormat:

@@ -26,7 +26,8 @@ MAX_HIGHLIGHT = 8.0  # times white, in pictures of linear light
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # TIFF 6.0, section 8
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # The chunks that hold pixels. Others are hidden from libpng, which warns about small faults in them.
-PIXEL_CHUNKS = {b"IHDR", b"tRNS", b"IDAT", b"IEND"}
+PIXEL_CHUNKS = {b"IHDR", b"tRNS", b"IDAT"}
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 # Without a handler, Python would print what imagecodecs logs; the raised error says the same.
 logging.getLogger("imagecodecs").addHandler(logging.NullHandler())
@@ -74,7 +75,7 @@ def decode_png(file: BinaryIO) -> tuple[np.ndarray, bytes | None]:
         The samples as they are stored, [H, W] or [H, W, C], uint16, and the EXIF data, or None.
 
     Raises:
-        ValueError: The file is truncated. (Other damage raises what imagecodecs raises.)
+        Exception: The file is damaged; imagecodecs says how.
     """
     from imagecodecs import png_decode
 
@@ -91,10 +92,12 @@ def _extract_pixels(file: BinaryIO) -> tuple[bytearray, bytes | None]:
     stream, exif, kind = bytearray(PNG_SIGNATURE), None, b""
     while kind != b"IEND":
         start = file.read(8)
-        if len(start) < 8:
-            raise ValueError("the file ends too early")
+        if len(start) < 8:  # the pixels may still be complete
+            start = PNG_END[:8]
         length, kind = struct.unpack(">I4s", start)
-        if kind in PIXEL_CHUNKS:
+        if kind == b"IEND":
+            stream += PNG_END
+        elif kind in PIXEL_CHUNKS:
             stream += start
             stream += file.read(length + 4)  # the data and their checksum
         elif kind == b"eXIf":
@@ -143,8 +146,8 @@ def decode_gray_image(image: Image.Image, orientation: int) -> DecodedSamples:
         values = torch.empty(1, *size, dtype=torch.int32 if image.mode == "I" else torch.float32)
         parts = values.view(torch.uint8).view(*values.shape, 4).unbind(3)
         copy_channels(image, parts, orientation=orientation)
-        whole = image.mode == "I"
-        return DecodedSamples(scale_unknown_range(values, whole=whole), None, image.info.get("icc_profile"))
+        largest = 2**31 - 1 if image.mode == "I" else None
+        return DecodedSamples(scale_unknown_range(values, largest), None, image.info.get("icc_profile"))
     colors = torch.empty(1, *size, dtype=torch.uint16)
     high, low = byte_planes(colors)
     big_endian = image.mode == "I;16B" or (image.mode == "I;16N" and not LITTLE_ENDIAN)
@@ -176,18 +179,19 @@ def scale_counts(values: Tensor, white: int, dtype: torch.dtype) -> Tensor:
     return result
 
 
-def scale_unknown_range(values: Tensor, *, whole: bool) -> Tensor:
+def scale_unknown_range(values: Tensor, largest: int | None) -> Tensor:
     """Scale floats or wide integers, for which no file says which value is white, to uint16.
 
-    The white of floats is 1, and that of integers 255, unless 1 % of the pixels is brighter: then it is the
-    next of 255, 65535 and the greatest. Floats up to 8 that are not whole numbers are highlights above 1.
-    Brighter values become white, negative ones and NaN black.
+    The white of floats is 1 and that of integers is 255, unless 1 % of the pixels is brighter: then it is
+    255, 65535 or, above that, the peak. Floats up to 8 that are not whole numbers are highlights above 1.
+    Integers that reach 2**24 are taken to use their whole range. Brighter values become white, negative ones
+    and NaN black.
 
     Args:
         values: Floating-point or integer samples, [C, H, W].
-        whole: Whether the file stores integers.
+        largest: The greatest value of the integer type in the file; None for floats.
     """
-    white = _find_white(values, whole)
+    white = _find_white(values, largest)
     result = torch.empty(values.shape, dtype=torch.uint16)
     for strip, scaled in _strips(values, result):
         wide = strip.to(torch.float64).nan_to_num_(0, posinf=white, neginf=0).clamp_(0, white)
@@ -195,24 +199,19 @@ def scale_unknown_range(values: Tensor, *, whole: bool) -> Tensor:
     return result
 
 
-def _find_white(values: Tensor, whole: bool) -> float:
+def _find_white(values: Tensor, largest: int | None) -> float:
     step = max(1, int((values[0].numel() / SAMPLED_PIXELS) ** 0.5))
     sampled = values[:, ::step, ::step].to(torch.float64)
     brightest = sampled.nan_to_num_(0, posinf=0, neginf=0).clamp_(min=0).amax(0).flatten()
     rank = int(BRIGHT_QUANTILE * (len(brightest) - 1))
     bright = brightest.kthvalue(rank + 1).values.item()
-    whole = whole or (bright > 1 and bool((brightest == brightest.round()).all()))
+    whole = largest is not None or (bright > 1 and bool((brightest == brightest.round()).all()))
     if not whole and bright <= MAX_HIGHLIGHT:
         return 1.0
-    if bright <= 255:
-        return 255.0
-    return 65535.0 if bright <= 65535 else _largest_white(brightest.max().item())
-
-
-def _largest_white(peak: float) -> float:
-    """Return the white of samples above 65535: that of an integer type whose range they fill, or the peak."""
-    ranges = (2.0**bits - 1 for bits in (31, 32, 63, 64))
-    return next((white for white in ranges if white / 2 < peak <= white), peak)
+    if bright <= 65535:
+        return 255.0 if bright <= 255 else 65535.0
+    peak = brightest.max().item()
+    return float(largest) if largest is not None and peak >= 2**24 else peak
 
 
 def invert(samples: Tensor) -> Tensor:

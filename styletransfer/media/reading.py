@@ -29,6 +29,8 @@ from .formats import (
     check_pixel_count,
     identify_format,
     is_camera_raw,
+    is_video,
+    read_jpeg_xl_size,
     readable_names,
 )
 from .high_bit_depth import (
@@ -85,7 +87,7 @@ def read_picture(source: str | Path | BinaryIO, *, max_pixels: int = 250_000_000
 def picture_from_pil(image: Image.Image) -> Picture:
     """Copy a Pillow image of any mode; the image itself is not changed.
 
-    The EXIF orientation and the ICC profile that the image carries are applied as in `read_picture`.
+    The EXIF orientation and the color metadata that the image carries are applied as in `read_picture`.
 
     Raises:
         ImageError: The image was opened from a file that turns out to be damaged.
@@ -141,6 +143,8 @@ def _identify(file: BinaryIO, name: str) -> ImageFormat:
     if is_camera_raw(header):
         raise ImageError(f"{name}: this is a camera raw file", hint=CAMERA_RAW_HINT)
     form = identify_format(header)
+    if form is None and is_video(header):
+        raise ImageError(f"{name}: this is a video", hint="export the frames as PNG or JPEG")
     if form is None:
         hint = f"convert it to one of {', '.join(readable_names())}"
         raise ImageError(f"{name}: this is not a picture in a known format", hint=hint)
@@ -166,6 +170,8 @@ def _open_image(file: BinaryIO, form: ImageFormat, name: str, max_pixels: int) -
     Raises:
         ImageError: The picture is too large. (A damaged header raises what Pillow raises.)
     """
+    if form.name == "JPEG XL":
+        check_pixel_count(name, *read_jpeg_xl_size(file), max_pixels)
     file.seek(0)
     with _pillow_settings(max_pixels):
         image = Image.open(file, formats=[form.pillow_name or form.name])
@@ -239,7 +245,7 @@ def _picture_from_image(image: Image.Image, encoding: ColorEncoding | None = Non
     encoding = encoding or _encoding_of_image(image, exif)
     if is_high_bit_depth_gray(image):
         return _picture_from_samples(decode_gray_image(image, orientation), encoding)
-    mode, convert = plan_conversion(image)
+    mode, convert = plan_conversion(image, image.info.get("icc_profile") if encoding is None else None)
     height, width = oriented_size(image, orientation)
     pixels = torch.empty(3, height, width, dtype=torch.uint8)
     alpha = torch.empty(1, height, width, dtype=torch.uint8) if mode == "RGBA" else None

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import ImageError
 from .color_encoding import ColorEncoding
-from .color_metadata import encoding_from_tiff_tags
+from .color_metadata import encoding_from_tiff_tags, hdr_encoding_from_profile
 from .color_profiles import profile_space
 from .error_messages import CAMERA_RAW_HINT
 from .formats import check_pixel_count
@@ -40,7 +40,7 @@ PLANAR_CONFIGURATION, SUB_IFDS, EXTRA_SAMPLES, SAMPLE_FORMAT, DNG_VERSION = 284,
 REDUCED_COPY, MASK = 1, 4  # bits of NewSubfileType
 OLD_REDUCED_COPY = 2  # a value of SubfileType
 SEPARATE = 2
-UNSIGNED = 1
+SIGNED_OR_FLOAT = {2, 3, 5, 6}  # values of SampleFormat
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, CIELAB, ICCLAB = 0, 1, 2, 3, 5, 6, 8, 9
 CAMERA_RAW = {32803, 34892}  # mosaics of a color filter array, and LinearRaw
 COLOR_COUNTS = {
@@ -95,7 +95,7 @@ def needs_tifffile(image: Image.Image, file: BinaryIO, name: str) -> bool:
         return True
     return (
         max(tags.get(BITS_PER_SAMPLE, (1,))) > 8
-        or any(format != UNSIGNED for format in tags.get(SAMPLE_FORMAT, ()))
+        or any(format in SIGNED_OR_FLOAT for format in tags.get(SAMPLE_FORMAT, ()))
         or tags.get(COMPRESSION, 1) not in PILLOW_COMPRESSIONS
         or (tags.get(PLANAR_CONFIGURATION) == SEPARATE and EXTRA_SAMPLES in tags)
     )
@@ -133,13 +133,18 @@ def decode_tiff(file: BinaryIO, name: str, max_pixels: int) -> DecodedTiff:
         if not tiff.pages:
             raise ImageError(f"{name}: this TIFF holds no picture", hint="export or download it again")
         page = _find_main_page(tiff, name)
+        if not all(isinstance(edge, int) for edge in (page.imagewidth, page.imagelength)):
+            raise ValueError("its size is not a number")  # but a list, in a damaged directory
         check_pixel_count(name, page.imagewidth, page.imagelength, max_pixels)
         if not _is_supported(page):
             raise ImageError(f"{name}: this kind of TIFF cannot be read", hint="save it as RGB or gray")
         values = _read_values(page)
         orientation = page.tags.valueof(ORIENTATION, default=1)
         profile = page.iccprofile
-        encoding = None if profile_space(profile) else encoding_from_tiff_tags(page.tags.valueof)
+        if profile is not None and profile_space(profile) is not None:
+            encoding = hdr_encoding_from_profile(profile)
+        else:
+            encoding = encoding_from_tiff_tags(page.tags.valueof)
         palette = page.colormap if page.photometric == PALETTE else None
     samples = oriented_samples(values, orientation)
     del values
@@ -224,12 +229,12 @@ def _read_values(page: TiffPage) -> np.ndarray:
 
 def _scaled(page: TiffPage, samples: Tensor) -> Tensor:
     """Scale samples of a page to uint8 or uint16."""
-    if samples.dtype.is_floating_point or samples.dtype.itemsize > 2:
-        return scale_unknown_range(samples, whole=page.dtype is not None and page.dtype.kind in "ui")
     # Three samples of 5, 6 and 5 bits in two bytes are scaled by tifffile.
     bits = 8 if isinstance(page.bitspersample, tuple) else page.bitspersample
-    signed = page.dtype is not None and page.dtype.kind == "i"
-    white = 2 ** (bits - 1 if signed else bits) - 1
+    kind = page.dtype.kind if page.dtype is not None else "u"
+    white = (1 << (bits - 1 if kind == "i" else bits)) - 1
+    if samples.dtype.is_floating_point or samples.dtype.itemsize > 2:
+        return scale_unknown_range(samples, None if kind == "f" else white)
     return scale_counts(samples, white, torch.uint8 if bits <= 8 else torch.uint16)
 
 

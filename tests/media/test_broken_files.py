@@ -32,7 +32,7 @@ from image_files import (
     with_png_chunks,
 )
 from PIL import Image
-from raster_files import bmp_bytes
+from raster_files import bmp_bytes, tiff_bytes
 
 from styletransfer.errors import ImageError
 from styletransfer.media import picture_from_pil, read_picture, readable_extensions
@@ -163,6 +163,13 @@ def test_tiff_with_missing_strips() -> None:
     assert "strips or tiles are missing" in error_of(file)
 
 
+def test_tiff_whose_height_is_a_list() -> None:
+    """The product of a list and a number is a list that fills the memory."""
+    size: dict[int, list[int] | int] = {256: 50_000, 257: [50_000] * 500}
+    file = tiff_bytes({**size, 258: [8, 8], 259: 1, 262: 0, 277: 2}, b"")
+    assert "its size is not a number" in error_of(file)
+
+
 def test_tiff_of_an_unknown_compression() -> None:
     assert "damaged" in error_of(edit_tiff_tags(FILES["16-bit zip TIFF"], {259: 60_000}))
 
@@ -184,6 +191,19 @@ def test_the_error_names_the_missing_package(
     monkeypatch.setattr("styletransfer.media.formats.find_spec", lambda name: None)
     assert package in error_of(start + bytes(100))
     assert not {".heic", ".jxl"} & set(readable_extensions())
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41",
+        b"\0\0\0\x14ftypqt  \0\0\0\0qt  ",
+        b"\x1aE\xdf\xa3\x9fB\x86\x81\1",
+        b"RIFF\0\0\1\0AVI LIST",
+    ],
+)
+def test_a_video_is_named(start: bytes) -> None:
+    assert "this is a video; export the frames as PNG or JPEG" in error_of(start + bytes(100))
 
 
 def test_svg_pdf_and_eps_are_refused() -> None:

@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 import tifffile
 import torch
-from image_files import encoded, image_of, matrix_profile, png_file, random_samples, with_png_chunks
+from image_files import (
+    encoded,
+    gamma_tag,
+    icc_profile,
+    image_of,
+    matrix_profile,
+    png_file,
+    random_samples,
+    with_png_chunks,
+    xyz_tag,
+)
 from PIL import ExifTags, Image
 
 from styletransfer.media import picture_from_pil, read_picture, readable_extensions
@@ -29,7 +39,8 @@ from styletransfer.media.color_profiles import srgb_profile
 COLOR = (100, 200, 60)
 IN_SRGB = [45, 203, 6]  # COLOR as Display P3
 FROM_ADOBE = [0, 201, 40]  # COLOR as Adobe RGB (1998)
-SWAPPED = matrix_profile([(0.2, 0.6, 0.1), (0.6, 0.3, 0.0), (0.15, 0.1, 0.7)], 2.2)  # red for green
+PRIMARIES = [(0.2, 0.6, 0.1), (0.6, 0.3, 0.0), (0.15, 0.1, 0.7)]
+SWAPPED = matrix_profile(PRIMARIES, 2.2)  # red for green
 DISPLAY_P3 = (b"cICP", bytes((12, 13, 0, 1)))
 LINEAR = (b"gAMA", struct.pack(">I", 100_000))
 SRGB_CHUNK = (b"sRGB", b"\0")
@@ -140,6 +151,22 @@ def test_pq_with_highlights_is_compressed() -> None:
     assert levels.diff().min() > 0.1
     assert levels[-1] == pytest.approx(255, abs=0.2)
     assert levels[4] > 220  # white paper stays light
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_profile_of_pq_is_tone_mapped(depth: int) -> None:
+    """Its curves alone would make 203 cd/m² darker than 2 % of white."""
+    cicp = b"cicp\0\0\0\0" + bytes((9, 16, 0, 1))
+    columns = zip((b"rXYZ", b"gXYZ", b"bXYZ"), map(xyz_tag, PRIMARIES), strict=True)
+    curves = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), gamma_tag(4.0))
+    profile = icc_profile(b"RGB ", {**dict(columns), **curves, b"cicp": cicp})
+    level = round(encode_pq(torch.tensor(203 / 10_000)).item() * 255)
+    chunk = (b"iCCP", b"x\0\0" + zlib.compress(profile))
+    assert color_of(png((level,) * 3, chunk, depth=depth)) == pytest.approx([255] * 3, abs=2)
+    buffer = io.BytesIO()
+    samples = flat((level,) * 3, depth).permute(1, 2, 0).contiguous().numpy()
+    tifffile.imwrite(buffer, samples, photometric="rgb", iccprofile=profile)
+    assert color_of(buffer.getvalue()) == pytest.approx([255] * 3, abs=2)
 
 
 def test_hlg_white_and_peak() -> None:

@@ -115,6 +115,11 @@ def test_tiff_compressions(packing: str, planes: str) -> None:
     assert torch.equal(read(file), samples)
 
 
+def test_a_png_without_its_last_chunk() -> None:
+    samples = random_samples(3, *SIZE, depth=16)
+    assert torch.equal(read(png_file(samples)[:-12]), samples)
+
+
 def test_exif_behind_the_pixels_of_a_png() -> None:
     samples = random_samples(3, *SIZE, depth=16)
     exif = orientation_exif(6).tobytes().removeprefix(b"Exif\0\0")
@@ -207,6 +212,7 @@ def test_white_of_floats(values: list[float], white: float, photometric: str) ->
         ([0, 51, 255], [0, 13107, 65535]),
         ([0, 256, 65535], [0, 256, 65535]),
         ([0, 80_000, 100_000], [0, 52428, 65535]),
+        ([0, 2**30, 2**30], [0, 32768, 32768]),
     ],
 )
 def test_white_of_32_bit_integers(values: list[int], expected: list[int]) -> None:

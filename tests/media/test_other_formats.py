@@ -14,8 +14,8 @@ from image_files import UPRIGHT, encoded, image_of, orientation_exif, random_sam
 from PIL import Image
 
 from styletransfer.errors import ImageError
-from styletransfer.media import read_picture, readable_extensions
-from styletransfer.media.formats import FORMATS
+from styletransfer.media import read_picture, readable_extensions, unreadable_extensions
+from styletransfer.media.formats import FORMATS, read_jpeg_xl_size
 
 FULL = random_samples(3, 40, 30)
 SMALL = random_samples(3, 8, 6, seed=1)
@@ -87,6 +87,7 @@ RAW = {
     "ARW": pages(PICTURE, CFA),
     "linear DNG": pages((array(FULL), {"photometric": 34892, "extratags": DNG_VERSION})),
     "CR2": b"II*\0\x10\0\0\0CR\2\0" + bytes(100),
+    "IIQ": b"II*\0\x08\0\0\0IIII" + bytes(100),
     "CR3": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(100),
     "RAF": b"FUJIFILMCCD-RAW 0201FF" + bytes(100),
     "ORF": b"IIRO\x08\0\0\0" + bytes(100),
@@ -126,6 +127,15 @@ def test_extensions() -> None:
     assert all(form.extensions for form in FORMATS)
 
 
+def test_unreadable_extensions_are_named_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("styletransfer.media.formats.find_spec", lambda name: None)
+    unreadable = unreadable_extensions()
+    assert not set(unreadable) & set(readable_extensions())
+    assert "styletransfer[heif]" in unreadable[".heic"]
+    assert "export it" in unreadable[".dng"]
+    assert all(extension == extension.lower() for extension in unreadable)
+
+
 def test_a_multi_picture_jpeg() -> None:
     first, second = (Image.new("RGB", (32, 16), color) for color in ("red", "blue"))
     file = encoded(first, "MPO", save_all=True, append_images=[second])
@@ -161,3 +171,14 @@ def test_jpeg_xl() -> None:
         read_picture(io.BytesIO(file), max_pixels=100)
     with pytest.raises(ImageError, match="damaged"):
         read_picture(io.BytesIO(file[:100]))
+    huge = 0b11 << 1 | (60_000 - 1) << 3 | 1 << 33  # 30 bits of height, and a square
+    with pytest.raises(ImageError, match="60000x60000 pixels"):
+        read_picture(io.BytesIO(b"\xff\x0a" + huge.to_bytes(8, "little")))
+
+
+@pytest.mark.parametrize("container", [False, True])
+@pytest.mark.parametrize("size", [(1, 1), (8, 16), (256, 256), (40, 30), (300, 700), (1200, 1000), (9000, 2)])
+def test_size_of_jpeg_xl(size: tuple[int, int], container: bool) -> None:
+    pytest.importorskip("pillow_jxl")
+    file = encoded(Image.new("L", size), "JXL", use_container=container, exif=b"MM\0*" + bytes(40))
+    assert read_jpeg_xl_size(io.BytesIO(file)) == size
