@@ -4,8 +4,8 @@ The network knows a style by means and covariances, which cannot say which piece
 every place of the picture is matched with a place of the style in the features of VGG-19, and the picture is
 optimized until its features are those of the matched places, at several sizes, the smallest first.
 
-Source: Kolkin et al. 2022 (arXiv 2203.13215), Neural Neighbor Style Transfer, hypercolumn matching with cosine
-distances and a Laplacian pyramid as the parameters. Differs: starts from the network's result, which also
+Source: Kolkin et al. 2022 (arXiv 2203.13215), Neural Neighbor Style Transfer: hypercolumns matched by cosine
+distance, and a Laplacian pyramid as the parameters. Differs: starts from the network's result, which also
 guides the matching; VGG-19 to relu3_4 only; moments of features and colors are part of the loss.
 """
 
@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..linalg import compute_statistics, transfer_map, wasserstein_barycenter
+from ..linalg import Statistics, compute_statistics, transfer_map, wasserstein_barycenter
 from ..model import soft_clip
 from ..model.vgg import VGG19
 from ..transfer.losses import color_distance, content_distance, moments_distance
@@ -27,11 +27,13 @@ from ..transfer.losses import color_distance, content_distance, moments_distance
 REFINE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_4")
 MOMENT_LAYERS = ("relu1_1", "relu2_1", "relu3_1")
 GRID_LAYER = "relu3_1"
-# Long edges of the pictures that are optimized, coarse to fine. Up to COARSE_EDGE all iterations are spent and
-# the deepest layer is matched; larger ones need fewer iterations, because they start nearer to their end.
-EDGES = (128, 256, 512, 1024)
-COARSE_EDGE = 256
-ITERATION_SHARES = {128: 1.0, 256: 1.0, 512: 0.3, 1024: 0.2}
+# Long edges of the pictures that are optimized, coarse to fine; one of at most LAST_EDGE pixels comes last.
+# Up to COARSE_EDGE all iterations are spent and the deepest layer is matched. Larger pictures start nearer to
+# their end and get FINE_SHARE of the iterations.
+EDGES, LAST_EDGE = (128, 256, 512), 768
+COARSE_EDGE, FINE_SHARE = 256, 0.3
+# Memory that the last picture takes at most, in bytes and in bytes per pixel, as measured.
+BYTES, BYTES_PER_PIXEL = 2**26, 5500
 # Share of the network's own detail that is added when a result is enlarged to the next size.
 DETAIL = 0.6
 # Most places of the style that are candidates for a match, and places of the picture matched at a time.
@@ -58,15 +60,59 @@ class RefinementStep:
     styles: Sequence[Tensor]
 
 
+class Refiner:
+    """Refines results of one style or blend.
+
+    Args:
+        styles: The styles at the size for which the network's strokes are right, each [1, 3, h, w] in 0..1.
+        style_weights: One weight per style, adding up to 1.
+        network: VGG-19 that returns REFINE_LAYERS.
+        iterations: Iterations at the coarse sizes.
+        stylize: Stylizes a content [1, 3, H, W] with styles of any size, both in 0..1, at full strength.
+    """
+
+    def __init__(
+        self,
+        styles: Sequence[Tensor],
+        style_weights: Sequence[float],
+        network: VGG19,
+        iterations: int,
+        stylize: Callable[[Tensor, Sequence[Tensor]], Tensor],
+    ) -> None:
+        self.styles, self.style_weights, self.network = styles, style_weights, network
+        self.iterations, self.stylize = iterations, stylize
+
+    def refine(self, content: Tensor, progress: Callable[[float], None] | None = None) -> Tensor:
+        """Stylize a content [1, 3, H, W] in 0..1 and refine the result, [1, 3, H, W] in 0..1, on the CPU."""
+        edge = max(content.shape[2:])
+        edges = list_edges(edge)
+        if edges[-1] < edge:
+            edges.append(edge)
+        device = next(self.network.parameters()).device
+        steps = []
+        for each in edges:
+            smaller = resize_to_edge(content.float(), each)
+            styles = [resize_to_edge(s, max(1, round(max(s.shape[2:]) * each / edge))) for s in self.styles]
+            stylized = self.stylize(smaller, styles).to(device)
+            steps.append(RefinementStep(smaller.to(device), stylized, [style.to(device) for style in styles]))
+        with torch.enable_grad():
+            return refine(steps, self.style_weights, self.network, self.iterations, progress).cpu()
+
+    def estimate_bytes(self, height: int, width: int) -> int:
+        """Return the bytes that refining a picture of some size takes."""
+        share = min(1.0, LAST_EDGE / max(height, width)) ** 2
+        return round(BYTES + BYTES_PER_PIXEL * height * width * share)
+
+
 def list_edges(edge: int) -> list[int]:
-    """Return the long edges at which a picture of some long edge is refined, its own last."""
-    return [*(each for each in EDGES if each < 0.75 * edge), min(edge, EDGES[-1])]
+    """Return the long edges at which a picture of some long edge is optimized, coarse to fine."""
+    last = min(edge, LAST_EDGE)
+    return [*(each for each in EDGES if each < 0.75 * last), last]
 
 
 def count_iterations(edge: int, iterations: int) -> int:
-    """Return how many iterations a size gets."""
-    share = next(share for largest, share in ITERATION_SHARES.items() if edge <= largest)
-    return max(1, round(share * iterations))
+    """Return how many iterations a picture of some long edge gets."""
+    return iterations if edge <= COARSE_EDGE else max(1, round(FINE_SHARE * iterations))
 
 
 def refine(
@@ -79,7 +125,8 @@ def refine(
     """Refine a stylized picture.
 
     Args:
-        steps: The sizes, smallest first. The result has the size of the last one.
+        steps: The sizes, smallest first. The result has the size of the last one. If that is larger than
+            LAST_EDGE, it is not optimized: the result before is enlarged and gets the network's detail.
         style_weights: One per style, adding up to 1.
         network: VGG-19 that returns REFINE_LAYERS.
         iterations: Iterations at the coarse sizes.
@@ -88,24 +135,32 @@ def refine(
     Returns:
         [1, 3, H, W] in 0..1.
     """
-    work = [count_iterations(max(s.content.shape[2:]), iterations) * s.content[0, 0].numel() for s in steps]
-    done = 0.0
-    picture, before = steps[0].stylized, steps[0].stylized
-    for step, cost in zip(steps, work, strict=True):
-        if step is not steps[0]:
+    counts = [count_iterations(max(step.content.shape[2:]), iterations) for step in steps]
+    counts = [n if max(s.content.shape[2:]) <= LAST_EDGE else 0 for n, s in zip(counts, steps, strict=True)]
+    work = [n * step.content[0, 0].numel() for n, step in zip(counts, steps, strict=True)]
+    picture = before = steps[0].stylized
+    for index, (step, count) in enumerate(zip(steps, counts, strict=True)):
+        if index:
             size = step.content.shape[2:]
-            detail = step.stylized - resize(before, size)
-            picture = resize(picture, size) + DETAIL * detail
+            # Without iterations that could add detail, all of the network's detail is needed.
+            share = DETAIL if count else 1.0
+            picture = resize(picture, size) + share * (step.stylized - resize(before, size))
         before = step.stylized
-        total = count_iterations(max(step.content.shape[2:]), iterations)
 
-        def report(iteration: int, start: float = done, cost: float = cost, total: int = total) -> None:
+        def report(share: float, start: int = sum(work[:index]), cost: int = work[index]) -> None:
             if progress is not None:
-                progress((start + cost * iteration / total) / sum(work))
+                progress((start + cost * share) / sum(work))
 
-        picture = _optimize(picture, step, style_weights, network, total, report)
-        done += cost
+        if count:
+            picture = _optimize(picture, step, style_weights, network, count, report)
     return soft_clip(_match_color_statistics(picture, steps[-1].styles, style_weights))
+
+
+def resize_to_edge(pictures: Tensor, edge: int) -> Tensor:
+    """Resample pictures [B, 3, H, W] so that the long edge has a number of pixels; 0..1 in and out."""
+    height, width = pictures.shape[2:]
+    size = [max(1, round(each * edge / max(height, width))) for each in (height, width)]
+    return resize(pictures, size).clamp(0, 1)
 
 
 def resize(pictures: Tensor, size: Sequence[int]) -> Tensor:
@@ -121,7 +176,7 @@ def _optimize(
     style_weights: Sequence[float],
     network: VGG19,
     iterations: int,
-    report: Callable[[int], None],
+    report: Callable[[float], None],
 ) -> Tensor:
     """Optimize a picture of one size."""
     deep = max(start.shape[2:]) <= COARSE_EDGE
@@ -130,7 +185,7 @@ def _optimize(
         content = network(step.content)[GRID_LAYER]
         bank = build_bank([network(style) for style in step.styles], style_weights, layers)
         matched = bank.match(network((0.5 * step.stylized + 0.5 * start).clamp(0, 1)))
-        moments = [[network(o) for o in _octaves(style)] for style in step.styles]
+        moments = [_measure_moments(network, style) for style in step.styles]
     pyramid = [level.clone().requires_grad_() for level in build_laplacian(start, LEVELS)]
     groups = [
         {"params": [level], "rate": LEARNING_RATE * rate}
@@ -147,8 +202,8 @@ def _optimize(
         loss = MATCH_WEIGHT * bank.distance(octaves[0], matched)
         for weight, styles in zip(style_weights, moments, strict=True):
             terms = [
-                moments_distance(a[layer].flatten(2), b[layer].flatten(2))
-                for a, b in zip(octaves, styles, strict=False)
+                moments_distance(features[layer].flatten(2), target[layer])
+                for features, target in zip(octaves, styles, strict=False)
                 for layer in MOMENT_LAYERS
             ]
             loss = loss + MOMENTS_WEIGHT * weight * torch.stack(terms).mean()
@@ -159,8 +214,14 @@ def _optimize(
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        report(iteration + 1)
+        report((iteration + 1) / iterations)
     return collapse_laplacian([level.detach() for level in pyramid])
+
+
+def _measure_moments(network: VGG19, style: Tensor) -> list[dict[str, Statistics]]:
+    """Return the statistics of a style's features, by octave and layer."""
+    octaves = (network(octave) for octave in _octaves(style))
+    return [{name: compute_statistics(each[name].flatten(2)) for name in MOMENT_LAYERS} for each in octaves]
 
 
 def _octaves(pictures: Tensor) -> list[Tensor]:
@@ -193,15 +254,15 @@ class StyleBank:
 
     def hypercolumns(self, features: Mapping[str, Tensor]) -> Tensor:
         """Return normalized hypercolumns [places, C] of a picture's features."""
-        size = features[GRID_LAYER].shape[2:]
+        size = features[GRID_LAYER].shape[2], features[GRID_LAYER].shape[3]
         parts = [F.adaptive_avg_pool2d(features[n], size) * self.scales[n] for n in self.layers]
         return F.normalize(torch.cat(parts, 1)[0].flatten(1).T, dim=1)
 
     def match(self, features: Mapping[str, Tensor]) -> Tensor:
         """Return the hypercolumn of the style that is nearest to each place of a picture, [places, C]."""
         queries = self.hypercolumns(features)
-        nearest = [(block @ self.columns.T).argmax(1) for block in queries.split(BLOCK)]
-        return self.columns[torch.cat(nearest)]
+        blocks = [queries[start : start + BLOCK] for start in range(0, len(queries), BLOCK)]
+        return self.columns[torch.cat([(block @ self.columns.T).argmax(1) for block in blocks])]
 
     def distance(self, features: Mapping[str, Tensor], matched: Tensor) -> Tensor:
         """Return the mean cosine distance of a picture's hypercolumns to their matches."""

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..linalg import compute_statistics, gram_matrix
+from ..linalg import Statistics, compute_statistics, gram_matrix
 
 # Colors are compared along this number of directions, at every third pixel of every third row.
 DIRECTIONS = 16
@@ -88,14 +88,14 @@ def style_distance(output: Mapping[str, Tensor], target: Mapping[str, Tensor]) -
     return torch.stack(terms).mean()
 
 
-def moments_distance(output: Tensor, target: Tensor) -> Tensor:
-    """Compute the relative squared distance between the means and the covariances of features.
+def moments_distance(output: Tensor, target: Statistics) -> Tensor:
+    """Compute the relative squared distance of the mean and the covariance of features from a target.
 
     Args:
         output: [1, C, N].
-        target: [1, C, M].
+        target: Mean and covariance, batch 1.
     """
-    a, b = compute_statistics(output), compute_statistics(target)
-    mean = (a.mean - b.mean).square().sum() / b.mean.square().sum()
-    covariance = (a.covariance - b.covariance).square().sum() / b.covariance.square().sum()
+    found = compute_statistics(output)
+    mean = (found.mean - target.mean).square().sum() / target.mean.square().sum()
+    covariance = (found.covariance - target.covariance).square().sum() / target.covariance.square().sum()
     return (mean + covariance).float()
