@@ -19,11 +19,11 @@ from torch import Tensor
 from .errors import MemoryLimitError, OptionError, is_out_of_memory
 from .media import Picture, PILImage, picture_to_pil, resize_picture
 from .model import StyleStatistics, load_model
-from .model.vgg import VGG19, load_vgg19
+from .model.vgg import load_vgg19
 from .options import DEFAULT_MODEL, RuntimeOptions, StylizeOptions, change_options, resolve_stroke_scale
 from .picture_sources import Array, PictureSource, as_batch, measure_edges, to_picture
 from .pipeline import ProgressCallback, StylizationPipeline
-from .pipeline.refinement import REFINE_LAYERS, Refiner
+from .pipeline.refinement import REFINE_LAYERS, PerceptualNetwork, Refiner
 from .style_cache import KeyedCache, StyleFolder
 
 StyleSource: TypeAlias = PictureSource | StyleStatistics
@@ -282,8 +282,9 @@ class Stylizer:
         return self.pipeline.stylize(content, blended, options, dtype, progress, refiner), options
 
     @cached_property
-    def _perceptual_network(self) -> VGG19:
-        return load_vgg19(None, REFINE_LAYERS).to(self.pipeline.device)
+    def _perceptual_network(self) -> PerceptualNetwork:
+        network = load_vgg19(None, REFINE_LAYERS).to(self.pipeline.device)
+        return PerceptualNetwork(network, bfloat16=self.precision != "fp32")
 
     def _build_refiner(
         self, style: StyleSource | Sequence[StyleSource], options: StylizeOptions
