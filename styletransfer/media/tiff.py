@@ -133,6 +133,8 @@ def decode_tiff(file: BinaryIO, name: str, max_pixels: int) -> DecodedTiff:
         if not tiff.pages:
             raise ImageError(f"{name}: this TIFF holds no picture", hint="export or download it again")
         page = _find_main_page(tiff, name)
+        if not all(isinstance(edge, int) for edge in (page.imagewidth, page.imagelength)):
+            raise ValueError("its size is not a number")  # but a list, in a damaged directory
         check_pixel_count(name, page.imagewidth, page.imagelength, max_pixels)
         if not _is_supported(page):
             raise ImageError(f"{name}: this kind of TIFF cannot be read", hint="save it as RGB or gray")

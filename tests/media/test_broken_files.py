@@ -32,7 +32,7 @@ from image_files import (
     with_png_chunks,
 )
 from PIL import Image
-from raster_files import bmp_bytes
+from raster_files import bmp_bytes, tiff_bytes
 
 from styletransfer.errors import ImageError
 from styletransfer.media import picture_from_pil, read_picture, readable_extensions
@@ -161,6 +161,13 @@ def test_tiff_with_missing_strips() -> None:
     """A decoder that leaves them black would make a picture of noise and shadow."""
     file = edit_tiff_tags(FILES["16-bit LZW TIFF"], {284: 2})  # three separate planes, but one strip
     assert "strips or tiles are missing" in error_of(file)
+
+
+def test_tiff_whose_width_is_a_list() -> None:
+    """The product of a list and a number is a list that fills the memory."""
+    size: dict[int, list[int] | int] = {256: [50_000] * 500, 257: 50_000}
+    file = tiff_bytes({**size, 258: [8, 8], 259: 1, 262: 0, 277: 2}, b"")
+    assert "its size is not a number" in error_of(file)
 
 
 def test_tiff_of_an_unknown_compression() -> None:
