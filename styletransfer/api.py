@@ -286,9 +286,7 @@ class Stylizer:
         network = load_vgg19(None, REFINE_LAYERS).to(self.pipeline.device)
         return PerceptualNetwork(network, bfloat16=self.precision != "fp32")
 
-    def _build_refiner(
-        self, style: StyleSource | Sequence[StyleSource], options: StylizeOptions
-    ) -> Refiner:
+    def _build_refiner(self, style: StyleSource | Sequence[StyleSource], options: StylizeOptions) -> Refiner:
         """Prepare the refinement of results with some styles, at full strength."""
         assert options.style_size is not None
         styles = []

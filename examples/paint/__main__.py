@@ -28,9 +28,7 @@ def main() -> None:
     parser.add_argument(
         "--size", type=_parse_size, default=640, metavar="N", help="Pixels on each side (%(default)s)."
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="Seed of the picture (%(default)s)."
-    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="Seed of the picture (%(default)s).")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     for style in STYLES if arguments.style == "all" else (arguments.style,):

@@ -152,9 +152,7 @@ class JobPlan:
     notes: tuple[str, ...] = ()
 
 
-def plan_jobs(
-    content: str, styles: Sequence[str], options: StylizeOptions, output: OutputOptions
-) -> JobPlan:
+def plan_jobs(content: str, styles: Sequence[str], options: StylizeOptions, output: OutputOptions) -> JobPlan:
     """Plan a run from its arguments and find everything that can be wrong with them, before any work.
 
     Args:

@@ -1,18 +1,19 @@
 """Evaluation of stylized pictures: metrics of style, content, color and stability, and tables of methods."""
 
 from .evaluator import Evaluator, ScoredCandidate, write_contact_sheet
-from .patch_metrics import PatchDistances, patch_distances
-from .perceptual import (
+from .pixel_metrics import clipped, pan_rmse, psnr, ssim, swd_rgb
+from .plan import CONTENT_ITSELF, Candidate, Pair, combine_pairs, find_outputs, list_candidates, read_pairs
+from .scoring import PairScorer, Scores, StylizeFunction, average_scores, format_score, format_scores
+from .vgg_metrics import (
+    PatchDistances,
     PerceptualFeatures,
     content_distance,
     extract_features,
+    patch_distances,
     style_deep,
     style_gram,
     style_pyr,
 )
-from .pixel_metrics import clipped, pan_rmse, psnr, ssim, swd_rgb
-from .plan import CONTENT_ITSELF, Candidate, Pair, combine_pairs, find_outputs, list_candidates, read_pairs
-from .scoring import PairScorer, Scores, StylizeFunction, average_scores, format_score, format_scores
 
 __all__ = [
     "CONTENT_ITSELF",

@@ -12,21 +12,21 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ..model.vgg import VGG16, VGG19
-from .patch_metrics import patch_distances
-from .perceptual import (
+from .pixel_metrics import clipped, pan_rmse, psnr, ssim, swd_rgb
+from .vgg_metrics import (
     PerceptualFeatures,
     content_distance,
     extract_features,
+    patch_distances,
     style_deep,
     style_gram,
     style_pyr,
 )
-from .pixel_metrics import clipped, pan_rmse, psnr, ssim, swd_rgb
 
 # Function from content, style (both [1, 3, H, W] in 0..1) and alpha to the stylized content, of any size.
 StylizeFunction = Callable[[Tensor, Tensor, float], Tensor]
 
-DECIBELS = {"reconstruction", "identity"}
+DECIBEL_SCORES = {"reconstruction", "identity"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class Scores:
     pan_rmse: float | None = None
 
 
-NAMES = tuple(field.name for field in fields(Scores))
+SCORE_NAMES = tuple(field.name for field in fields(Scores))
 
 
 class PairScorer:
@@ -95,7 +95,7 @@ class PairScorer:
         self.content, self.style = content.to(self.device), style.to(self.device)
         self._content_features = self._extract_features(self.content)
         self._style_features = self._extract_features(self.style)
-        self._fidelity: dict[StylizeFunction, Fidelity] = {}
+        self._fidelity: dict[StylizeFunction, ReconstructionScores] = {}
 
     @torch.inference_mode()
     def score(self, output: Tensor) -> Scores:
@@ -147,7 +147,7 @@ class PairScorer:
 
         output = stylize_same_size(self.content, self.style, alpha)
         if stylize not in self._fidelity:
-            self._fidelity[stylize] = Fidelity(
+            self._fidelity[stylize] = ReconstructionScores(
                 reconstruction=psnr(stylize_same_size(self.content, self.style, 0), self.content),
                 identity=psnr(stylize_same_size(self.content, self.content, 1), self.content),
             )
@@ -158,7 +158,7 @@ class PairScorer:
         return extract_features(self.network, picture, self.deep_network)
 
 
-class Fidelity(NamedTuple):
+class ReconstructionScores(NamedTuple):
     """The scores of a model that do not depend on alpha, in dB; see `Scores`."""
 
     reconstruction: float
@@ -182,7 +182,7 @@ def average_scores(scores: Sequence[Scores]) -> Scores:
         scores: At least one.
     """
     means: dict[str, Any] = {}
-    for name in NAMES:
+    for name in SCORE_NAMES:
         column = [getattr(each, name) for each in scores]
         power = 2 if name == "pan_rmse" else 1
         means[name] = None if None in column else fmean(value**power for value in column) ** (1 / power)
@@ -191,7 +191,9 @@ def average_scores(scores: Sequence[Scores]) -> Scores:
 
 def format_scores(rows: Mapping[str, Scores]) -> str:
     """Format scores as a Markdown table with one row per method; columns without any value are left out."""
-    shown = [name for name in NAMES if any(getattr(scores, name) is not None for scores in rows.values())]
+    shown = [
+        name for name in SCORE_NAMES if any(getattr(scores, name) is not None for scores in rows.values())
+    ]
     cells = [["method", *shown]]
     for method, scores in rows.items():
         values = asdict(scores)
@@ -206,7 +208,7 @@ def format_score(name: str, value: float | None) -> str:
     """Format one score: decibels with one decimal, other scores with three, a missing score as a dash."""
     if value is None:
         return "-"
-    return f"{value:.1f}" if name in DECIBELS else f"{value:.3f}"
+    return f"{value:.1f}" if name in DECIBEL_SCORES else f"{value:.3f}"
 
 
 def _join(cells: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .matrix_functions import inverse_sqrt, matrix_sqrt
 from .placement import values_are_available
-from .psd import symmetrize
+from .psd_regularization import symmetrize
 from .statistics import Statistics
 
 # The fixed-point iteration for three or more Gaussians ends after this many steps, or earlier if the relative

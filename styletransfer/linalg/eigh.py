@@ -14,7 +14,7 @@ from .placement import (
     eigh_placement,
     values_are_available,
 )
-from .psd import symmetrize
+from .psd_regularization import symmetrize
 from .validation import NumericalError, require_finite, require_square
 
 EighBackward = Literal["taylor", "exact", "clip", "pade"]

@@ -29,11 +29,11 @@ from .divided_differences import (
 )
 from .eigh import decompose_symmetric
 from .placement import TransformableFunction, is_batched
-from .psd import (
-    default_rtol,
-    normalize_spectrum,
-    select_positive,
-    shift_spectrum,
+from .psd_regularization import (
+    add_ridge,
+    clamp_and_mask_eigenvalues,
+    default_rank_rtol,
+    regularize_and_scale,
     symmetric_product,
     symmetrize,
 )
@@ -118,7 +118,7 @@ def _root(matrix: Tensor, function: ScalarFunction, eps: float, rtol: float | No
     require_square("matrix", matrix)
     require_eps(eps)
     if rtol is None:
-        rtol = default_rtol(matrix.dtype, matrix.dtype, matrix.shape[-1], eps)
+        rtol = default_rank_rtol(matrix.dtype, matrix.dtype, matrix.shape[-1], eps)
     if not 0 <= rtol < 1:
         raise ValueError(f"rtol is {rtol}, it must be at least 0 and less than 1")
     return _apply(matrix, SpectralFunction(function, is_power=True, eps=eps, rtol=rtol))
@@ -145,13 +145,13 @@ class SpectralFunction(NamedTuple):
     def normalize(self, matrix: Tensor) -> tuple[Tensor, Tensor]:
         """Return the matrix to decompose, and the scale that it was divided by."""
         if self.is_power:
-            return normalize_spectrum(matrix, self.eps)
+            return regularize_and_scale(matrix, self.eps)
         return symmetrize(matrix), matrix.new_ones(*matrix.shape[:-2], 1, 1)
 
     def select(self, eigenvalues: Tensor) -> tuple[Tensor, Tensor]:
         """Return the ascending eigenvalues, corrected for rounding, and a mask of those that are kept."""
         if self.is_power:
-            return select_positive(eigenvalues, self.eps, self.rtol)
+            return clamp_and_mask_eigenvalues(eigenvalues, self.eps, self.rtol)
         kept = torch.ones_like(eigenvalues, dtype=torch.bool)
         if self.rank is not None:
             kept[..., : eigenvalues.shape[-1] - self.rank] = False
@@ -194,9 +194,7 @@ def differentiate(
     direction: Tensor, matrix: Tensor, spectral: SpectralFunction, decomposition: Decomposition
 ) -> Tensor:
     """Return the derivative of f(matrix) in a direction, [..., C, C], differentiably."""
-    result: Tensor = _Derivative.call(
-        shift_spectrum(direction, spectral.eps), matrix, spectral, *decomposition
-    )
+    result: Tensor = _Derivative.call(add_ridge(direction, spectral.eps), matrix, spectral, *decomposition)
     return result
 
 
@@ -205,7 +203,7 @@ def differentiate_adjoint(
 ) -> Tensor:
     """Return the gradient to the matrix from that to f(matrix), [..., C, C], differentiably."""
     derivative = _Derivative.call(gradient, matrix, spectral, *decomposition)
-    return shift_spectrum(derivative, spectral.eps)
+    return add_ridge(derivative, spectral.eps)
 
 
 def _apply(matrix: Tensor, spectral: SpectralFunction) -> Tensor:
@@ -241,7 +239,7 @@ class _Value(TransformableFunction):
         if torch.is_grad_enabled() or is_batched(grad):
             return differentiate_adjoint(grad, matrix, ctx.spectral, tuple(decomposition)), None
         derivative = _first_derivative(grad, ctx.spectral, *decomposition)
-        return shift_spectrum(derivative, ctx.spectral.eps), None
+        return add_ridge(derivative, ctx.spectral.eps), None
 
     @staticmethod
     def tangents(ctx: Any, tangent: Tensor, _: None) -> tuple[Tensor | None, ...]:
@@ -270,14 +268,14 @@ class _Derivative(TransformableFunction):
         spectral: SpectralFunction = ctx.spectral
         grad_matrix = _SecondDerivative.call(direction, grad, spectral, *decomposition)
         grad_direction = _Derivative.call(grad, matrix, spectral, *decomposition)
-        return grad_direction, shift_spectrum(grad_matrix, spectral.eps), None, None, None, None, None
+        return grad_direction, add_ridge(grad_matrix, spectral.eps), None, None, None, None, None
 
     @staticmethod
     def tangents(ctx: Any, direction_tangent: Tensor, matrix_tangent: Tensor, *_: Any) -> Tensor:
         direction, matrix, *decomposition = ctx.saved_tensors
         spectral: SpectralFunction = ctx.spectral
         linear: Tensor = _Derivative.call(direction_tangent, matrix, spectral, *decomposition)
-        shifted = shift_spectrum(matrix_tangent, spectral.eps)
+        shifted = add_ridge(matrix_tangent, spectral.eps)
         change: Tensor = _SecondDerivative.call(direction, shifted, spectral, *decomposition)
         return linear + change
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .differentiable_wct import whitening_coloring
 from .matrix_functions import inverse_sqrt
 from .moments import apply_affine_map
 from .placement import DeviceDtype
 from .statistics import Statistics, compute_statistics, statistics_placement
-from .transfer_map import TransferMethod
+from .transfer_matrix import TransferMethod
 from .validation import no_autocast
-from .whitening_coloring import whitening_coloring
 
 
 class ZCAWhitening(nn.Module):

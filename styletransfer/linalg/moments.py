@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .placement import DeviceDtype, is_transformed
-from .psd import lower_panels, mirror_lower_panels, power_of_four, symmetrize
+from .psd_regularization import lower_triangle_blocks, mirror_lower_triangle, power_of_four_scale, symmetrize
 
 # Number of values in a block. On a CPU, 2^18 * 8 bytes = 2 MiB stay in the cache between the conversion and
 # the product. Other devices need work for all of their cores, and 2^24 * 8 bytes = 128 MiB fit in their
@@ -64,7 +64,7 @@ def compute_moments(features: Tensor, weights: Tensor | None, placement: DeviceD
         total = placement.to(weights).sum(-1)
         share = (weights / weights.sum(-1, keepdim=True)).to(features.dtype)
         approximate_mean = (features @ share.unsqueeze(-1)).squeeze(-1)
-    divisor = replace_zeros(total)[:, None]
+    divisor = nonzero_divisor(total)[:, None]
     shift = placement.to(approximate_mean.nan_to_num(0, 0, 0)).unsqueeze(-1)  # [B, C, 1]
     first = shift.new_zeros(batch, channels)
     second = shift.new_zeros(batch, channels, channels)
@@ -72,15 +72,15 @@ def compute_moments(features: Tensor, weights: Tensor | None, placement: DeviceD
         shifted = placement.to(features[..., block]) - shift
         weighted = shifted if weights is None else shifted * placement.to(weights[:, None, block])
         first += weighted.sum(-1)
-        for rows, columns in lower_panels(channels):
+        for rows, columns in lower_triangle_blocks(channels):
             second[:, rows, columns].baddbmm_(weighted[:, rows], shifted[:, columns].mT)
-    second = symmetrize(mirror_lower_panels(second))
+    second = symmetrize(mirror_lower_triangle(second))
     offset = first / divisor
     covariance = second / divisor.unsqueeze(-1) - offset.unsqueeze(-1) * offset.unsqueeze(-2)
     return Moments(torch.where(total[:, None] > 0, shift.squeeze(-1) + offset, 0), covariance, total)
 
 
-def moment_tangents(
+def moments_jvp(
     features: Tensor,
     weights: Tensor | None,
     moments: Moments,
@@ -94,7 +94,7 @@ def moment_tangents(
     dcovariance = sum_n (w_n (dx_n c_n^T + c_n dx_n^T) + dw_n c_n c_n^T) / W - covariance dtotal / W.
     """
     placement = DeviceDtype.of(moments.mean)
-    divisor = replace_zeros(moments.total)[:, None]
+    divisor = nonzero_divisor(moments.total)[:, None]
     centered = placement.to(features) - moments.mean.unsqueeze(-1)
     mean, covariance = torch.zeros_like(moments.mean), torch.zeros_like(moments.covariance)
     total = torch.zeros_like(moments.total)
@@ -113,12 +113,12 @@ def moment_tangents(
     return Moments(mean / divisor, covariance / divisor.unsqueeze(-1), total)
 
 
-def replace_zeros(total: Tensor) -> Tensor:
+def nonzero_divisor(total: Tensor) -> Tensor:
     """Return sums of weights with 1 in place of 0, so that they can be divided by."""
     return torch.where(total > 0, total, 1)
 
 
-def split_mean(mean: Tensor, placement: DeviceDtype) -> tuple[Tensor, Tensor]:
+def round_mean_with_remainder(mean: Tensor, placement: DeviceDtype) -> tuple[Tensor, Tensor]:
     """Split a mean into a part that the features can represent and the remainder.
 
     Subtracting the first part from the samples before anything else keeps a large common offset from being
@@ -149,7 +149,7 @@ def apply_affine_map(features: Tensor, mean: Tensor, matrix: Tensor, target_mean
         [B, C, N], on the device and in the dtype of the features.
     """
     placement = DeviceDtype.of(features)
-    rounded, remainder = split_mean(mean, placement)
+    rounded, remainder = round_mean_with_remainder(mean, placement)
     offset = placement.to(target_mean - (matrix @ remainder.unsqueeze(-1)).squeeze(-1)).unsqueeze(-1)
     rounded, matrix = rounded.unsqueeze(-1), placement.to(matrix).expand(len(features), -1, -1)
     if torch.is_grad_enabled() or is_transformed():
@@ -160,7 +160,7 @@ def apply_affine_map(features: Tensor, mean: Tensor, matrix: Tensor, target_mean
     return result
 
 
-def affine_map_gradients(gradient: Tensor, features: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+def affine_map_vjp(gradient: Tensor, features: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
     """Return the gradients to the matrix and to the target mean of `apply_affine_map`.
 
     With g_n the gradient to the result at sample n, they are sum_n g_n (x_n - mean)^T and sum_n g_n. The
@@ -175,7 +175,7 @@ def affine_map_gradients(gradient: Tensor, features: Tensor, mean: Tensor) -> tu
         [B, C, C] and [B, C], on the device and in the dtype of the mean.
     """
     placement = DeviceDtype.of(mean)
-    rounded, remainder = split_mean(mean, DeviceDtype.of(features))
+    rounded, remainder = round_mean_with_remainder(mean, DeviceDtype.of(features))
     total = torch.zeros_like(mean)
     product = mean.new_zeros(*mean.shape, mean.shape[-1])
     for block in iterate_blocks(features):
@@ -184,7 +184,7 @@ def affine_map_gradients(gradient: Tensor, features: Tensor, mean: Tensor) -> tu
     return product - total.unsqueeze(-1) * remainder.unsqueeze(-2), total
 
 
-class SampleGradient(NamedTuple):
+class MomentsVjp(NamedTuple):
     """The gradient to the samples of a loss that depends on their moments.
 
     It is affine in the sample, w_n (matrix (x_n - mean) + slope). With dL/dmean = g, a symmetric
@@ -196,7 +196,7 @@ class SampleGradient(NamedTuple):
 
     Attributes:
         scale: Factor of the samples, [B, 1, 1].
-        offset: Minus the rounded mean times the scale, [B, C, 1]; see `split_mean`.
+        offset: Minus the rounded mean times the scale, [B, C, 1]; see `round_mean_with_remainder`.
         remainder: Remainder of the mean times the scale, [B, C, 1].
         matrix: The matrix above divided by the scale, [B, C, C].
         slope: [B, C, 1].
@@ -213,11 +213,11 @@ class SampleGradient(NamedTuple):
     weight_constant: Tensor
 
     @classmethod
-    def from_moments(cls, moments: Moments, gradients: Moments, placement: DeviceDtype) -> SampleGradient:
+    def from_moments(cls, moments: Moments, gradients: Moments, placement: DeviceDtype) -> MomentsVjp:
         """Compute the coefficients from moments and the gradients to them, for samples of a placement."""
-        divisor = replace_zeros(moments.total)[:, None, None]
-        scale = power_of_four(moments.covariance).rsqrt()
-        rounded, remainder = split_mean(moments.mean, placement)
+        divisor = nonzero_divisor(moments.total)[:, None, None]
+        scale = power_of_four_scale(moments.covariance).rsqrt()
+        rounded, remainder = round_mean_with_remainder(moments.mean, placement)
         remainder = remainder.unsqueeze(-1) * scale
         covariance = symmetrize(gradients.covariance)
         matrix = 2 * covariance / (divisor * scale)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .placement import TransformableFunction
-from .psd import normalize_spectrum, symmetrize
+from .psd_regularization import regularize_and_scale, symmetrize
 from .validation import no_autocast, require_eps, require_finite, require_square
 
 # A step multiplies the smallest eigenvalue by up to 9/4 until it is near one, and squares the error after
@@ -46,7 +46,7 @@ def newton_schulz_roots(
     require_square("matrix", matrix)
     require_eps(eps)
     with no_autocast(matrix):
-        normalized, scale = normalize_spectrum(matrix, eps)
+        normalized, scale = regularize_and_scale(matrix, eps)
         root, inverse = _Roots.call(normalized, iterations)
         return root * scale.sqrt(), inverse / scale.sqrt()
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .moments import Moments, SampleGradient, compute_moments, iterate_blocks, moment_tangents, replace_zeros
+from .moments import Moments, MomentsVjp, compute_moments, iterate_blocks, moments_jvp, nonzero_divisor
 from .placement import (
     DeviceDtype,
     TransformableFunction,
@@ -93,7 +93,7 @@ def merge_statistics(first: Statistics, *others: Statistics) -> Statistics:
     merged = first
     for other in others:
         count = merged.count + other.count
-        share = (other.count / replace_zeros(count))[:, None]
+        share = (other.count / nonzero_divisor(count))[:, None]
         difference = other.mean - merged.mean  # [B, C]
         between = difference.unsqueeze(-1) * difference.unsqueeze(-2)  # [B, C, C]
         weight = share.unsqueeze(-1)
@@ -155,9 +155,7 @@ class _Moments(TransformableFunction):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
         features, weights, *moments = ctx.saved_tensors
-        gradient = SampleGradient.from_moments(
-            Moments(*moments), Moments(*gradients), DeviceDtype.of(features)
-        )
+        gradient = MomentsVjp.from_moments(Moments(*moments), Moments(*gradients), DeviceDtype.of(features))
         return *gradient.evaluate(features, weights), None
 
     @staticmethod
@@ -165,7 +163,7 @@ class _Moments(TransformableFunction):
         ctx: Any, features_tangent: Tensor | None, weights_tangent: Tensor | None, _: None
     ) -> tuple[Tensor, Tensor, Tensor]:
         features, weights, *moments = ctx.saved_tensors
-        return moment_tangents(features, weights, Moments(*moments), features_tangent, weights_tangent)
+        return moments_jvp(features, weights, Moments(*moments), features_tangent, weights_tangent)
 
     @staticmethod
     def vmap(

@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 import torch
 from PIL import ExifTags, Image
 
-from .color_encoding import (
+from .color_profiles import find_profile_tag, profile_space
+from .rgb_color_spaces import (
     ADOBE_RGB_GAMMA,
     ADOBE_RGB_PRIMARIES,
     D65,
@@ -22,7 +23,6 @@ from .color_encoding import (
     encoding_from_cicp,
     encoding_from_gamma,
 )
-from .color_profiles import find_profile_tag, profile_space
 
 # A gamma this close to 1 / 2.2 is taken for the curve of sRGB, as libpng does: many encoders write
 # gAMA 45455 for sRGB.

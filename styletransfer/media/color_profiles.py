@@ -18,9 +18,9 @@ import torch
 from PIL import Image, ImageCms
 from torch import Tensor
 
-from .color_encoding import LEVELS, convert_by_matrix
 from .picture import with_bit_depth
 from .pil_tensor import copy_channels, image_from_channels
+from .rgb_color_spaces import LEVELS, convert_by_matrix
 
 Conversion = Callable[[Image.Image], Image.Image]
 
@@ -66,9 +66,7 @@ def plan_conversion(image: Image.Image, profile: bytes | None) -> tuple[str, Con
         transform = _transform(_open_profile(profile), "L", "RGB")
         if transform is not None:
             return (
-                ("RGBA", _transform_beside_alpha(transform))
-                if has_alpha
-                else ("RGB", _after("L", transform))
+                ("RGBA", _transform_beside_alpha(transform)) if has_alpha else ("RGB", _after("L", transform))
             )
     transform = None
     if space == "RGB" and not is_srgb(profile):

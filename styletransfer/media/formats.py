@@ -139,7 +139,7 @@ VIDEO_BRANDS = {
     *(b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1"),
     *(b"qt  ", b"M4V ", b"3gp4", b"3gp5"),
 }
-# The first bytes of the raw images of cameras; those that start like any TIFF are recognized in `tiff`.
+# The first bytes of the raw images of cameras; `tiff_decoding` recognizes those that start like any TIFF.
 CAMERA_RAW_STARTS = (
     b"FUJIFILMCCD-RAW",
     *(b"IIRO", b"IIRS", b"MMOR"),  # Olympus

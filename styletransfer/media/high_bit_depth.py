@@ -1,7 +1,7 @@
 """Pictures with more than 8 bits per sample, which Pillow has for gray only.
 
 Pillow reads color of 16 bits without a warning as 8 bits. So PNG is decoded by imagecodecs (libpng) here,
-and TIFF by tifffile in `tiff`; Pillow reads their headers only.
+and TIFF by tifffile in `tiff_decoding`; Pillow reads their headers only.
 """
 
 from __future__ import annotations

@@ -18,7 +18,6 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from ..errors import ImageError, StyleTransferError
 from .bitmaps import decode_bmp, decode_pnm
-from .color_encoding import ColorEncoding, convert_encoding
 from .color_metadata import encoding_of_image, read_bmp_color, read_color_encoding
 from .color_profiles import GRAY_MODES, convert_to_srgb, plan_conversion
 from .error_messages import CAMERA_RAW_HINT, explain_reading, printable_name
@@ -45,7 +44,8 @@ from .high_bit_depth import (
 )
 from .picture import Picture
 from .pil_tensor import copy_channels, oriented_size
-from .tiff import DecodedTiff, decode_tiff, needs_tifffile
+from .rgb_color_spaces import ColorEncoding, convert_encoding
+from .tiff_decoding import DecodedTiff, decode_tiff, needs_tifffile
 
 _pillow_lock = Lock()
 # Without a handler, Python would print what Pillow logs; the raised error says the same.

@@ -119,9 +119,7 @@ class HugePageBuffer:
     @staticmethod
     def suits(size: int, device: torch.device) -> bool:
         """Tell whether a buffer of some bytes on a device should be one of these."""
-        return (
-            _tuned and size >= HUGE_PAGE_BUFFER and device.type == "cpu" and hasattr(mmap, "MADV_HUGEPAGE")
-        )
+        return _tuned and size >= HUGE_PAGE_BUFFER and device.type == "cpu" and hasattr(mmap, "MADV_HUGEPAGE")
 
     def view(self, size: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Return the buffer as a tensor. It holds zeros and takes memory where it is written."""

@@ -118,9 +118,7 @@ def row_bytes(precision: PrecisionPolicy, width: int) -> int:
     return width * STRIP_VALUES_PER_PIXEL * precision.content.itemsize
 
 
-def minimum_bytes(
-    architecture: Architecture, precision: PrecisionPolicy, height: int, width: int
-) -> int:
+def minimum_bytes(architecture: Architecture, precision: PrecisionPolicy, height: int, width: int) -> int:
     """Return the bytes of the lowest strip, which every plan needs."""
     return row_bytes(precision, width) * min(architecture.stride, height)
 

@@ -143,9 +143,7 @@ class ConvOperator:
             images, self.weight, stride=self.strides, dilation=dilation, groups=self.groups
         )
         # A stride may leave positions beyond the last output's last tap, which are never read.
-        unread = [
-            len(axis.source) - (axis.output - 1) * axis.stride - axis.kernel_span for axis in self.axes
-        ]
+        unread = [len(axis.source) - (axis.output - 1) * axis.stride - axis.kernel_span for axis in self.axes]
         images = functional.pad(images, (0, unread[1], 0, unread[0]))
         for dim, axis in enumerate(self.axes, start=2):
             images = _fold(images, axis, dim)

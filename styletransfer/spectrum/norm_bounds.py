@@ -15,8 +15,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from .circulant import embed_in_circulant, has_circulant, split_padding
-from .circulant_bound import circulant_bound
+from .circulant import circulant_bound, embed_in_circulant, has_circulant, split_padding
 from .conv_operator import ConvOperator, conv_operator
 from .lanczos import lanczos
 from .symbol import frequency_grid, gram_eigenvalues
@@ -96,7 +95,7 @@ def norm_bounds(
         ValueError: The image is smaller than the kernel or the padding needs, the weight is not finite, the
             method is unknown or does not apply to the padding.
 
-    Source: the theorems in `circulant_bound` (compression, pruning) and `lanczos` (random start). Margins for
+    Source: the theorems in `circulant` (compression, pruning) and `lanczos` (random start). Margins for
     rounding errors are included.
     """
     if method not in get_args(NormMethod):
@@ -164,9 +163,7 @@ def _random_lanczos(operator: ConvOperator, tolerance: float, seed: int) -> Norm
             lower, upper = math.sqrt(space.largest_ritz_pair()[0]), math.sqrt(space.upper_bound(overlap))
             if upper - lower <= tolerance * upper:
                 break
-    return NormBounds(
-        lower, upper, certified=True, method="lanczos", failure_probability=FAILURE_PROBABILITY
-    )
+    return NormBounds(lower, upper, certified=True, method="lanczos", failure_probability=FAILURE_PROBABILITY)
 
 
 def unfolding_bound(operator: ConvOperator) -> Tensor:

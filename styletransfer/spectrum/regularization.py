@@ -83,9 +83,7 @@ class SpectralPenalty(nn.Module):
         bounds = []
         for layer in self._layers:
             operator = conv_operator(layer, self.size)
-            unpadded, extension_norm = (
-                (operator, 1.0) if self.bound == "hoelder" else split_padding(operator)
-            )
+            unpadded, extension_norm = (operator, 1.0) if self.bound == "hoelder" else split_padding(operator)
             bounds.append(extension_norm * KERNEL_BOUNDS[self.bound](unpadded))
         return bounds
 
@@ -193,9 +191,7 @@ def state_dict_without_norm_caps(module: nn.Module, *, size: tuple[int, int] = S
         if _find_norm_cap(layer) is not None
     }
     prefixes = tuple(f"{name.removesuffix('weight')}parametrizations.weight." for name in capped)
-    rest = {
-        name: tensor for name, tensor in module.state_dict().items() if not name.startswith(prefixes)
-    }
+    rest = {name: tensor for name, tensor in module.state_dict().items() if not name.startswith(prefixes)}
     return rest | capped
 
 

@@ -5,13 +5,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, unfold
 
-from styletransfer.evaluation.patch_metrics import (
+from styletransfer.evaluation.vgg_metrics import (
     FeaturePatches,
     PatchDistances,
+    extract_features,
     patch_distances,
     sample_patches,
 )
-from styletransfer.evaluation.perceptual import extract_features
 from styletransfer.model.vgg import VGG19
 
 from .conftest import make_picture

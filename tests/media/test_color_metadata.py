@@ -24,7 +24,8 @@ from image_files import (
 from PIL import ExifTags, Image
 
 from styletransfer.media import picture_from_pil, read_picture, readable_extensions
-from styletransfer.media.color_encoding import (
+from styletransfer.media.color_profiles import srgb_profile
+from styletransfer.media.rgb_color_spaces import (
     SRGB_PRIMARIES,
     compress_highlights,
     decode_pq,
@@ -34,7 +35,6 @@ from styletransfer.media.color_encoding import (
     encoding_from_cicp,
     encoding_from_gamma,
 )
-from styletransfer.media.color_profiles import srgb_profile
 
 COLOR = (100, 200, 60)
 IN_SRGB = [45, 203, 6]  # COLOR as Display P3

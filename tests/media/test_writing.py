@@ -207,9 +207,7 @@ def test_pillow_images() -> None:
         ("result.png", {"format": "psd"}, "'.psd' is unknown"),
     ],
 )
-def test_check_writable_format_raises(
-    name: str, options: dict[str, object], part: str
-) -> None:
+def test_check_writable_format_raises(name: str, options: dict[str, object], part: str) -> None:
     with pytest.raises(ImageError, match=part) as caught:
         check_writable_format(name, **options)  # type: ignore[arg-type]
     assert name in str(caught.value)

@@ -78,9 +78,7 @@ def test_pytorch_switches_the_convolution_algorithm_where_small_input_says() -> 
 
     def select(height: int) -> object:
         picture = channels_last(1, 4, height, 40)
-        return torch._C._select_conv_backend(
-            picture, weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1
-        )
+        return torch._C._select_conv_backend(picture, weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1)
 
     rows = SMALL_INPUT // (4 * 40)
     assert 4 * rows * 40 == SMALL_INPUT

@@ -165,9 +165,7 @@ def test_tiles_and_memory_limits_change_no_value_by_more_than_one(precision: Pre
 def test_mixed_precision_changes_few_values_by_more_than_two() -> None:
     photo, artwork = read_examples()
     pipelines = [build_pipeline(load_model(), "fp32"), build_pipeline(load_model(), "mixed")]
-    exact, mixed = (
-        each.stylize(photo, each.measure(artwork), StylizeOptions()).int() for each in pipelines
-    )
+    exact, mixed = (each.stylize(photo, each.measure(artwork), StylizeOptions()).int() for each in pipelines)
     differences = (mixed - exact).abs().flatten().float()
     assert 0 < differences.mean() < 1
     assert differences.kthvalue(round(0.99 * len(differences))).values <= 2

@@ -6,13 +6,8 @@ import pytest
 import torch
 
 from styletransfer.model.vgg import VGG19
-from styletransfer.training.losses import (
-    average_octaves,
-    color_distance,
-    content_distance,
-    simulate_next_frame,
-    style_distance,
-)
+from styletransfer.training.losses import average_octaves, simulate_next_frame
+from styletransfer.transfer.losses import color_distance, content_distance, style_distance
 
 
 def test_style_and_content_see_what_they_should_and_nothing_else(perceptual: VGG19) -> None:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .moments import Moments, SampleGradient, affine_map_gradients, apply_affine_map
+from .moments import Moments, MomentsVjp, affine_map_vjp, apply_affine_map
 from .placement import DeviceDtype, is_transformed, values_are_available
-from .psd import default_rtol
+from .psd_regularization import default_rank_rtol
 from .statistics import (
     Statistics,
     at_least_float32,
@@ -18,7 +18,7 @@ from .statistics import (
     require_features,
     statistics_placement,
 )
-from .transfer_map import TransferMethod, require_transfer_options, transfer_matrix
+from .transfer_matrix import TransferMethod, require_transfer_options, transfer_matrix
 from .validation import NumericalError, no_autocast
 
 
@@ -79,7 +79,7 @@ def whitening_coloring(
     if content_weights is not None:
         content_weights = check_weights("content weights", content_weights, features)
     placement = statistics_placement(features, statistics_dtype)
-    rtol = default_rtol(placement.dtype, content.dtype, content.shape[1], eps)
+    rtol = default_rank_rtol(placement.dtype, content.dtype, content.shape[1], eps)
     options = _Options(eps, alpha, placement.dtype, method, rtol)
     if isinstance(style, Statistics):
         moments = (placement.to(moment) for moment in style)
@@ -190,7 +190,7 @@ class _WhiteningColoring(torch.autograd.Function):
             remaining = iter(gradients)
             return None, *(next(remaining) if is_needed else None for is_needed in needed)
         content, style, matrix = ctx.content, ctx.style, ctx.matrix
-        grad_matrix, grad_target = affine_map_gradients(grad, inputs.content, content.mean)
+        grad_matrix, grad_target = affine_map_vjp(grad, inputs.content, content.mean)
         wanted = [covariance for covariance in ctx.covariances if covariance.requires_grad]
         grad_covariances = iter(torch.autograd.grad(matrix, wanted, grad_matrix, retain_graph=True))
         placement = DeviceDtype.of(grad)
@@ -199,7 +199,7 @@ class _WhiteningColoring(torch.autograd.Function):
             adjoint = matrix.detach().mT
             grad_mean = (1 - options.alpha) * grad_target - (adjoint @ grad_target.unsqueeze(-1)).squeeze(-1)
             grad_moments = Moments(grad_mean, next(grad_covariances), torch.zeros_like(content.count))
-            gradient = SampleGradient.from_moments(Moments(*content), grad_moments, placement)
+            gradient = MomentsVjp.from_moments(Moments(*content), grad_moments, placement)
             direct = (placement.to(adjoint).expand(len(grad), -1, -1), grad)
             results[:2] = gradient.evaluate_in_blocks(inputs.content, inputs.content_weights, direct)
         if any(needed[2:]):
@@ -209,6 +209,6 @@ class _WhiteningColoring(torch.autograd.Function):
                 results[4:] = grad_moments
             else:
                 placement = DeviceDtype.of(inputs.style)
-                gradient = SampleGradient.from_moments(Moments(*style), grad_moments, placement)
+                gradient = MomentsVjp.from_moments(Moments(*style), grad_moments, placement)
                 results[2:4] = gradient.evaluate_in_blocks(inputs.style, inputs.style_weights)
         return None, *results

@@ -32,18 +32,18 @@ def symmetric_product(left: Tensor, right: Tensor) -> Tensor:
         return left @ right
     lefts, rights = left.reshape(-1, *left.shape[-2:]), right.reshape(-1, *right.shape[-2:])
     result = left.new_empty(len(lefts), channels, channels)
-    for rows, columns in lower_panels(channels):
+    for rows, columns in lower_triangle_blocks(channels):
         torch.bmm(lefts[:, rows], rights[..., columns], out=result[:, rows, columns])
-    return mirror_lower_panels(result).view(*left.shape[:-1], channels)
+    return mirror_lower_triangle(result).view(*left.shape[:-1], channels)
 
 
-def lower_panels(channels: int) -> list[tuple[slice, slice]]:
+def lower_triangle_blocks(channels: int) -> list[tuple[slice, slice]]:
     """Return rows and columns of the panels that cover the lower triangle of [C, C]."""
     ends = [min(start + PANEL_ROWS, channels) for start in range(0, channels, PANEL_ROWS)]
     return [(slice(PANEL_ROWS * i, end), slice(0, end)) for i, end in enumerate(ends)]
 
 
-def mirror_lower_panels(matrix: Tensor) -> Tensor:
+def mirror_lower_triangle(matrix: Tensor) -> Tensor:
     """Copy the panels of the lower triangle to the upper one, in place, and return the matrix [..., C, C]."""
     for start in range(PANEL_ROWS, matrix.shape[-1], PANEL_ROWS):
         rows, left = slice(start, start + PANEL_ROWS), slice(0, start)
@@ -51,7 +51,9 @@ def mirror_lower_panels(matrix: Tensor) -> Tensor:
     return matrix
 
 
-def default_rtol(matrix_dtype: torch.dtype, features_dtype: torch.dtype, channels: int, eps: float) -> float:
+def default_rank_rtol(
+    matrix_dtype: torch.dtype, features_dtype: torch.dtype, channels: int, eps: float
+) -> float:
     """Return the share of the largest eigenvalue up to which eigenvalues of a covariance are rounding errors.
 
     Features with machine epsilon u determine their singular values up to C u times the largest, which is the
@@ -63,14 +65,14 @@ def default_rtol(matrix_dtype: torch.dtype, features_dtype: torch.dtype, channel
         matrix_dtype: Precision of the covariance.
         features_dtype: Precision of the features that the covariance was computed from.
         channels: Number of channels C.
-        eps: Regularization in use, see `shift_spectrum`.
+        eps: Regularization in use, see `add_ridge`.
     """
     if eps > 0:
         return 0.0
     return max((channels * torch.finfo(features_dtype).eps) ** 2, channels * torch.finfo(matrix_dtype).eps)
 
 
-def shift_spectrum(matrix: Tensor, eps: float) -> Tensor:
+def add_ridge(matrix: Tensor, eps: float) -> Tensor:
     """Add eps times the mean eigenvalue to every eigenvalue of [..., C, C].
 
     The operation is linear in the matrix and its own adjoint, so it also maps the gradient back.
@@ -81,7 +83,7 @@ def shift_spectrum(matrix: Tensor, eps: float) -> Tensor:
     return matrix + torch.diag_embed((eps * mean).expand(matrix.shape[:-1]))
 
 
-def power_of_four(matrix: Tensor) -> Tensor:
+def power_of_four_scale(matrix: Tensor) -> Tensor:
     """Return the power of four near the mean eigenvalue of positive semi-definite matrices, [..., 1, 1].
 
     Division by it is exact, and so is multiplication by its square root. A matrix of any scale can therefore
@@ -98,18 +100,18 @@ def power_of_four(matrix: Tensor) -> Tensor:
     return power_of_two.square().nan_to_num(1.0, 1.0)[..., None, None]  # 0 / 0 if the matrix is zero
 
 
-def normalize_spectrum(matrix: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+def regularize_and_scale(matrix: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Return the symmetrized and shifted matrix [..., C, C] near scale one, and its scale [..., 1, 1]."""
-    scale = power_of_four(matrix)
-    return shift_spectrum((matrix / scale + matrix.mT / scale).mul_(0.5), eps), scale
+    scale = power_of_four_scale(matrix)
+    return add_ridge((matrix / scale + matrix.mT / scale).mul_(0.5), eps), scale
 
 
-def select_positive(eigenvalues: Tensor, eps: float, rtol: float) -> tuple[Tensor, Tensor]:
+def clamp_and_mask_eigenvalues(eigenvalues: Tensor, eps: float, rtol: float) -> tuple[Tensor, Tensor]:
     """Return corrected eigenvalues and a mask of those that count as positive.
 
     Args:
         eigenvalues: Ascending eigenvalues [..., C] of a positive semi-definite matrix shifted by eps.
-        eps: Shift relative to the mean eigenvalue of the matrix, see `shift_spectrum`.
+        eps: Shift relative to the mean eigenvalue of the matrix, see `add_ridge`.
         rtol: Eigenvalues up to rtol times the largest are not kept.
 
     Returns:

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from styletransfer.errors import ImageError
-from styletransfer.evaluation.perceptual import (
+from styletransfer.evaluation.vgg_metrics import (
     content_distance,
     extract_features,
     gram_distance,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from styletransfer.linalg.psd import PANEL_ROWS, power_of_four, symmetric_product
+from styletransfer.linalg.psd_regularization import PANEL_ROWS, power_of_four_scale, symmetric_product
 
 from .matrices import random_features
 
@@ -13,7 +13,7 @@ from .matrices import random_features
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_power_of_four_is_near_the_mean_eigenvalue(dtype: torch.dtype) -> None:
     means = torch.tensor([1e-30, 0.3, 1.0, 4.0, 5.0, 1e20, 0.0], dtype=dtype)
-    scale = power_of_four(means[:, None, None] * torch.eye(3, dtype=dtype)).flatten()
+    scale = power_of_four_scale(means[:, None, None] * torch.eye(3, dtype=dtype)).flatten()
     exponents = scale.double().log2()
     assert torch.equal(exponents, exponents.round())
     assert not (exponents % 2).any()

@@ -14,7 +14,6 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import ImageError
-from .color_encoding import ColorEncoding
 from .color_metadata import encoding_from_tiff_tags, hdr_encoding_from_profile
 from .color_profiles import profile_space
 from .error_messages import CAMERA_RAW_HINT
@@ -29,6 +28,7 @@ from .high_bit_depth import (
 )
 from .picture import with_bit_depth
 from .pil_tensor import image_from_channels
+from .rgb_color_spaces import ColorEncoding
 
 if TYPE_CHECKING:
     import numpy as np

@@ -22,7 +22,13 @@ from .matrix_functions import (
 )
 from .newton_schulz import newton_schulz_roots
 from .placement import TransformableFunction, is_batched, values_are_available
-from .psd import default_rtol, normalize_spectrum, select_positive, shift_spectrum, symmetrize
+from .psd_regularization import (
+    add_ridge,
+    clamp_and_mask_eigenvalues,
+    default_rank_rtol,
+    regularize_and_scale,
+    symmetrize,
+)
 from .statistics import Statistics
 from .validation import NumericalError, require_eps, require_finite
 
@@ -82,7 +88,7 @@ def transfer_matrix(
     """Return the matrix of `transfer_map` for covariances [B or 1, C, C]."""
     require_transfer_options(eps, alpha, method)
     if rtol is None:
-        rtol = default_rtol(content.dtype, content.dtype, content.shape[-1], eps)
+        rtol = default_rank_rtol(content.dtype, content.dtype, content.shape[-1], eps)
     matrix = _TRANSFER_MATRICES[method](content, style, eps, rtol)
     if alpha == 1:
         return matrix
@@ -114,12 +120,12 @@ class _ZcaMatrix(TransformableFunction):
 
     @staticmethod
     def forward(content: Tensor, style: Tensor, eps: float, rtol: float) -> tuple[Tensor, ...]:
-        a, scale_a = normalize_spectrum(content, eps)
-        b, scale_b = normalize_spectrum(style, eps)
+        a, scale_a = regularize_and_scale(content, eps)
+        b, scale_b = regularize_and_scale(style, eps)
         l_a, u_a = decompose_symmetric(a, "the content covariance")
         l_b, u_b = decompose_symmetric(b, "the style covariance")
-        l_a, kept_a = select_positive(l_a, eps, rtol)
-        l_b, kept_b = select_positive(l_b, eps, rtol)
+        l_a, kept_a = clamp_and_mask_eigenvalues(l_a, eps, rtol)
+        l_b, kept_b = clamp_and_mask_eigenvalues(l_b, eps, rtol)
         whitening = _inverse_deviations(l_a, kept_a) * (scale_b / scale_a).sqrt()
         core = _deviations(l_b, kept_b) * (u_b.mT @ u_a) * whitening
         return u_b @ core @ u_a.mT, l_a, u_a, kept_a, scale_a, l_b, u_b, kept_b, scale_b
@@ -196,7 +202,7 @@ def _root_gradient(
     """Return the gradient to a matrix A from the gradient to f(A + shift), given in the eigenbasis."""
     differences = first_differences(spectral.function, eigenvalues, kept)
     inner = differences.mul_(symmetrize(rotated.sum_to_size(vectors.shape)))
-    return shift_spectrum(from_eigenbasis(inner, vectors), spectral.eps)
+    return add_ridge(from_eigenbasis(inner, vectors), spectral.eps)
 
 
 def _newton_schulz(content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor:
@@ -215,7 +221,7 @@ def _cholesky_factor(name: str, covariance: Tensor, eps: float) -> tuple[Tensor,
 
     The factor of a zero covariance is the identity.
     """
-    normalized, scale = normalize_spectrum(covariance, eps)
+    normalized, scale = regularize_and_scale(covariance, eps)
     require_finite(f"the {name} covariance", normalized)
     varies = normalized.detach().diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] > 0
     identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
@@ -236,7 +242,7 @@ def _adain(content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor:
 
 def _channel_deviations(name: str, covariance: Tensor, eps: float, rtol: float) -> tuple[Tensor, Tensor]:
     """Return the standard deviation of each channel and a mask of those above rounding errors, [B, C]."""
-    variance = shift_spectrum(covariance, eps).diagonal(dim1=-2, dim2=-1)
+    variance = add_ridge(covariance, eps).diagonal(dim1=-2, dim2=-1)
     require_finite(f"the {name} covariance", variance)
     kept = (variance > rtol * variance.amax(-1, keepdim=True)) & (variance > 0)
     return torch.where(kept, variance, 1).sqrt(), kept
@@ -245,7 +251,7 @@ def _channel_deviations(name: str, covariance: Tensor, eps: float, rtol: float) 
 def _monge(content: Tensor, style: Tensor, eps: float, rtol: float) -> Tensor:
     root = matrix_sqrt(content, eps=eps, rtol=rtol)
     inverse = inverse_sqrt(content, eps=eps, rtol=rtol)
-    middle = matrix_sqrt(root @ shift_spectrum(style, eps) @ root, rtol=rtol)
+    middle = matrix_sqrt(root @ add_ridge(style, eps) @ root, rtol=rtol)
     return inverse @ middle @ inverse
 
 
