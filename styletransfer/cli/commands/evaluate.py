@@ -83,6 +83,12 @@ def _check_alphas(
 @dataclass_option(StylizeOptions, "transform")
 @vgg_option
 @click.option(
+    "--vgg16",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    show_default="none, without style_deep",
+    help="VGG-16 as a .safetensors file, for the score style_deep.",
+)
+@click.option(
     "--contact-sheet",
     type=click.Path(dir_okay=False, path_type=Path),
     show_default="none",
@@ -100,6 +106,7 @@ def evaluate(
     model: str | None,
     alphas: tuple[float, ...],
     vgg: Path | None,
+    vgg16: Path | None,
     contact_sheet: Path | None,
     force: bool,
     as_json: bool,
@@ -116,7 +123,7 @@ def evaluate(
     method, followed by the means.
     """
     from ...evaluation import Evaluator, list_candidates, write_contact_sheet
-    from ...model.vgg import load_vgg19
+    from ...model.vgg import load_vgg16, load_vgg19
     from ...pipeline.device import resolve_device
 
     runtime = build_options(RuntimeOptions, values)
@@ -126,10 +133,12 @@ def evaluate(
     candidates = list_candidates(plan_pairs(sources), outputs, model, alphas or (options.alpha,))
     if contact_sheet is not None:
         _check_contact_sheet(contact_sheet, candidates, force=force)
-    network = load_vgg19(vgg).to(resolve_device(runtime.device))
+    device = resolve_device(runtime.device)
+    network = load_vgg19(vgg).to(device)
+    deep_network = None if vgg16 is None else load_vgg16(vgg16).to(device)
     stop = Event()
     stylizer = None if model is None else load_stylizer(console, model, runtime, stop=stop)
-    evaluator = Evaluator(network, stylizer, options)
+    evaluator = Evaluator(network, stylizer, options, deep_network)
     results: list[ScoredCandidate] = []
 
     def score(candidate: Candidate, _: ReportProgress) -> str | None:
