@@ -3,16 +3,18 @@
 from PIL.Image import Image as PILImage
 
 from .formats import check_writable_format, readable_extensions, unreadable_extensions, writable_extensions
-from .picture import Picture, resize_picture
-from .reading import picture_from_pil, read_picture
+from .picture import PhotoMetadata, Picture, resize_picture
+from .reading import picture_from_pil, read_photo_metadata, read_picture
 from .writing import picture_to_pil, write_picture
 
 __all__ = [
     "PILImage",
+    "PhotoMetadata",
     "Picture",
     "check_writable_format",
     "picture_from_pil",
     "picture_to_pil",
+    "read_photo_metadata",
     "read_picture",
     "readable_extensions",
     "resize_picture",

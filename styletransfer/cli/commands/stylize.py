@@ -55,7 +55,9 @@ from ..workers import ReportProgress, explain_resuming, run_jobs
 @if_exists_options
 @dataclass_option(OutputOptions, "bit_depth", metavar="8|16")
 @dataclass_option(OutputOptions, "quality", metavar="1..100")
+@dataclass_option(OutputOptions, "dpi", metavar="N", show_default="the content's")
 @dataclass_option(OutputOptions, "metadata", "--metadata/--no-metadata")
+@dataclass_option(OutputOptions, "keep_location", "--keep-location/--no-location")
 @click.option("-n", "--dry-run", is_flag=True, help="Print what would be written, and do nothing.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")
 @json_option
@@ -105,7 +107,7 @@ def stylize(
         workers = divide_threads(process, runtime, len(plan.jobs))
     style_folder = find_style_folder() if cache_styles else None
     stylizer = load_stylizer(console, model, runtime, stop=stop, style_folder=style_folder)
-    runner = JobRunner(stylizer, options, output, plan.jobs)
+    runner = JobRunner(console, stylizer, options, output, plan.jobs)
 
     def run_job(job: StylizeJob, report: ReportProgress) -> str | None:
         facts = runner.run(job, report)
