@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import ImageError, OptionError
 from ..options import OutputOptions, StylizeOptions
-from .inputs import NAME_VARIANTS, STDIN, InputFile, expand_contents, expand_styles
+from .inputs import NAME_VARIANTS, STDIN, InputFile, describe_unreadable, expand_contents, expand_styles
 from .outputs import STDOUT, apply_if_exists, check_distinct, check_outputs, fill_template, resolve_template
 
 DEFAULT_TEMPLATE = "{content}_{style}.png"
@@ -146,10 +146,12 @@ class JobPlan:
     Attributes:
         jobs: The results to make.
         notes: Lines for the user about what was left out and why.
+        unreadable: Lines about picture files in the folders that cannot be read, for the end of the run.
     """
 
     jobs: tuple[StylizeJob, ...]
     notes: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 def plan_jobs(
@@ -167,15 +169,20 @@ def plan_jobs(
         OptionError: A file is missing, an output is not possible, or two results have the same name.
         OutputExistsError: An output exists and may not be overwritten.
     """
-    from ..media import readable_extensions, writable_extensions
+    from ..media import readable_extensions, unreadable_extensions, writable_extensions
 
-    contents, are_many = expand_contents(content, readable_extensions())
-    jobs = pair_inputs(contents, expand_styles(styles, readable_extensions()), options.style_weights)
+    unreadable = tuple(describe_unreadable([content, *styles], unreadable_extensions()))
+    try:
+        contents, are_many = expand_contents(content, readable_extensions())
+        opened_styles = expand_styles(styles, readable_extensions())
+    except OptionError as error:
+        raise OptionError(error.message, hint="; ".join(unreadable) or error.hint) from error
+    jobs = pair_inputs(contents, opened_styles, options.style_weights)
     if content == STDIN and sys.stdin.isatty():
         raise OptionError("standard input is a terminal", hint="pipe a picture into it")
     if output.output == STDOUT:
         _check_stdout(jobs, output)
-        return JobPlan(tuple(jobs))
+        return JobPlan(tuple(jobs), unreadable=unreadable)
     template = resolve_template(output.output, DEFAULT_TEMPLATE)
     writable = writable_extensions()
     named = name_outputs(jobs, template, options.alpha, writable)
@@ -197,7 +204,7 @@ def plan_jobs(
         notes.append(f"skipped {skipped} of {len(kept)} results, which exist already")
     if options.style_size is not None and any(each.is_statistics for each in inputs):
         notes.append("--style-size does not change statistics, which are measured already")
-    return JobPlan(tuple(planned), tuple(notes))
+    return JobPlan(tuple(planned), tuple(notes), unreadable)
 
 
 def _check_stdout(jobs: Sequence[StylizeJob], output: OutputOptions) -> None:

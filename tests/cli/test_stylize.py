@@ -454,3 +454,34 @@ def test_alpha_is_kept(run: Run, style: Path) -> None:
     assert picture.alpha is not None
     assert result.alpha is not None
     assert result.alpha.equal(picture.alpha)
+
+
+@pytest.mark.usefixtures("style")
+def test_pictures_that_cannot_be_read_are_named_at_the_end(run: Run) -> None:
+    write_content(Path("in/cat.png"), (24, 16))
+    for name in ("1.CR2", "2.cr2", "3.psd"):
+        Path("in", name).touch()
+    result = run("stylize", "in", "waves.png", "-o", "out/")
+    assert (result.exit_code, result.stdout) == (0, "out/cat_waves.png\n")
+    assert result.stderr.splitlines()[-2:] == [
+        "2 CR2 files cannot be read: export them as TIFF or JPEG",
+        "1 PSD file cannot be read: export it as TIFF, PNG or JPEG",
+    ]
+    again = run("stylize", "in", "waves.png", "-o", "out/")
+    assert "2 CR2 files cannot be read" in again.stderr
+    Path("in/cat.png").unlink()
+    nothing = run("stylize", "in", "waves.png", "-o", "out/")
+    assert nothing.exit_code == 2
+    assert "in holds no pictures; 2 CR2 files cannot be read: export them as TIFF or JPEG" in nothing.stderr
+
+
+@pytest.mark.usefixtures("style")
+def test_photographs_of_phones_name_the_package_that_reads_them(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_content(Path("in/cat.png"), (24, 16))
+    for name in ("1.heic", "2.heic"):
+        Path("in", name).touch()
+    monkeypatch.setattr("styletransfer.media.formats.find_spec", lambda name: None)
+    result = run("stylize", "in", "waves.png", "-o", "out/")
+    assert '2 HEIC files cannot be read: run `pip install "styletransfer[heif]"`, or convert' in result.stderr

@@ -95,8 +95,9 @@ def stylize(
     if dry_run:
         for job in plan.jobs:
             console.result(describe_job(job, as_json=as_json))
-        return 0
-    if not plan.jobs:
+    if dry_run or not plan.jobs:
+        for line in plan.unreadable:
+            console.note(line)
         return 0
 
     stop = Event()
@@ -119,7 +120,7 @@ def stylize(
     def describe_failure(job: StylizeJob, failure: StyleTransferError) -> str | None:
         return json.dumps(runner.describe(job, error=str(failure))) if as_json else None
 
-    return run_jobs(
+    code = run_jobs(
         console,
         plan.jobs,
         run_job,
@@ -129,6 +130,9 @@ def stylize(
         fail_fast=fail_fast,
         workers=workers,
     )
+    for line in plan.unreadable:
+        console.note(line)
+    return code
 
 
 def describe_job(job: StylizeJob, *, as_json: bool) -> str:
