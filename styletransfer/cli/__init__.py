@@ -17,7 +17,8 @@ import click
 
 from styletransfer import __version__
 
-from .console import Terminated, exit_code_of
+from ..errors import OptionError
+from .console import Terminated, exit_code_of, open_closed_streams, print_error
 
 NAME = "styletransfer"
 
@@ -78,6 +79,9 @@ def program() -> None:
 def main() -> NoReturn:
     """Run the program as a process of its own."""
     signal.signal(signal.SIGTERM, _terminate)
+    if not open_closed_streams():
+        print_error("standard output is closed; redirect it to a file or to /dev/null")
+        sys.exit(OptionError.exit_code)
     if hasattr(sys.stdout, "reconfigure"):
         # File names may hold any bytes, whatever the encoding of the terminal's locale is.
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")

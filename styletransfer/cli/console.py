@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -49,13 +50,13 @@ class Console:
         """Write a line that the user may want to know, unless quiet."""
         if not self.quiet:
             with self._bar_hidden():
-                click.echo(line, err=True)
+                write_to_stderr(line)
 
     def detail(self, line: str) -> None:
         """Write a line that only helps to find a fault, if verbose."""
         if self.verbose:
             with self._bar_hidden():
-                click.echo(line, err=True)
+                write_to_stderr(line)
 
     def error(self, message: str) -> None:
         """Write an error as one line."""
@@ -140,7 +141,36 @@ def exit_code_of(error: BaseException) -> int:
 
 def print_error(message: str) -> None:
     """Write an error as one line on stderr."""
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    write_to_stderr(f"error: {' '.join(message.split())}")
+
+
+def write_to_stderr(line: str) -> None:
+    """Write a line to stderr. If that is not possible, for example on a full disk, nothing is said any more.
+
+    The results and the exit code do not depend on it.
+    """
+    try:
+        click.echo(line, err=True)
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stderr.fileno())  # what is still buffered goes there when the program ends
+        os.close(null)
+
+
+def open_closed_streams() -> bool:
+    """Open the null device where stdin, stdout or stderr is closed, and tell whether stdout was open.
+
+    Otherwise the next file that is opened would take the place of the stream, and what a library prints would
+    be written into that file. `sys.stdin` stays None.
+    """
+    for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
+        if stream is None:
+            opened = os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            if opened > 2:  # the number is in use already
+                os.close(opened)
+            elif number == 2:
+                sys.stderr = os.fdopen(opened, "w")
+    return sys.stdout is not None
 
 
 def explain_error(error: BaseException, inputs: Sequence[str] = ()) -> StyleTransferError:

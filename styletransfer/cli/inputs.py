@@ -120,9 +120,9 @@ def describe_unreadable(arguments: Sequence[str], remedies: Mapping[str, str]) -
     for argument in dict.fromkeys(arguments):
         path = Path(argument)
         if path.is_dir():
-            found = path.iterdir()
+            found = list(path.iterdir())
         elif glob.has_magic(argument) and not path.exists():
-            found = iter(_match(path.expanduser()))
+            found = _match(path.expanduser())
         else:
             continue
         counts.update(each.path.suffix.lower() for each in _select(found, remedies) if each.path)

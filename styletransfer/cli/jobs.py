@@ -178,8 +178,9 @@ def plan_jobs(
     except OptionError as error:
         raise OptionError(error.message, hint="; ".join(unreadable) or error.hint) from error
     jobs = pair_inputs(contents, opened_styles, options.style_weights)
-    if content == STDIN and sys.stdin.isatty():
-        raise OptionError("standard input is a terminal", hint="pipe a picture into it")
+    if content == STDIN and (sys.stdin is None or sys.stdin.isatty()):
+        state = "closed" if sys.stdin is None else "a terminal"
+        raise OptionError(f"standard input is {state}", hint="pipe a picture into it")
     if output.output == STDOUT:
         _check_stdout(jobs, output)
         return JobPlan(tuple(jobs), unreadable=unreadable)
