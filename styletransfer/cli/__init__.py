@@ -61,7 +61,8 @@ class Program(click.Group):
         try:
             code = super().main(*args, **kwargs)
         except (Exception, KeyboardInterrupt) as error:
-            code = exit_code_of(error)
+            words = args[0] if args else kwargs.get("args")
+            code = exit_code_of(error, sys.argv[1:] if words is None else words)
         sys.exit(code or 0)
 
 

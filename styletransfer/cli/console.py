@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from threading import Lock
 from typing import TYPE_CHECKING, NoReturn
 
@@ -120,8 +122,13 @@ class JobProgress:
                 self._bar.update(advance)
 
 
-def exit_code_of(error: BaseException) -> int:
-    """Tell the user about an error that ends the program and return the exit code."""
+def exit_code_of(error: BaseException, words: Sequence[str] = ()) -> int:
+    """Tell the user about an error that ends the program and return the exit code.
+
+    Args:
+        error: The error.
+        words: The command line.
+    """
     if isinstance(error, click.Abort):  # click's wrapper of an interrupt
         error = error.__cause__ or error
     if isinstance(error, Terminated):
@@ -132,7 +139,7 @@ def exit_code_of(error: BaseException) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, click.ClickException):
-        print_error(error.format_message().rstrip(".") + _point_to_help(error))
+        print_error(error.format_message().rstrip(".") + _point_to_help(error, words))
         return error.exit_code
     explained = explain_error(error)
     print_error(str(explained))
@@ -196,6 +203,12 @@ def explain_error(error: BaseException, inputs: Sequence[str] = ()) -> StyleTran
     return explained
 
 
-def _point_to_help(error: click.ClickException) -> str:
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    return f"; see `{context.command_path} --help`" if context else ""
+def _point_to_help(error: click.ClickException, words: Sequence[str]) -> str:
+    """Return what a user can do about a wrong command line, which may have a file named like an option."""
+    if not isinstance(error, click.UsageError):
+        return ""
+    for word in takewhile(lambda word: word != "--", words):
+        is_file = word.startswith("-") and os.path.lexists(word)
+        if is_file or (isinstance(error, click.NoSuchOption) and re.match(r"-.*[./*]", word)):
+            return f"; if {word} is a file, write ./{word}, or -- before all files"
+    return f"; see `{error.ctx.command_path} --help`" if error.ctx else ""

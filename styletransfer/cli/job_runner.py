@@ -151,17 +151,55 @@ class JobRunner:
 
     def _list_settings(self, job: StylizeJob, options: StylizeOptions) -> dict[str, str]:
         """Return what it takes to make the same pixels again, with file names but without their folders."""
-        settings = {
+        return {
             "styletransfer": __version__,
-            "model": decode_name(Path(self.stylizer.model_name)),
             "model_sha256": self.stylizer.fingerprint,
-            "content": decode_name(job.content.path or Path(job.content.label)),
-            "styles": ", ".join(decode_name(style.path) for style in job.styles if style.path),
             "device": self.stylizer.device,
             "precision": self.stylizer.precision,
+            **describe_settings(job, options, self.stylizer.model_name),
         }
-        chosen = {name: str(value) for name, value in asdict(options).items() if value is not None}
-        return settings | chosen
+
+
+def describe_settings(job: StylizeJob, options: StylizeOptions, model: str) -> dict[str, str]:
+    """Return those of the recorded settings that are known before the model is loaded."""
+    return {
+        "model": decode_name(Path(model)),
+        "content": decode_name(job.content.path or Path(job.content.label)),
+        "styles": ", ".join(decode_name(style.path) for style in job.styles if style.path),
+        **{name: str(value) for name, value in asdict(options).items() if value is not None},
+    }
+
+
+def compare_settings(jobs: Sequence[StylizeJob], options: StylizeOptions, model: str) -> str | None:
+    """Describe how many existing results were made with other settings; None if there are none.
+
+    Results without recorded settings are passed over, and so are settings that are chosen by size.
+
+    Args:
+        jobs: Jobs whose results exist.
+        options: The options of this run.
+        model: Name of the model of this run or path of its weights.
+    """
+    from ..media import read_recorded_settings
+
+    chosen_by_size = {name for name in ("stroke_scale", "style_size") if getattr(options, name) is None}
+    count = 0
+    names: dict[str, None] = {}
+    for job in jobs:
+        recorded = read_recorded_settings(job.output) if job.output is not None else {}
+        if "styletransfer" not in recorded:
+            continue
+        wanted = describe_settings(job, options, model)
+        known = {*wanted, *asdict(options)} - chosen_by_size
+        other = [name for name in wanted | recorded if wanted.get(name) != recorded.get(name)]
+        other = [name for name in other if name in known]
+        count += bool(other)
+        names.update(dict.fromkeys(other))
+    if not count:
+        return None
+    results = "1 existing result was" if count == 1 else f"{count} existing results were"
+    options_named = ", ".join(name.replace("_", "-") for name in names)
+    return f"{results} made with other settings ({options_named}); -f makes all results again"
 
 
 def decode_name(path: Path) -> str:

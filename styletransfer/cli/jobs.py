@@ -10,7 +10,15 @@ from pathlib import Path
 from ..errors import ImageError, OptionError
 from ..options import OutputOptions, StylizeOptions
 from .inputs import NAME_VARIANTS, STDIN, InputFile, describe_unreadable, expand_contents, expand_styles
-from .outputs import STDOUT, apply_if_exists, check_distinct, check_outputs, fill_template, resolve_template
+from .outputs import (
+    STDOUT,
+    apply_if_exists,
+    check_distinct,
+    check_outputs,
+    fill_template,
+    resolve_template,
+    suggest_folder,
+)
 
 DEFAULT_TEMPLATE = "{content}_{style}.png"
 DISTINGUISHING_FIELDS = "{folder} {content} {style} {ext}"
@@ -146,11 +154,13 @@ class JobPlan:
     Attributes:
         jobs: The results to make.
         notes: Lines for the user about what was left out and why.
+        skipped: The results that exist already and are not made again.
         unreadable: Lines about picture files in the folders that cannot be read, for the end of the run.
     """
 
     jobs: tuple[StylizeJob, ...]
     notes: tuple[str, ...] = ()
+    skipped: tuple[StylizeJob, ...] = ()
     unreadable: tuple[str, ...] = ()
 
 
@@ -193,7 +203,7 @@ def plan_jobs(
     kept = drop_own_results(named) if are_many and policy != "overwrite" else named
     outputs = [job.output for job in kept if job.output is not None]
     for path in outputs:
-        _check_format(path, output.bit_depth)
+        _check_format(path, output.bit_depth, are_many)
     inputs = {each for job in kept for each in (job.content, *job.styles)}
     check_outputs(outputs, [each.path for each in inputs if each.path])
     paths = apply_if_exists(outputs, policy)
@@ -201,11 +211,12 @@ def plan_jobs(
     notes = []
     if dropped := len({job.content for job in named} - {job.content for job in kept}):
         notes.append(f"left out {dropped} contents that are results of this command")
-    if skipped := len(kept) - len(planned):
-        notes.append(f"skipped {skipped} of {len(kept)} results, which exist already")
+    skipped = [job for job, path in zip(kept, paths, strict=True) if path is None]
+    if skipped:
+        notes.append(f"skipped {len(skipped)} of {len(kept)} results, which exist already")
     if options.style_size is not None and any(each.is_statistics for each in inputs):
         notes.append("--style-size does not change statistics, which are measured already")
-    return JobPlan(tuple(planned), tuple(notes), unreadable)
+    return JobPlan(tuple(planned), tuple(notes), tuple(skipped), unreadable)
 
 
 def _check_stdout(jobs: Sequence[StylizeJob], output: OutputOptions) -> None:
@@ -215,10 +226,11 @@ def _check_stdout(jobs: Sequence[StylizeJob], output: OutputOptions) -> None:
         raise OptionError("standard output is a terminal", hint="redirect it, or name a file by -o")
 
 
-def _check_format(path: Path, bit_depth: int) -> None:
+def _check_format(path: Path, bit_depth: int, are_many: bool) -> None:
     from ..media import check_writable_format
 
     try:
         check_writable_format(path, bit_depth=bit_depth)
     except ImageError as error:  # still an error of an option, because nothing is written yet
-        raise OptionError(error.message, hint=error.hint) from error
+        hint = suggest_folder(path) if are_many and not path.suffix else error.hint
+        raise OptionError(error.message, hint=hint) from error

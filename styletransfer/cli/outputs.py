@@ -70,10 +70,16 @@ def check_distinct(outputs: Sequence[Path], fields: str) -> None:
     resolved = [path.resolve() for path in outputs]
     path, count = Counter(resolved).most_common(1)[0]
     if count > 1:
+        output = outputs[resolved.index(path)]
         raise OptionError(
-            f"{count} results would all be written to {outputs[resolved.index(path)]}",
-            hint=f"name a folder, or tell them apart by the fields {fields}",
+            f"{count} results would all be written to {output}",
+            hint=f"{suggest_folder(output)}, or tell them apart by the fields {fields}",
         )
+
+
+def suggest_folder(output: Path) -> str:
+    """Say how to name a folder; a path without an extension was probably meant to be one."""
+    return "name a folder" if output.suffix else f"for a folder, end its name in a slash: {output}{os.sep}"
 
 
 def check_outputs(outputs: Sequence[Path], inputs: Collection[Path]) -> None:

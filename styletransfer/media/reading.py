@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +15,7 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 import torch
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from ..errors import ImageError, StyleTransferError
 from .bitmaps import decode_bmp, decode_pnm
@@ -126,6 +127,18 @@ def read_photo_metadata(source: str | Path | BinaryIO, *, keep_location: bool = 
                 file.seek(0)
     except Exception:  # damaged metadata raise almost anything; `read_picture` explains damaged pictures
         return PhotoMetadata()
+
+
+def read_recorded_settings(path: Path) -> dict[str, str]:
+    """Read the texts that `write_picture` recorded in a file, without its pixels; empty if there are none."""
+    try:
+        with _pillow_settings(), Image.open(path) as image:
+            if isinstance(image, PngImagePlugin.PngImageFile):
+                return {str(key): str(text) for key, text in image.info.items() if isinstance(text, str)}
+            recorded = json.loads(image.getexif().get(ExifTags.Base.ImageDescription, "{}"))
+            return {str(key): str(text) for key, text in recorded.items()}
+    except Exception:  # it may be any file that has the name of a result
+        return {}
 
 
 def _collect_metadata(image: ImageFile.ImageFile, may_move: bool, keep_location: bool) -> PhotoMetadata:

@@ -23,7 +23,7 @@ from ..click_options import (
 )
 from ..command import ConfiguredCommand
 from ..console import Console
-from ..job_runner import JobRunner
+from ..job_runner import JobRunner, compare_settings
 from ..jobs import StylizeJob, plan_jobs
 from ..outputs import STDOUT
 from ..runtime import divide_threads, find_style_folder, load_stylizer, set_threads
@@ -90,8 +90,9 @@ def stylize(
     if as_json and output.output == STDOUT and not dry_run:
         raise OptionError("--json and -o - both write to standard output", hint="leave one of them out")
     plan = plan_jobs(content, styles, options, output)
-    for note in plan.notes:
-        console.note(note)
+    for note in (*plan.notes, compare_settings(plan.skipped, options, model)):
+        if note is not None:
+            console.note(note)
     if dry_run:
         for job in plan.jobs:
             console.result(describe_job(job, as_json=as_json))
