@@ -94,11 +94,13 @@ class Console:
 
     @contextmanager
     def _bar_hidden(self) -> Iterator[None]:
-        if self._bar is not None:
-            self._bar.clear()
+        bar = self._bar
+        if bar is None or bar.disable or bar.last_print_t < bar.start_t + (bar.delay or 0):  # it does not show yet
+            yield
+            return
+        bar.clear()
         yield
-        if self._bar is not None:
-            self._bar.refresh()
+        bar.refresh()
 
 
 class JobProgress:
