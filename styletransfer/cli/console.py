@@ -95,8 +95,8 @@ class Console:
     @contextmanager
     def _bar_hidden(self) -> Iterator[None]:
         bar = self._bar
-        if bar is None or bar.disable or bar.last_print_t < bar.start_t + (bar.delay or 0):  # it does not show yet
-            yield
+        if bar is None or bar.disable or bar.last_print_t < bar.start_t + (bar.delay or 0):
+            yield  # it does not show yet
             return
         bar.clear()
         yield

@@ -124,6 +124,23 @@ def apply_if_exists(
     return list(renamed)
 
 
+def check_contact_sheet(path: Path, inputs: Collection[Path], *, force: bool) -> None:
+    """Find out before a long computation whether a contact sheet can be written.
+
+    Raises:
+        OptionError: Its format is unknown, or it has the name of an input.
+        OutputExistsError: It exists and `force` is False.
+    """
+    from ..media import check_writable_format
+
+    try:
+        check_writable_format(path)
+    except ImageError as error:  # still an error of an option, because nothing is written yet
+        raise OptionError(error.message, hint=error.hint) from error
+    check_outputs([path], inputs)
+    apply_if_exists([path], "overwrite" if force else "error")
+
+
 def _find_free_name(path: Path, taken: set[Path], exists: Callable[[Path], bool]) -> Path:
     """Append the first free number to a name and mark the new name as taken."""
     number = 1

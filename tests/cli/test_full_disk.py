@@ -39,8 +39,9 @@ def test_a_full_disk_stops_the_run(model: str, threads: str) -> None:
         mkdir kept && cp -a out/. kept
         exit $code
     """
+    environment = os.environ | {"MODEL": model}
     result = subprocess.run(
-        [*IN_NAMESPACE, script], env=os.environ | {"MODEL": model}, capture_output=True, text=True, check=False
+        [*IN_NAMESPACE, script], env=environment, capture_output=True, text=True, check=False
     )
     assert result.returncode == 1
     written = result.stdout.splitlines()

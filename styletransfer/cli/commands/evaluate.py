@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...errors import ImageError, OptionError, StyleTransferError
+from ...errors import OptionError, StyleTransferError
 from ...options import DEFAULT_MODEL, ProcessOptions, RuntimeOptions, StylizeOptions
 from ..click_options import (
     build_options,
@@ -25,7 +25,7 @@ from ..click_options import (
 from ..command import ConfiguredCommand
 from ..console import Console
 from ..inputs import expand_contents
-from ..outputs import apply_if_exists, check_outputs
+from ..outputs import check_contact_sheet
 from ..runtime import load_stylizer, set_threads
 from ..workers import ReportProgress, run_jobs
 
@@ -132,7 +132,8 @@ def evaluate(
     model = DEFAULT_MODEL if model is None and outputs is None else model
     candidates = list_candidates(plan_pairs(sources), outputs, model, alphas or (options.alpha,))
     if contact_sheet is not None:
-        _check_contact_sheet(contact_sheet, candidates, force=force)
+        inputs = [Path(name) for candidate in candidates for name in candidate.inputs]
+        check_contact_sheet(contact_sheet, inputs, force=force)
     device = resolve_device(runtime.device)
     network = load_vgg19(vgg).to(device)
     deep_network = None if vgg16 is None else load_vgg16(vgg16).to(device)
@@ -196,15 +197,3 @@ def summarize(results: Sequence[ScoredCandidate], *, as_json: bool) -> list[str]
         for method, scores in by_method.items()
     }
     return format_scores(rows).splitlines() if rows else []
-
-
-def _check_contact_sheet(path: Path, candidates: Sequence[Candidate], *, force: bool) -> None:
-    """Find out before a long computation whether the contact sheet can be written."""
-    from ...media import check_writable_format
-
-    try:
-        check_writable_format(path)
-    except ImageError as error:  # still an error of an option, because nothing is written yet
-        raise OptionError(error.message, hint=error.hint) from error
-    check_outputs([path], [Path(name) for candidate in candidates for name in candidate.inputs])
-    apply_if_exists([path], "overwrite" if force else "error")
