@@ -72,10 +72,10 @@ def check_boolean(name: str, value: object) -> None:
         raise OptionError(f"{name} is {value!r}", hint="choose True or False")
 
 
-def check_text(name: str, value: object) -> None:
-    """Raise OptionError unless a value is a text."""
-    if not isinstance(value, str):
-        raise OptionError(f"{name} is {value!r}", hint="give a text")
+def check_kind(name: str, value: object, kinds: tuple[type, ...], hint: str) -> None:
+    """Raise OptionError unless a value is an instance of one of some classes."""
+    if not isinstance(value, kinds):
+        raise OptionError(f"{name} is {value!r}", hint=hint)
 
 
 def check_style_weights(weights: Sequence[float]) -> None:
@@ -167,6 +167,7 @@ def change_options(options: StylizeOptions, changes: Mapping[str, Any]) -> Styli
     Raises:
         OptionError: There is no such field, or a value is out of its range.
     """
+    check_kind("options", options, (StylizeOptions,), "give StylizeOptions(...), or single options by name")
     names = {field.name for field in fields(StylizeOptions)}
     if unknown := sorted(set(changes) - names):
         raise OptionError(f"unknown option {unknown[0]!r}", hint=f"choose among {', '.join(sorted(names))}")
@@ -232,9 +233,9 @@ class RuntimeOptions:
         if self.tile is not None:
             check_integer("tile", self.tile, 0, 1_000_000)
         if self.max_memory is not None:
-            check_text("max_memory", self.max_memory)
+            check_kind("max_memory", self.max_memory, (str,), "write '700M' or '2G'")
             parse_bytes(self.max_memory)
-        check_text("device", self.device)
+        check_kind("device", self.device, (str,), "choose auto, cpu, cuda, cuda:N or mps")
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise OptionError(f"device is {self.device!r}", hint="choose auto, cpu, cuda, cuda:N or mps")
 
@@ -280,7 +281,7 @@ class OutputOptions:
 
     def __post_init__(self) -> None:
         if self.output is not None:
-            check_text("output", self.output)
+            check_kind("output", self.output, (str,), "give a text")
         if self.if_exists is not None:
             check_choice("if_exists", self.if_exists, IfExists)
         check_integer("bit_depth", self.bit_depth, 8, 16)
@@ -370,7 +371,8 @@ class TrainOptions:
             check_range(name, getattr(self, name), 0, 1e9)
         for name in ("widths", "convolutions", "decoder_convolutions"):
             numbers = getattr(self, name) or ()
-            if isinstance(numbers, str) or not isinstance(numbers, Sequence):
+            optional = name == "decoder_convolutions"
+            if isinstance(numbers, str) or not isinstance(numbers, Sequence) or not (numbers or optional):
                 raise OptionError(f"{name} is {numbers!r}", hint="give one number per scale")
             for number in numbers:
                 check_integer(f"a number of {name}", number, 1)
