@@ -136,6 +136,13 @@ def test_contact_sheet(run: Run, model: str, network: str) -> None:
     assert run(*words, "--contact-sheet", "sheet.png", "-f").exit_code == 0
 
 
+def test_pictures_that_cannot_be_read_are_named_at_the_end(run: Run, network: str) -> None:
+    Path("pairs/dog.content.cr3").touch()
+    result = run("evaluate", "pairs", "--outputs", "pairs", "--vgg", network)
+    assert result.exit_code == 0
+    assert result.stderr == "1 CR3 file cannot be read: export it as TIFF or JPEG\n"
+
+
 def test_a_damaged_picture_spoils_only_its_pair(run: Run, network: str) -> None:
     Path("pairs/cat.content.png").write_bytes(b"nothing")
     result = run("evaluate", "pairs", "--outputs", "pairs", "--vgg", network, "--json")

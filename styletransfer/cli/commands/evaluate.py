@@ -24,7 +24,7 @@ from ..click_options import (
 )
 from ..command import ConfiguredCommand
 from ..console import Console
-from ..inputs import expand_contents
+from ..inputs import describe_unreadable, expand_contents
 from ..outputs import check_contact_sheet
 from ..runtime import load_stylizer, set_threads
 from ..workers import ReportProgress, run_jobs
@@ -123,6 +123,7 @@ def evaluate(
     method, followed by the means.
     """
     from ...evaluation import Evaluator, list_candidates, write_contact_sheet
+    from ...media import unreadable_extensions
     from ...model.vgg import load_vgg16, load_vgg19
     from ...pipeline.device import resolve_device
 
@@ -156,6 +157,8 @@ def evaluate(
     if contact_sheet is not None and results:
         write_contact_sheet(contact_sheet, results)
         console.note(f"all pictures side by side: {contact_sheet}")
+    for line in describe_unreadable(sources, unreadable_extensions()):
+        console.note(line)
     return code
 
 
