@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from threading import Event
 from types import NoneType
@@ -19,6 +20,7 @@ from torch import Tensor
 from .errors import OptionError, call_within_memory
 from .media import Picture, PILImage, picture_to_pil, resize_picture
 from .model import StyleStatistics, load_model
+from .model.vgg import load_vgg19
 from .options import (
     DEFAULT_MODEL,
     RuntimeOptions,
@@ -27,16 +29,10 @@ from .options import (
     check_kind,
     resolve_stroke_scale,
 )
-from .picture_sources import (
-    Array,
-    PictureSource,
-    as_batch,
-    measure_edges,
-    name_style,
-    to_picture,
-)
+from .picture_sources import Array, PictureSource, as_batch, measure_edges, name_style, to_picture
 from .pipeline import ProgressCallback, StylizationPipeline
 from .pipeline.memory import check_available_memory
+from .pipeline.refinement import REFINE_LAYERS, PerceptualNetwork, Refiner
 from .style_cache import KeyedCache, StyleFolder, StyleKey
 
 StyleSource: TypeAlias = PictureSource | StyleStatistics
@@ -307,7 +303,39 @@ class Stylizer:
             blended = styles[0]  # the same object, so that the pipeline finds its square roots again
         else:
             blended = StyleStatistics.blend(styles, options.style_weights or [1.0] * len(styles))
-        return self.pipeline.stylize(content, blended, options, dtype, progress), options
+        refiner = self._build_refiner(style, options) if options.refine else None
+        return self.pipeline.stylize(content, blended, options, dtype, progress, refiner), options
+
+    @cached_property
+    def _perceptual_network(self) -> PerceptualNetwork:
+        network = load_vgg19(None, REFINE_LAYERS).to(self.pipeline.device)
+        return PerceptualNetwork(network, bfloat16=self.precision != "fp32")
+
+    def _build_refiner(
+        self, style: StyleSource | Sequence[StyleSource], options: StylizeOptions
+    ) -> Refiner:
+        """Prepare the refinement of results with some styles, at full strength."""
+        assert options.style_size is not None
+        styles = []
+        for each in as_sequence(style):
+            if isinstance(opened := self._open_style(each), StyleStatistics):
+                raise OptionError(
+                    f"{name_style(each)}: refinement needs the picture of the style, not its statistics",
+                    hint="give the picture, or leave out --refine",
+                )
+            picture = to_picture(opened)
+            edge = min(max(measure_edges(picture)), options.style_size)
+            styles.append(resize_picture(picture, edge).to_float())
+        weights = options.style_weights or (1.0,) * len(styles)
+        shares = [weight / sum(weights) for weight in weights]
+        plain = StylizeOptions(transform=options.transform)
+
+        def stylize(content: Tensor, styles: Sequence[Tensor]) -> Tensor:
+            measured = [self.pipeline.measure(each) for each in styles]
+            blended = measured[0] if len(measured) == 1 else StyleStatistics.blend(measured, shares)
+            return self.pipeline.stylize(content, blended, plain)
+
+        return Refiner(styles, shares, self._perceptual_network, options.refine, stylize)
 
     def _open_style(self, style: StyleSource) -> StyleSource:
         """Load a file of statistics; anything else is returned as it is."""

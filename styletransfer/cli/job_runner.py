@@ -183,12 +183,14 @@ def compare_settings(jobs: Sequence[StylizeJob], options: StylizeOptions, model:
     from ..media import read_recorded_settings
 
     chosen_by_size = {name for name in ("stroke_scale", "style_size") if getattr(options, name) is None}
+    defaults = {name: str(value) for name, value in asdict(StylizeOptions()).items() if value is not None}
     count = 0
     names: dict[str, None] = {}
     for job in jobs:
         recorded = read_recorded_settings(job.output) if job.output is not None else {}
         if "styletransfer" not in recorded:
             continue
+        recorded = defaults | recorded  # an older version had fewer options
         wanted = describe_settings(job, options, model)
         known = {*wanted, *asdict(options)} - chosen_by_size
         other = [name for name in wanted | recorded if wanted.get(name) != recorded.get(name)]

@@ -21,8 +21,9 @@ from .device import PRECISIONS, resolve_device, resolve_precision
 from .engine import Engine, FittedNetwork, Levels, ProgressCallback
 from .memory import available_memory, is_tuned, resident_memory, return_freed_memory
 from .memory_plan import MIB, StreamingPlan, default_memory, minimum_bytes, plan_passes
-from .output_image import OutputImage
-from .resampling import add_upsampled, average_blocks, make_thumbnail
+from .output_image import OutputImage, keep_chroma
+from .refinement import Refiner
+from .resampling import add_upsampled, average_blocks, make_thumbnail, white_level
 
 # Share of the copy's change that is added to the picture. All of it would cover thin lines of the content,
 # and the statistics are reached without.
@@ -84,6 +85,7 @@ class StylizationPipeline:
         options: StylizeOptions,
         dtype: torch.dtype | None = None,
         progress: ProgressCallback | None = None,
+        refiner: Refiner | None = None,
     ) -> Tensor:
         """Stylize a picture.
 
@@ -95,6 +97,7 @@ class StylizationPipeline:
                 used for uint8 only; all else, and the underpainting, is computed in float32.
             progress: Called after every strip with the share of the work that is done, 0..1. An exception
                 that it raises ends the work.
+            refiner: Refines the small copy, or the result if there is no copy.
 
         Returns:
             A picture in the shape of the content, on the CPU; floats are in 0..1.
@@ -114,6 +117,8 @@ class StylizationPipeline:
             )
         original = samples = as_samples(content)
         dtype = dtype or content.dtype
+        if refiner is not None and style.underpainting is None:
+            return self._refine(content, style, options, dtype, progress, refiner)
         engine = self.engine if dtype == torch.uint8 else self._float32_engine
         result_bytes = samples.numel() * dtype.itemsize
         reuse = None
@@ -123,10 +128,11 @@ class StylizationPipeline:
             # where its type allows that.
             kept = 0 if dtype == samples.dtype and samples.device.type == "cpu" else samples.nbytes
             self._plan(engine, samples, result_bytes + kept)
-            copy_share = 1 / (1 + style.stroke_scale**2)
+            # Refinement takes nearly all of the time.
+            copy_share = 1 / (1 + style.stroke_scale**2) if refiner is None else 0.95
             report = self._reporter(progress, 0, copy_share)
             below, scale = style.underpainting, style.stroke_scale
-            samples = reuse = self._underpaint(samples, below, scale, options, report)
+            samples = reuse = self._underpaint(samples, below, scale, options, report, refiner)
         # The last pass reads every row once, before it is overwritten.
         keeps_chroma = options.preserve_color == "luma"
         result = OutputImage(original, dtype, keep_chroma=keeps_chroma, reuse=reuse)
@@ -155,12 +161,42 @@ class StylizationPipeline:
         scale: int,
         options: StylizeOptions,
         progress: ProgressCallback,
+        refiner: Refiner | None,
     ) -> Tensor:
         """Stylize a small copy and give the picture its colors and strokes."""
         small = average_blocks(samples, scale)
         options = replace(options, stroke_scale=1, preserve_color="none")
-        stylized = self.stylize(small, style, options, progress=progress)
+        stylized = self.stylize(small, style, options, progress=progress, refiner=refiner)
         return add_upsampled(samples, (stylized.to(small.device) - small).mul_(UNDERPAINTING), scale)
+
+    def _refine(
+        self,
+        content: Tensor,
+        style: StyleStatistics,
+        options: StylizeOptions,
+        dtype: torch.dtype,
+        progress: ProgressCallback | None,
+        refiner: Refiner,
+    ) -> Tensor:
+        """Refine the result for a content whose strokes are not enlarged."""
+        samples = as_samples(content)
+        height, width = samples.shape[1:]
+        needed, limit = refiner.estimate_bytes(height, width), self.runtime.max_memory
+        if limit is not None and needed > parse_bytes(limit):
+            raise MemoryLimitError(
+                f"refining {width}x{height} pixels needs {needed // MIB + 1}M, {limit} is the limit",
+                hint="allow more memory, or do not refine",
+            )
+        floats = (samples.float() / white_level(samples))[None]
+        result = refiner.refine(floats, self._reporter(progress, 0, 1))
+        if options.alpha < 1:
+            plain = self.stylize(floats, style, replace(options, preserve_color="none"))
+            result = plain.lerp(result, options.alpha)
+        if options.preserve_color == "luma":
+            result = keep_chroma(result, floats.cpu())
+        if not dtype.is_floating_point:
+            result = (result * torch.iinfo(dtype).max).round().to(dtype)
+        return result.view(content.shape)
 
     def _plan(self, engine: Engine, samples: Tensor, result_bytes: int = 0) -> StreamingPlan:
         """Plan the passes over a picture within the user's limit, or within what the machine has left.

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..linalg import NumericalError, gram_matrix
+from ..linalg import NumericalError
 from ..model import Autoencoder, measure_levels, soft_clip
 from ..model.vgg import VGG19
 from ..options import TrainOptions
 from ..spectrum import SpectralPenalty
+from ..transfer.losses import build_pyramid, color_distance, content_distance, style_distance
 
 CONTENT_LAYER = "relu3_1"
 
 # Motion of the simulated camera in pixels, and the standard deviation of its noise, that of a good camera.
 SHIFT_X, SHIFT_Y = 3, 1
 NOISE = 2 / 255
-# Colors are compared along this number of directions, at every third pixel of every third row.
-DIRECTIONS = 16
-COLOR_STRIDE = 3
 # The range term pulls pixels this far inside 0..1, because soft clipping beyond leaves little gradient.
 MARGIN = 0.01
-# Smallest mean square of normalized content features that distances are relative to. Crops of photographs
-# have 0.98 to 1, an even gradient or sensor noise has 0.54 to 0.8, and a single color has less than 1e-6.
-MIN_STRUCTURE = 0.5
 
 
 class LossTerms(NamedTuple):
@@ -125,24 +120,6 @@ class TransferLoss(nn.Module):
         )
 
 
-def build_pyramid(pictures: Tensor, octaves: int) -> list[Tensor]:
-    """Halve pictures repeatedly.
-
-    VGG-19 sees a patch of about 40 pixels at relu3_1. On smaller octaves it compares larger strokes.
-
-    Args:
-        pictures: [B, 3, H, W].
-        octaves: Number of levels.
-
-    Returns:
-        The pictures themselves, then each octave at half the size of the one before.
-    """
-    pyramid = [pictures]
-    for _ in range(octaves - 1):
-        pyramid.append(F.avg_pool2d(pyramid[-1], 2))
-    return pyramid
-
-
 def average_octaves(distances: Sequence[Tensor], decay: float) -> Tensor:
     """Average the style distances of the octaves.
 
@@ -174,53 +151,3 @@ def simulate_next_frame(pictures: Tensor) -> Tensor:
     view = pictures[..., SHIFT_Y:, SHIFT_X:]
     noise = torch.randn(view.shape[1:], generator=torch.Generator().manual_seed(0)).to(view)
     return (view + NOISE * noise).clamp(0, 1)
-
-
-def color_distance(output: Tensor, target: Tensor) -> Tensor:
-    """Compute the distance between the color distributions of pictures [B, 3, H, W] of one size.
-
-    Gram matrices hold only means and covariances. This distance also sees a few outlying pixels, as eyes do.
-
-    Source: Bonneel et al. 2015 (JMIV), sliced Wasserstein distance of order 1: the mean over directions u of
-    |sort(u x) - sort(u y)|.
-    """
-    directions = torch.randn(DIRECTIONS, 3, generator=torch.Generator().manual_seed(0)).to(output)
-    directions = F.normalize(directions, dim=1)
-    a, b = (
-        (directions @ pictures[..., ::COLOR_STRIDE, ::COLOR_STRIDE].flatten(2)).sort(-1).values
-        for pictures in (output, target)
-    )
-    return F.l1_loss(a, b)
-
-
-def content_distance(output: Tensor, target: Tensor) -> Tensor:
-    """Compute the relative squared distance of features [B, C, H, W] after instance normalization.
-
-    Normalized channels hold the structure of a picture without its palette, which is to be the style's. The
-    distance is relative to the mean square of the target, which is 1 unless the content is nearly flat. It
-    counts as MIN_STRUCTURE at least: a white background or a burnt-out sky has no structure to be relative
-    to, and would dominate the batch otherwise.
-    """
-    output, target = F.instance_norm(output), F.instance_norm(target)
-    # The ratio is taken per picture, so that the mean does not depend on how processes share a batch.
-    structure = target.square().mean((1, 2, 3)).clamp_min(MIN_STRUCTURE)
-    return ((output - target).square().mean((1, 2, 3)) / structure).mean()
-
-
-def style_distance(output: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
-    """Compute the distance between Gram matrices, averaged over layers and batch.
-
-    Source: Gatys et al. 2016 (CVPR): |G - G_style|^2, summed over layers.
-    Differs: log(1 + |G - G_style|^2 / |G_style|^2). The ratio weighs all layers and styles alike; the
-    logarithm keeps one style that is far out of reach, such as a nearly black picture, from dominating the
-    batch.
-
-    Args:
-        output: Features [B, C, H, W] of the result by layer name.
-        target: Features of the style by layer name.
-    """
-    terms = []
-    for name, features in output.items():
-        a, b = gram_matrix(features.flatten(2)), gram_matrix(target[name].flatten(2))  # [B, C, C]
-        terms.append(((a - b).square().sum((1, 2)) / b.square().sum((1, 2))).log1p().mean())
-    return torch.stack(terms).mean()

@@ -519,6 +519,16 @@ class TestExistingResults:
         result = run("stylize", "in", "ink.png", "-o", "out/{content}.png")
         assert "3 existing results were made with other settings (styles);" in result.stderr
 
+    def test_options_that_were_not_recorded_had_their_defaults(self, run: Run) -> None:
+        words = ("stylize", "in", "waves.png", "-o", "out/{content}.tiff")
+        run(*words)
+        for path in Path("out").iterdir():
+            data = path.read_bytes()
+            assert b'"transform"' in data
+            path.write_bytes(data.replace(b'"transform"', b'"otherform"'))
+        assert "other settings" not in run(*words).stderr
+        assert "3 existing results" in run(*words, "--transform", "adain").stderr
+
     def test_results_that_say_nothing_are_passed_over(self, run: Run) -> None:
         words = ("stylize", "in", "waves.png", "-o", "out/{content}.png")
         run(*words, "--no-metadata")

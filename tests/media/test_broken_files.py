@@ -163,9 +163,9 @@ def test_tiff_with_missing_strips() -> None:
     assert "strips or tiles are missing" in error_of(file)
 
 
-def test_tiff_whose_height_is_a_list() -> None:
+def test_tiff_whose_width_is_a_list() -> None:
     """The product of a list and a number is a list that fills the memory."""
-    size: dict[int, list[int] | int] = {256: 50_000, 257: [50_000] * 500}
+    size: dict[int, list[int] | int] = {256: [50_000] * 500, 257: 50_000}
     file = tiff_bytes({**size, 258: [8, 8], 259: 1, 262: 0, 277: 2}, b"")
     assert "its size is not a number" in error_of(file)
 

@@ -81,6 +81,7 @@ def _check_alphas(
 @stroke_scale_option
 @dataclass_option(StylizeOptions, "preserve_color")
 @dataclass_option(StylizeOptions, "transform")
+@dataclass_option(StylizeOptions, "refine", metavar="N")
 @vgg_option
 @click.option(
     "--vgg16",

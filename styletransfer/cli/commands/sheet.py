@@ -81,6 +81,7 @@ def _check_edge(context: click.Context, parameter: click.Parameter, value: int |
 @stroke_scale_option
 @dataclass_option(StylizeOptions, "preserve_color")
 @dataclass_option(StylizeOptions, "transform")
+@dataclass_option(StylizeOptions, "refine", metavar="N")
 @cache_styles_option
 @model_option
 @runtime_options

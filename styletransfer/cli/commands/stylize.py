@@ -48,6 +48,7 @@ from ..workers import ReportProgress, explain_resuming, run_jobs
 @stroke_scale_option
 @dataclass_option(StylizeOptions, "preserve_color")
 @dataclass_option(StylizeOptions, "transform")
+@dataclass_option(StylizeOptions, "refine", metavar="N")
 @dataclass_option(StylizeOptions, "content_statistics")
 @cache_styles_option
 @model_option
