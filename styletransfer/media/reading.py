@@ -147,8 +147,10 @@ def _collect_metadata(image: ImageFile.ImageFile, may_move: bool, keep_location:
     exif = Image.Exif() if absent else _read_exif(image)
     kept = Image.Exif()
     kept.update(_choose_tags(exif, KEPT_TAGS))
-    details = _choose_tags(exif.get_ifd(ExifTags.IFD.Exif), KEPT_EXIF_TAGS)
-    position = exif.get_ifd(ExifTags.IFD.GPSInfo) if keep_location else {}
+    preserve_text(kept)
+    with _pillow_settings():
+        details = _choose_tags(exif.get_ifd(ExifTags.IFD.Exif), KEPT_EXIF_TAGS)
+        position = exif.get_ifd(ExifTags.IFD.GPSInfo) if keep_location else {}
     for directory, tags in (
         (ExifTags.IFD.Exif, details),
         (ExifTags.IFD.GPSInfo, _choose_tags(position, position)),
@@ -161,6 +163,14 @@ def _collect_metadata(image: ImageFile.ImageFile, may_move: bool, keep_location:
         dpi=_find_dpi(image, exif),
         animated=may_move and bool(getattr(image, "is_animated", False)),
     )
+
+
+def preserve_text(exif: Image.Exif) -> None:
+    """Let Pillow write texts as it reads them: as Latin-1, where it would put `?` for all but ASCII."""
+    for tag in KEPT_TAGS:
+        text = exif.get(tag)
+        if isinstance(text, str) and not text.isascii():
+            exif[tag] = text.encode("latin-1", "replace")
 
 
 def _choose_tags(tags: Mapping[int, Any], chosen: Iterable[int]) -> dict[int, Any]:

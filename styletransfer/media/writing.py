@@ -21,6 +21,7 @@ from .formats import ImageFormat, check_writable_format, resolve_format
 from .high_bit_depth import PNG_SIGNATURE
 from .picture import PhotoMetadata, Picture
 from .pil_tensor import LITTLE_ENDIAN, STRIP_PIXELS, image_from_channels
+from .reading import preserve_text
 
 OPAQUE_FORMATS = {"JPEG", "BMP"}
 FULL_CHROMA_QUALITY = 90  # from this quality on, JPEG keeps colors at full resolution
@@ -142,6 +143,7 @@ def _encoder_options(
     if tags or photo.exif:
         options["exif"] = exif = Image.Exif()
         exif.load(photo.exif)
+        preserve_text(exif)
         exif.update(tags)
     if name == "JPEG" and quality >= FULL_CHROMA_QUALITY:
         options["subsampling"] = "4:4:4"
@@ -164,6 +166,7 @@ def _append_exif_to_tiff(file: BinaryIO, exif: bytes) -> None:
         return
     parsed = Image.Exif()
     parsed.load(exif)
+    preserve_text(parsed)
     tags = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0" if order == "<" else b"MM\0*\0\0\0\0")
     for tag, value in parsed.items():
         tags[tag] = parsed.get_ifd(tag) if tag in EXIF_DIRECTORIES else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,21 @@ def test_every_format_keeps_date_camera_lens_and_dpi(
         assert exif[ExifTags.Base.ImageDescription] == '{"alpha": "0.5"}'
 
 
+@pytest.mark.parametrize(
+    ("extension", "depth"), [*((each, 8) for each in EXTENSIONS), (".png", 16), (".tiff", 16)]
+)
+def test_names_keep_their_accents(extension: str, depth: int, tmp_path: Path) -> None:
+    name = "Stéfan Müller 山田"
+    exif = Image.Exif()
+    exif[int(ExifTags.Base.Artist)] = name.encode()
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.jpg", exif=exif)
+    path = write(tmp_path / f"result{extension}", read_photo_metadata(tmp_path / "photo.jpg"), depth)
+    with Image.open(path) as image:
+        image.load()
+        written = image.getexif()[ExifTags.Base.Artist]
+    assert written.encode("latin-1").decode() == name  # Pillow decodes Latin-1, whatever it is
+
+
 def test_bmp_keeps_dpi(tmp_path: Path) -> None:
     path = write(tmp_path / "a.bmp", read_photo_metadata(photograph()))
     assert read_photo_metadata(path).dpi == pytest.approx((300, 300), abs=0.1)
@@ -119,3 +135,17 @@ def test_animations_are_recognized(format: str, tmp_path: Path) -> None:
         path = tmp_path / f"{count}.{format.lower()}"
         frames[0].save(path, format, save_all=True, append_images=frames[1:count])
         assert read_photo_metadata(path).animated == (count == 2)
+
+
+def test_damaged_tags_cost_neither_the_picture_nor_a_warning(tmp_path: Path) -> None:
+    data = photograph().getvalue()
+    rng = random.Random(0)
+    end = data.index(b"\xff\xdb")  # where the pixels begin
+    for _ in range(300):
+        damaged = bytearray(data)
+        for _ in range(rng.randint(1, 6)):
+            damaged[rng.randrange(20, end)] = rng.choice([0, 1, 2, 3, 4, 5, 7, 10, 12, 255])
+        photo = read_photo_metadata(io.BytesIO(damaged), keep_location=True)
+        for name in ("a.jpg", "a.png", "a.tiff"):
+            write(tmp_path / name, photo)
+            assert read_picture(tmp_path / name).width == 21
