@@ -11,20 +11,29 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from threading import Event
+from types import NoneType
 from typing import Any, BinaryIO, NamedTuple, TypeAlias, overload
 
 import torch
 from torch import Tensor
 
-from .errors import MemoryLimitError, OptionError, is_out_of_memory
+from .errors import OptionError, call_within_memory
 from .media import Picture, PILImage, picture_to_pil, resize_picture
 from .model import StyleStatistics, load_model
 from .model.vgg import load_vgg19
-from .options import DEFAULT_MODEL, RuntimeOptions, StylizeOptions, change_options, resolve_stroke_scale
-from .picture_sources import Array, PictureSource, as_batch, measure_edges, to_picture
+from .options import (
+    DEFAULT_MODEL,
+    RuntimeOptions,
+    StylizeOptions,
+    change_options,
+    check_kind,
+    resolve_stroke_scale,
+)
+from .picture_sources import Array, PictureSource, as_batch, measure_edges, name_style, to_picture
 from .pipeline import ProgressCallback, StylizationPipeline
+from .pipeline.memory import check_available_memory
 from .pipeline.refinement import REFINE_LAYERS, PerceptualNetwork, Refiner
-from .style_cache import KeyedCache, StyleFolder
+from .style_cache import KeyedCache, StyleFolder, StyleKey
 
 StyleSource: TypeAlias = PictureSource | StyleStatistics
 
@@ -68,15 +77,18 @@ class Stylizer:
         self,
         model: str | Path = DEFAULT_MODEL,
         *,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         runtime: RuntimeOptions | None = None,
         weights_folder: Path | None = None,
         style_folder: Path | None = None,
         stop: Event | None = None,
     ) -> None:
-        runtime = runtime or RuntimeOptions()
+        runtime = RuntimeOptions() if runtime is None else runtime
+        check_kind("model", model, (str, Path), "give the name of a model or the path of its weights")
+        check_kind("runtime", runtime, (RuntimeOptions,), "give RuntimeOptions(...)")
+        check_kind("stop", stop, (Event, NoneType), "give a threading.Event")
         if device is not None:
-            runtime = replace(runtime, device=device)
+            runtime = replace(runtime, device=str(device))
         self.model_name = str(model)
         self.pipeline = StylizationPipeline(load_model(model, weights_folder=weights_folder), runtime, stop)
         self._style_folder = None if style_folder is None else StyleFolder(style_folder)
@@ -164,11 +176,17 @@ class Stylizer:
             OptionError: An option is unknown or out of its range, or does not fit the style.
             MemoryLimitError: The picture does not fit into memory.
         """
-        options = change_options(options or StylizeOptions(), changes)
+        options = change_options(StylizeOptions() if options is None else options, changes)
+        if progress is not None and not callable(progress):
+            raise OptionError(f"progress is {progress!r}", hint="give a function of one number")
         if isinstance(content, Tensor):
             batch = as_batch(content)
             if len(batch) > 1:
-                each = [self.stylize(one, style, options, progress=progress) for one in batch]
+                reports = [_share_progress(progress, index, len(batch)) for index in range(len(batch))]
+                each = [
+                    self.stylize(one, style, options, progress=report)
+                    for one, report in zip(batch, reports, strict=True)
+                ]
                 return torch.stack(each)
             if options.size is None:  # floats stay floats unless they are resized
                 pixels, _ = self._stylize_samples(batch, style, options, None, progress)
@@ -197,12 +215,19 @@ class Stylizer:
             bit_depth: Bits per channel of the result, 8 or 16; None for the content's.
             progress: As for `stylize`.
         """
-        if options.size is not None:
-            content = resize_picture(content, options.size)
-        depth = bit_depth or content.bit_depth
-        dtype = torch.uint8 if depth == 8 else torch.uint16
-        pixels, options = self._stylize_samples(content.pixels, style, options, dtype, progress)
-        return StylizedPicture(Picture(pixels, content.with_bit_depth(depth).alpha), options)
+        factor = 1.0 if options.size is None else options.size / max(content.width, content.height)
+        width, height = round(factor * content.width), round(factor * content.height)
+        check_available_memory(width, height)
+
+        def make() -> StylizedPicture:
+            resized = content if options.size is None else resize_picture(content, options.size)
+            depth = bit_depth or resized.bit_depth
+            dtype = torch.uint8 if depth == 8 else torch.uint16
+            pixels, resolved = self._stylize_samples(resized.pixels, style, options, dtype, progress)
+            return StylizedPicture(Picture(pixels, resized.with_bit_depth(depth).alpha), resolved)
+
+        message = f"out of memory while {width}x{height} pixels are stylized"
+        return call_within_memory(make, message, hint="make the result smaller, for example --size 1024")
 
     def resolve_options(
         self,
@@ -249,7 +274,7 @@ class Stylizer:
         if isinstance(opened, StyleStatistics):
             return opened
         if isinstance(opened, str | Path):
-            return self._styles.get(_StyleKey.of(Path(opened), options.style_size, options.stroke_scale))
+            return self._styles.get(StyleKey.of(Path(opened), options.style_size, options.stroke_scale))
         return self._measure(opened, options.style_size, options.stroke_scale)
 
     def _stylize_samples(
@@ -314,7 +339,7 @@ class Stylizer:
         """Load a file of statistics; anything else is returned as it is."""
         if not isinstance(style, str | Path) or Path(style).suffix != STATISTICS_SUFFIX:
             return style
-        statistics = self._styles.get(_StyleKey.of(Path(style)))
+        statistics = self._styles.get(StyleKey.of(Path(style)))
         if statistics.model != self.fingerprint:
             raise OptionError(
                 f"{style} was measured by another model ({statistics.model[:12]})",
@@ -322,7 +347,7 @@ class Stylizer:
             )
         return statistics
 
-    def _measure_file(self, key: _StyleKey) -> StyleStatistics:
+    def _measure_file(self, key: StyleKey) -> StyleStatistics:
         """Measure or load the style of a key."""
         if key.style_size is None or key.stroke_scale is None:
             return StyleStatistics.load(key.path)
@@ -338,13 +363,8 @@ class Stylizer:
 
     def _measure(self, style: PictureSource, size: int, scale: int) -> StyleStatistics:
         """Measure a style, for larger strokes at three sizes, and explain a lack of memory."""
-        try:
-            return self._measure_sizes(style, size, scale)
-        except Exception as error:
-            if not isinstance(error, MemoryLimitError) and not is_out_of_memory(error):
-                raise
-        # Raised outside the block and without a cause, because the caught error holds the memory that lacks.
-        raise MemoryLimitError(
+        return call_within_memory(
+            lambda: self._measure_sizes(style, size, scale),
             f"{name_style(style)}: out of memory while this style is measured"
             + (f" for stroke scale {scale}" if scale > 1 else ""),
             hint="measure it smaller, for example --style-size 256",
@@ -374,28 +394,15 @@ class Stylizer:
         return measured.enlarge(scale, enlarged, sharp)
 
 
+def _share_progress(progress: ProgressCallback | None, index: int, count: int) -> ProgressCallback | None:
+    """Return the callback of one of several equal parts of the work."""
+    return None if progress is None else lambda share: progress((index + share) / count)
+
+
 def _rebuild_stylizer(
     model: str | Path, runtime: RuntimeOptions, weights_folder: Path | None, style_folder: Path | None
 ) -> Stylizer:
     return Stylizer(model, runtime=runtime, weights_folder=weights_folder, style_folder=style_folder)
-
-
-class _StyleKey(NamedTuple):
-    """A style file with its state on disk and what it is measured for; None for a file of statistics."""
-
-    path: Path
-    modified: int
-    bytes: int
-    style_size: int | None
-    stroke_scale: int | None
-
-    @classmethod
-    def of(cls, path: Path, style_size: int | None = None, stroke_scale: int | None = None) -> _StyleKey:
-        try:
-            status = path.stat()
-        except OSError:  # reading the file explains it better
-            return cls(path, 0, 0, style_size, stroke_scale)
-        return cls(path, status.st_mtime_ns, status.st_size, style_size, stroke_scale)
 
 
 def stylize(
@@ -412,11 +419,6 @@ def stylize(
 
 def as_sequence(style: StyleSource | Sequence[StyleSource]) -> Sequence[StyleSource]:
     """Return one style as a sequence of one."""
-    if isinstance(style, Sequence) and not isinstance(style, str | bytes | memoryview):
+    if isinstance(style, Sequence) and not isinstance(style, str | bytes | bytearray | memoryview):
         return style
     return [style]  # type: ignore[list-item]  # mypy takes a memoryview for bytes
-
-
-def name_style(style: StyleSource) -> str:
-    """Return the name of a style for messages."""
-    return str(style) if isinstance(style, str | Path) else "the style"

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 
 class StyleTransferError(Exception):
@@ -62,3 +66,23 @@ def is_out_of_memory(error: BaseException) -> bool:
         return error.errno == errno.ENOMEM
     words = ("can't allocate memory", "not enough memory", "out of memory")
     return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
+def call_within_memory(function: Callable[[], Result], message: str, hint: str) -> Result:
+    """Call a function, and explain a lack of memory.
+
+    Args:
+        function: The function.
+        message: What does not fit into memory.
+        hint: What the user can do.
+
+    Raises:
+        MemoryLimitError: Memory was exhausted.
+    """
+    try:
+        return function()
+    except Exception as error:
+        if isinstance(error, StyleTransferError) or not is_out_of_memory(error):
+            raise
+    # Raised outside the block and without a cause, because the caught error holds the memory that lacks.
+    raise MemoryLimitError(message, hint=hint)

@@ -36,12 +36,12 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists() and not path.is_file():
-        with path.open("wb") as file:
-            yield file
+        with path.open("wb") as device:
+            yield device
         return
     temporary = path.with_name(f".styletransfer-{secrets.token_hex(8)}.part")
     # tempfile would make the file private, but results get the mode that the umask gives.
-    file = temporary.open("xb")
+    file = temporary.open("x+b")
     try:
         with file:  # Windows can neither rename nor remove an open file
             yield file

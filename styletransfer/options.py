@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 from .errors import OptionError
@@ -40,7 +41,7 @@ def option(default: Any, help: str) -> Any:
 def check_choice(name: str, value: object, choices: object) -> None:
     """Raise OptionError unless a value is a member of a Literal type."""
     allowed = get_args(choices)
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise OptionError(f"{name} is {value!r}", hint=f"choose one of {', '.join(map(str, allowed))}")
 
 
@@ -48,7 +49,7 @@ def check_range(
     name: str, value: float, low: float, high: float = math.inf, *, open_low: bool = False
 ) -> None:
     """Raise OptionError unless low <= value <= high (low < value if `open_low`); NaN never passes."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise OptionError(f"{name} is {value!r}", hint="give a number")
     inside = (low < value if open_low else low <= value) and value <= high
     if not inside:
@@ -61,8 +62,20 @@ def check_range(
 def check_integer(name: str, value: int, low: int, high: float = math.inf) -> None:
     """Raise OptionError unless a value is a whole number with low <= value <= high."""
     check_range(name, value, low, high)
-    if not isinstance(value, int):
+    if not isinstance(value, Integral):
         raise OptionError(f"{name} is {value}", hint="give a whole number")
+
+
+def check_boolean(name: str, value: object) -> None:
+    """Raise OptionError unless a value is True or False."""
+    if not isinstance(value, bool):
+        raise OptionError(f"{name} is {value!r}", hint="choose True or False")
+
+
+def check_kind(name: str, value: object, kinds: tuple[type, ...], hint: str) -> None:
+    """Raise OptionError unless a value is an instance of one of some classes."""
+    if not isinstance(value, kinds):
+        raise OptionError(f"{name} is {value!r}", hint=hint)
 
 
 def check_style_weights(weights: Sequence[float]) -> None:
@@ -144,11 +157,12 @@ class StylizeOptions:
             if (value := getattr(self, name)) is not None:
                 check_integer(name, value, 1, largest)
         if self.style_weights is not None:
-            if isinstance(self.style_weights, Iterable) and not isinstance(self.style_weights, str):
-                # The numbers of NumPy's and torch's arrays become Python's.
+            try:  # the numbers of NumPy's and torch's arrays become Python's
                 weights = tuple(each.item() if hasattr(each, "item") else each for each in self.style_weights)
-                object.__setattr__(self, "style_weights", weights)
-            check_style_weights(self.style_weights)
+            except (TypeError, ValueError, RuntimeError):  # no sequence, or one of more than numbers
+                weights = self.style_weights
+            check_style_weights(weights if not isinstance(self.style_weights, str) else self.style_weights)
+            object.__setattr__(self, "style_weights", weights)
         check_choice("preserve_color", self.preserve_color, PreserveColor)
         check_choice("transform", self.transform, Transform)
         check_choice("content_statistics", self.content_statistics, ContentStatistics)
@@ -160,6 +174,7 @@ def change_options(options: StylizeOptions, changes: Mapping[str, Any]) -> Styli
     Raises:
         OptionError: There is no such field, or a value is out of its range.
     """
+    check_kind("options", options, (StylizeOptions,), "give StylizeOptions(...), or single options by name")
     names = {field.name for field in fields(StylizeOptions)}
     if unknown := sorted(set(changes) - names):
         raise OptionError(f"unknown option {unknown[0]!r}", hint=f"choose among {', '.join(sorted(names))}")
@@ -225,7 +240,9 @@ class RuntimeOptions:
         if self.tile is not None:
             check_integer("tile", self.tile, 0, 1_000_000)
         if self.max_memory is not None:
+            check_kind("max_memory", self.max_memory, (str,), "write '700M' or '2G'")
             parse_bytes(self.max_memory)
+        check_kind("device", self.device, (str,), "choose auto, cpu, cuda, cuda:N or mps")
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise OptionError(f"device is {self.device!r}", hint="choose auto, cpu, cuda, cuda:N or mps")
 
@@ -261,14 +278,27 @@ class OutputOptions:
     if_exists: IfExists | None = option(None, "What to do when an output exists already.")
     bit_depth: int = option(8, "Bits per channel of the result, 8 or 16. Only PNG and TIFF hold 16.")
     quality: int = option(95, "Quality of lossy formats (JPEG, WebP, AVIF), 1..100.")
-    metadata: bool = option(True, "Record the settings in the file of the result.")
+    dpi: float | None = option(
+        None, "Pixels per inch to record in the file of the result, for printing. None keeps the content's."
+    )
+    metadata: bool = option(
+        True, "Record the settings, and the date, the camera and the lens of the content, in the result."
+    )
+    keep_location: bool = option(False, "Record also where the content was photographed.")
 
     def __post_init__(self) -> None:
+        if self.output is not None:
+            check_kind("output", self.output, (str,), "give a text")
         if self.if_exists is not None:
             check_choice("if_exists", self.if_exists, IfExists)
+        check_integer("bit_depth", self.bit_depth, 8, 16)
         if self.bit_depth not in {8, 16}:
             raise OptionError(f"bit_depth is {self.bit_depth}", hint="choose 8 or 16")
-        check_range("quality", self.quality, 1, 100)
+        check_integer("quality", self.quality, 1, 100)
+        if self.dpi is not None:
+            check_range("dpi", self.dpi, 1, 65_535)
+        check_boolean("metadata", self.metadata)
+        check_boolean("keep_location", self.keep_location)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -347,7 +377,11 @@ class TrainOptions:
         for name in [each.name for each in fields(self) if each.name.endswith("_weight")]:
             check_range(name, getattr(self, name), 0, 1e9)
         for name in ("widths", "convolutions", "decoder_convolutions"):
-            for number in getattr(self, name) or ():
+            numbers = getattr(self, name) or ()
+            optional = name == "decoder_convolutions"
+            if isinstance(numbers, str) or not isinstance(numbers, Sequence) or not (numbers or optional):
+                raise OptionError(f"{name} is {numbers!r}", hint="give one number per scale")
+            for number in numbers:
                 check_integer(f"a number of {name}", number, 1)
         check_range("spectral_penalty", self.spectral_penalty, 0, 1e9)
         if self.spectral_cap is not None:

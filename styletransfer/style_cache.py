@@ -8,13 +8,32 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from .errors import StyleTransferError
 from .model import StyleStatistics
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+
+
+class StyleKey(NamedTuple):
+    """A style file with its state on disk and what it is measured for; None for a file of statistics."""
+
+    path: Path
+    modified: int
+    bytes: int
+    style_size: int | None
+    stroke_scale: int | None
+
+    @classmethod
+    def of(cls, path: Path, style_size: int | None = None, stroke_scale: int | None = None) -> StyleKey:
+        """Return the key of a style file in its present state."""
+        try:
+            status = path.stat()
+        except OSError:  # reading the file explains it better
+            return cls(path, 0, 0, style_size, stroke_scale)
+        return cls(path, status.st_mtime_ns, status.st_size, style_size, stroke_scale)
 
 
 class KeyedCache(Generic[Key, Value]):

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 
-from styletransfer.options import StylizeOptions, resolve_stroke_scale
+from styletransfer.errors import OptionError
+from styletransfer.options import (
+    OutputOptions,
+    ProcessOptions,
+    RuntimeOptions,
+    StylizeOptions,
+    TrainOptions,
+    resolve_stroke_scale,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,3 +48,63 @@ def test_what_is_asked_for_stays() -> None:
 
 def test_strokes_of_statistics_are_kept_to() -> None:
     assert resolve_stroke_scale(StylizeOptions(), 2048, 2048, [2, 1]).stroke_scale == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "values"),
+    [
+        (
+            RuntimeOptions,
+            {
+                "tile": [100.5, "4", -1, True, float("nan")],
+                "max_memory": ["x", 5, b"1G", ""],
+                "device": [None, 4, "gpu"],
+                "precision": [None, [], "fp64"],
+            },
+        ),
+        (ProcessOptions, {"threads": [1.5, "2", 0]}),
+        (
+            OutputOptions,
+            {
+                "quality": [95.5, "9", None, 0, 101],
+                "bit_depth": ["8", 8.0, 12, None, True],
+                "output": [3],
+                "if_exists": ["", 1],
+                "metadata": [1, None],
+                "keep_location": ["no"],
+                "dpi": ["3", 0, float("inf"), float("nan")],
+            },
+        ),
+        (
+            StylizeOptions,
+            {
+                "alpha": [None, "1", float("nan"), True],
+                "size": ["3", 2.0, 0],
+                "preserve_color": [None, 1],
+                "transform": [["wct"]],
+            },
+        ),
+        (
+            TrainOptions,
+            {
+                "widths": [5, "12", (1.5,), ()],
+                "decoder_convolutions": [3],
+                "steps": [1.5, "3", 0],
+                "spectral_cap": ["x", 0],
+                "gradient_clip": [None],
+            },
+        ),
+    ],
+)
+def test_wrong_values_are_named_where_options_are_made(options: Any, values: dict[str, list[Any]]) -> None:
+    options()
+    for name, wrong in values.items():
+        for value in wrong:
+            with pytest.raises(OptionError) as caught:
+                options(**{name: value})
+            assert name in str(caught.value) or repr(value) in str(caught.value)
+            assert caught.value.hint
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    assert StylizeOptions(alpha=np.float32(0.5), size=np.int64(20)).size == 20  # type: ignore[arg-type]

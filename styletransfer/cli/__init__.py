@@ -17,13 +17,15 @@ import click
 
 from styletransfer import __version__
 
-from .console import Terminated, exit_code_of
+from ..errors import OptionError
+from .console import Terminated, exit_code_of, open_closed_streams, print_error
 
 NAME = "styletransfer"
 
 # Commands with their help. The command `style-stats` is `style_stats` in commands/style_stats.py.
 COMMANDS = {
     "stylize": "Repaint pictures in the style of others.",
+    "sheet": "Preview pictures in many styles on one contact sheet.",
     "style-stats": "Measure styles once and save their statistics, which can be used as STYLE later.",
     "train": "Train a network end to end through its transfers.",
     "evaluate": "Score stylized pictures.",
@@ -60,7 +62,8 @@ class Program(click.Group):
         try:
             code = super().main(*args, **kwargs)
         except (Exception, KeyboardInterrupt) as error:
-            code = exit_code_of(error)
+            words = args[0] if args else kwargs.get("args")
+            code = exit_code_of(error, sys.argv[1:] if words is None else words)
         sys.exit(code or 0)
 
 
@@ -78,6 +81,9 @@ def program() -> None:
 def main() -> NoReturn:
     """Run the program as a process of its own."""
     signal.signal(signal.SIGTERM, _terminate)
+    if not open_closed_streams():
+        print_error("standard output is closed; redirect it to a file or to /dev/null")
+        sys.exit(OptionError.exit_code)
     if hasattr(sys.stdout, "reconfigure"):
         # File names may hold any bytes, whatever the encoding of the terminal's locale is.
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")

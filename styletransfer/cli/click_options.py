@@ -133,7 +133,7 @@ stroke_scale_option = dataclass_option(StylizeOptions, "stroke_scale", none="aut
 vgg_option = click.option(
     "--vgg",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    show_default="torchvision's, downloaded",
+    show_default="the one that ships with the program",
     help="VGG-19 as a .safetensors file with at least relu3_1. Scores by different networks do not compare.",
 )
 cache_styles_option = click.option(

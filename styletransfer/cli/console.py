@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from threading import Lock
 from typing import TYPE_CHECKING, NoReturn
 
@@ -49,13 +52,13 @@ class Console:
         """Write a line that the user may want to know, unless quiet."""
         if not self.quiet:
             with self._bar_hidden():
-                click.echo(line, err=True)
+                write_to_stderr(line)
 
     def detail(self, line: str) -> None:
         """Write a line that only helps to find a fault, if verbose."""
         if self.verbose:
             with self._bar_hidden():
-                click.echo(line, err=True)
+                write_to_stderr(line)
 
     def error(self, message: str) -> None:
         """Write an error as one line."""
@@ -91,11 +94,13 @@ class Console:
 
     @contextmanager
     def _bar_hidden(self) -> Iterator[None]:
-        if self._bar is not None:
-            self._bar.clear()
+        bar = self._bar
+        if bar is None or bar.disable or bar.last_print_t < bar.start_t + (bar.delay or 0):
+            yield  # it does not show yet
+            return
+        bar.clear()
         yield
-        if self._bar is not None:
-            self._bar.refresh()
+        bar.refresh()
 
 
 class JobProgress:
@@ -119,8 +124,13 @@ class JobProgress:
                 self._bar.update(advance)
 
 
-def exit_code_of(error: BaseException) -> int:
-    """Tell the user about an error that ends the program and return the exit code."""
+def exit_code_of(error: BaseException, words: Sequence[str] = ()) -> int:
+    """Tell the user about an error that ends the program and return the exit code.
+
+    Args:
+        error: The error.
+        words: The command line.
+    """
     if isinstance(error, click.Abort):  # click's wrapper of an interrupt
         error = error.__cause__ or error
     if isinstance(error, Terminated):
@@ -131,7 +141,7 @@ def exit_code_of(error: BaseException) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, click.ClickException):
-        print_error(error.format_message().rstrip(".") + _point_to_help(error))
+        print_error(error.format_message().rstrip(".") + _point_to_help(error, words))
         return error.exit_code
     explained = explain_error(error)
     print_error(str(explained))
@@ -140,7 +150,36 @@ def exit_code_of(error: BaseException) -> int:
 
 def print_error(message: str) -> None:
     """Write an error as one line on stderr."""
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    write_to_stderr(f"error: {' '.join(message.split())}")
+
+
+def write_to_stderr(line: str) -> None:
+    """Write a line to stderr. If that is not possible, for example on a full disk, nothing is said any more.
+
+    The results and the exit code do not depend on it.
+    """
+    try:
+        click.echo(line, err=True)
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stderr.fileno())  # what is still buffered goes there when the program ends
+        os.close(null)
+
+
+def open_closed_streams() -> bool:
+    """Open the null device where stdin, stdout or stderr is closed, and tell whether stdout was open.
+
+    Otherwise the next file that is opened would take the place of the stream, and what a library prints would
+    be written into that file. `sys.stdin` stays None.
+    """
+    for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
+        if stream is None:
+            opened = os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            if opened > 2:  # the number is in use already
+                os.close(opened)
+            elif number == 2:
+                sys.stderr = os.fdopen(opened, "w")
+    return sys.stdout is not None
 
 
 def explain_error(error: BaseException, inputs: Sequence[str] = ()) -> StyleTransferError:
@@ -166,6 +205,12 @@ def explain_error(error: BaseException, inputs: Sequence[str] = ()) -> StyleTran
     return explained
 
 
-def _point_to_help(error: click.ClickException) -> str:
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    return f"; see `{context.command_path} --help`" if context else ""
+def _point_to_help(error: click.ClickException, words: Sequence[str]) -> str:
+    """Return what a user can do about a wrong command line, which may have a file named like an option."""
+    if not isinstance(error, click.UsageError):
+        return ""
+    for word in takewhile(lambda word: word != "--", words):
+        is_file = word.startswith("-") and os.path.lexists(word)
+        if is_file or (isinstance(error, click.NoSuchOption) and re.match(r"-.*[./*]", word)):
+            return f"; if {word} is a file, write ./{word}, or -- before all files"
+    return f"; see `{error.ctx.command_path} --help`" if error.ctx else ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -101,10 +102,81 @@ def _expand(argument: str, extensions: Collection[str]) -> list[InputFile]:
         return [InputFile(path)]
     if glob.has_magic(argument):
         pattern = path.expanduser()
-        found = map(Path, glob.iglob(str(pattern), recursive=True))  # noqa: PTH207  Path.glob is relative only
-        fixed = _find_fixed_part(pattern)
-        return _select(found, extensions, fixed) or _fail(f"no picture matches {argument}")
+        found = _match(pattern)
+        return _select(found, extensions, _find_fixed_part(pattern)) or _fail(
+            f"no picture matches {argument}"
+        )
     return _fail(f"{argument}: no such file")
+
+
+def describe_unreadable(arguments: Sequence[str], remedies: Mapping[str, str]) -> list[str]:
+    """Count the picture files in folders and patterns that cannot be read, one line per extension.
+
+    Args:
+        arguments: Files, folders or patterns; those that are no folders and no patterns are passed over.
+        remedies: What to do about such files, by extension in lower case with its dot.
+    """
+    counts: Counter[str] = Counter()
+    for argument in dict.fromkeys(arguments):
+        path = Path(argument)
+        if path.is_dir():
+            found = list(path.iterdir())
+        elif glob.has_magic(argument) and not path.exists():
+            found = _match(path.expanduser())
+        else:
+            continue
+        counts.update(each.path.suffix.lower() for each in _select(found, remedies) if each.path)
+    return [_describe_count(extension, count, remedies[extension]) for extension, count in counts.items()]
+
+
+def _describe_count(extension: str, count: int, remedy: str) -> str:
+    name = extension[1:].upper()
+    if count == 1:
+        return f"1 {name} file cannot be read: {remedy}"
+    return f"{count} {name} files cannot be read: {remedy.replace(' it ', ' them ')}"
+
+
+def _match(pattern: Path) -> list[Path]:
+    """List what matches a pattern. A folder that `**` reaches by several links counts once."""
+    found = dict.fromkeys(_iterate_matches(pattern))
+    if "**" not in pattern.parts:
+        return list(found)
+    unique: dict[tuple[Path, str], Path] = {}
+    for path in found:
+        unique.setdefault((path.parent.resolve(), path.name), path)
+    return list(unique.values())
+
+
+def _iterate_matches(pattern: Path) -> Iterator[Path]:
+    parts = pattern.parts
+    if "**" not in parts:
+        yield from map(Path, glob.iglob(str(pattern)))  # noqa: PTH207  Path.glob is relative only
+        return
+    index = parts.index("**")
+    rest = parts[index + 1 :] or ("*",)
+    for start in glob.iglob(str(Path(*parts[:index]))):  # noqa: PTH207
+        for folder in _walk(Path(start)):
+            yield from _iterate_matches(Path(glob.escape(str(folder)), *rest))
+
+
+def _walk(top: Path) -> Iterator[Path]:
+    """Yield a folder and all visible folders below it, every one once, those behind links last."""
+    visited: set[tuple[int, int]] = set()
+    real, linked = deque([top]), deque[Path]()
+    while real or linked:
+        folder = real.popleft() if real else linked.popleft()
+        try:
+            status = folder.stat()
+            entries = sorted(folder.iterdir()) if folder.is_dir() else []
+        except OSError:  # it is gone, or may not be read
+            continue
+        if (status.st_dev, status.st_ino) in visited:
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        yield folder
+        for entry in entries:
+            if not entry.name.startswith(".") and entry.is_dir():
+                (linked if entry.is_symlink() else real).append(entry)
 
 
 def _find_fixed_part(pattern: Path) -> Path:

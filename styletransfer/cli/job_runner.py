@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING, Any
 from styletransfer import __version__
 
 from ..options import OutputOptions, StylizeOptions
+from .console import Console
 from .inputs import InputFile
 from .jobs import StylizeJob
 
 if TYPE_CHECKING:
     from ..api import Stylizer
-    from ..media import Picture
+    from ..media import PhotoMetadata, Picture
 
 
 class JobRunner:
     """Runs jobs one after the other, or several at once on as many threads.
 
     Args:
+        console: Receives a note about every animated input.
         stylizer: The model.
         options: How results look.
         output: How results are written.
@@ -35,28 +37,38 @@ class JobRunner:
     """
 
     def __init__(
-        self, stylizer: Stylizer, options: StylizeOptions, output: OutputOptions, jobs: Sequence[StylizeJob]
+        self,
+        console: Console,
+        stylizer: Stylizer,
+        options: StylizeOptions,
+        output: OutputOptions,
+        jobs: Sequence[StylizeJob],
     ) -> None:
         from ..style_cache import KeyedCache
 
+        self.console = console
         self.stylizer = stylizer
         self.options = options
         self.output = output
         # The jobs of one content follow each other, and standard input can be read only once.
-        self._contents = KeyedCache(_read_content, size=1)
+        self._contents = KeyedCache(self._read_content, size=1)
+        self._noted: set[InputFile] = set()
         self._remaining_uses = Counter(job.content for job in jobs)
         self._lock = Lock()
 
     def run(self, job: StylizeJob, progress: Callable[[float], None] | None = None) -> dict[str, Any]:
         """Make one result, write it and describe it; `progress` receives the share that is done."""
         start = time.perf_counter()
-        content = self._take_content(job)
+        content, photo = self._take_content(job)
+        for style in job.styles:
+            self._note_animation(style)
         styles = [each.path for each in job.styles if each.path is not None]  # never standard input
         picture, options = self.stylizer.stylize_picture(
             content, styles, self.options, bit_depth=self.output.bit_depth, progress=progress
         )
         del content  # freed before the result is encoded
-        self._write(job, picture, self._list_settings(job, options) if self.output.metadata else None)
+        settings = self._list_settings(job, options) if self.output.metadata else None
+        self._write(job, picture, settings, self._choose_metadata(photo))
         return self.describe(job, picture, seconds=time.perf_counter() - start)
 
     def describe(
@@ -80,7 +92,7 @@ class JobRunner:
             "seconds": seconds and round(seconds, 3),
         }
 
-    def _take_content(self, job: StylizeJob) -> Picture:
+    def _take_content(self, job: StylizeJob) -> tuple[Picture, PhotoMetadata]:
         """Return the content of a job; after its last job it is no longer kept here."""
         content = self._contents.get(job.content)
         with self._lock:
@@ -89,39 +101,109 @@ class JobRunner:
                 self._contents.discard(job.content)
         return content
 
-    def _write(self, job: StylizeJob, picture: Picture, settings: dict[str, str] | None) -> None:
+    def _read_content(self, content: InputFile) -> tuple[Picture, PhotoMetadata]:
+        from ..media import read_photo_metadata, read_picture
+
+        source: Path | io.BytesIO
+        if content.path is None:
+            source = io.BytesIO(sys.stdin.buffer.read())
+            source.name = content.label  # for messages
+        else:
+            source = content.path
+        picture = read_picture(source)
+        photo = read_photo_metadata(source, keep_location=self.output.keep_location)
+        self._note_animation(content, photo)
+        return picture, photo
+
+    def _note_animation(self, source: InputFile, photo: PhotoMetadata | None = None) -> None:
+        """Say once that only the first frame of an animated input is used."""
+        from ..media import read_photo_metadata
+
+        with self._lock:
+            if source in self._noted:
+                return
+            self._noted.add(source)
+        if photo is None and source.path is not None:
+            photo = read_photo_metadata(source.path)
+        if photo is not None and photo.animated:
+            self.console.note(f"{source.label} is animated; only its first frame is used")
+
+    def _choose_metadata(self, photo: PhotoMetadata) -> PhotoMetadata:
+        """Return what the options say to write of a content's metadata."""
+        exif = photo.exif if self.output.metadata else b""
+        dpi = photo.dpi if self.output.dpi is None else (self.output.dpi, self.output.dpi)
+        return replace(photo, exif=exif, dpi=dpi)
+
+    def _write(
+        self, job: StylizeJob, picture: Picture, settings: dict[str, str] | None, photo: PhotoMetadata
+    ) -> None:
         from ..media import write_picture
 
         if job.output is None:
             buffer = io.BytesIO()  # so that a reader that hangs up is not reported as an error of writing
-            write_picture(picture, buffer, format="png", metadata=settings)
+            write_picture(picture, buffer, format="png", metadata=settings, photo=photo)
             sys.stdout.buffer.write(buffer.getbuffer())
             sys.stdout.buffer.flush()
         else:
             job.output.parent.mkdir(parents=True, exist_ok=True)
-            write_picture(picture, job.output, quality=self.output.quality, metadata=settings)
+            quality = self.output.quality
+            write_picture(picture, job.output, quality=quality, metadata=settings, photo=photo)
 
     def _list_settings(self, job: StylizeJob, options: StylizeOptions) -> dict[str, str]:
         """Return what it takes to make the same pixels again, with file names but without their folders."""
-        settings = {
+        return {
             "styletransfer": __version__,
-            "model": decode_name(Path(self.stylizer.model_name)),
             "model_sha256": self.stylizer.fingerprint,
-            "content": decode_name(job.content.path or Path(job.content.label)),
-            "styles": ", ".join(decode_name(style.path) for style in job.styles if style.path),
             "device": self.stylizer.device,
             "precision": self.stylizer.precision,
+            **describe_settings(job, options, self.stylizer.model_name),
         }
-        chosen = {name: str(value) for name, value in asdict(options).items() if value is not None}
-        return settings | chosen
+
+
+def describe_settings(job: StylizeJob, options: StylizeOptions, model: str) -> dict[str, str]:
+    """Return those of the recorded settings that are known before the model is loaded."""
+    return {
+        "model": decode_name(Path(model)),
+        "content": decode_name(job.content.path or Path(job.content.label)),
+        "styles": ", ".join(decode_name(style.path) for style in job.styles if style.path),
+        **{name: str(value) for name, value in asdict(options).items() if value is not None},
+    }
+
+
+def compare_settings(jobs: Sequence[StylizeJob], options: StylizeOptions, model: str) -> str | None:
+    """Describe how many existing results were made with other settings; None if there are none.
+
+    Results without recorded settings are passed over, and so are settings that are chosen by size.
+
+    Args:
+        jobs: Jobs whose results exist.
+        options: The options of this run.
+        model: Name of the model of this run or path of its weights.
+    """
+    from ..media import read_recorded_settings
+
+    chosen_by_size = {name for name in ("stroke_scale", "style_size") if getattr(options, name) is None}
+    defaults = {name: str(value) for name, value in asdict(StylizeOptions()).items() if value is not None}
+    count = 0
+    names: dict[str, None] = {}
+    for job in jobs:
+        recorded = read_recorded_settings(job.output) if job.output is not None else {}
+        if "styletransfer" not in recorded:
+            continue
+        recorded = defaults | recorded  # an older version had fewer options
+        wanted = describe_settings(job, options, model)
+        known = {*wanted, *asdict(options)} - chosen_by_size
+        other = [name for name in wanted | recorded if wanted.get(name) != recorded.get(name)]
+        other = [name for name in other if name in known]
+        count += bool(other)
+        names.update(dict.fromkeys(other))
+    if not count:
+        return None
+    results = "1 existing result was" if count == 1 else f"{count} existing results were"
+    options_named = ", ".join(name.replace("_", "-") for name in names)
+    return f"{results} made with other settings ({options_named}); -f makes all results again"
 
 
 def decode_name(path: Path) -> str:
     """Return the name of a file as valid Unicode, whatever bytes it consists of."""
     return os.fsencode(path.name).decode("utf-8", "replace")
-
-
-def _read_content(content: InputFile) -> Picture:
-    from ..media import read_picture
-
-    return read_picture(content.path or sys.stdin.buffer)

@@ -9,8 +9,16 @@ from pathlib import Path
 
 from ..errors import ImageError, OptionError
 from ..options import OutputOptions, StylizeOptions
-from .inputs import NAME_VARIANTS, STDIN, InputFile, expand_contents, expand_styles
-from .outputs import STDOUT, apply_if_exists, check_distinct, check_outputs, fill_template, resolve_template
+from .inputs import NAME_VARIANTS, STDIN, InputFile, describe_unreadable, expand_contents, expand_styles
+from .outputs import (
+    STDOUT,
+    apply_if_exists,
+    check_distinct,
+    check_outputs,
+    fill_template,
+    resolve_template,
+    suggest_folder,
+)
 
 DEFAULT_TEMPLATE = "{content}_{style}.png"
 DISTINGUISHING_FIELDS = "{folder} {content} {style} {ext}"
@@ -146,10 +154,14 @@ class JobPlan:
     Attributes:
         jobs: The results to make.
         notes: Lines for the user about what was left out and why.
+        skipped: The results that exist already and are not made again.
+        unreadable: Lines about picture files in the folders that cannot be read, for the end of the run.
     """
 
     jobs: tuple[StylizeJob, ...]
     notes: tuple[str, ...] = ()
+    skipped: tuple[StylizeJob, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 def plan_jobs(content: str, styles: Sequence[str], options: StylizeOptions, output: OutputOptions) -> JobPlan:
@@ -165,15 +177,21 @@ def plan_jobs(content: str, styles: Sequence[str], options: StylizeOptions, outp
         OptionError: A file is missing, an output is not possible, or two results have the same name.
         OutputExistsError: An output exists and may not be overwritten.
     """
-    from ..media import readable_extensions, writable_extensions
+    from ..media import readable_extensions, unreadable_extensions, writable_extensions
 
-    contents, are_many = expand_contents(content, readable_extensions())
-    jobs = pair_inputs(contents, expand_styles(styles, readable_extensions()), options.style_weights)
-    if content == STDIN and sys.stdin.isatty():
-        raise OptionError("standard input is a terminal", hint="pipe a picture into it")
+    unreadable = tuple(describe_unreadable([content, *styles], unreadable_extensions()))
+    try:
+        contents, are_many = expand_contents(content, readable_extensions())
+        opened_styles = expand_styles(styles, readable_extensions())
+    except OptionError as error:
+        raise OptionError(error.message, hint="; ".join(unreadable) or error.hint) from error
+    jobs = pair_inputs(contents, opened_styles, options.style_weights)
+    if content == STDIN and (sys.stdin is None or sys.stdin.isatty()):
+        state = "closed" if sys.stdin is None else "a terminal"
+        raise OptionError(f"standard input is {state}", hint="pipe a picture into it")
     if output.output == STDOUT:
         _check_stdout(jobs, output)
-        return JobPlan(tuple(jobs))
+        return JobPlan(tuple(jobs), unreadable=unreadable)
     template = resolve_template(output.output, DEFAULT_TEMPLATE)
     writable = writable_extensions()
     named = name_outputs(jobs, template, options.alpha, writable)
@@ -183,7 +201,7 @@ def plan_jobs(content: str, styles: Sequence[str], options: StylizeOptions, outp
     kept = drop_own_results(named) if are_many and policy != "overwrite" else named
     outputs = [job.output for job in kept if job.output is not None]
     for path in outputs:
-        _check_format(path, output.bit_depth)
+        _check_format(path, output.bit_depth, are_many)
     inputs = {each for job in kept for each in (job.content, *job.styles)}
     check_outputs(outputs, [each.path for each in inputs if each.path])
     paths = apply_if_exists(outputs, policy)
@@ -191,11 +209,12 @@ def plan_jobs(content: str, styles: Sequence[str], options: StylizeOptions, outp
     notes = []
     if dropped := len({job.content for job in named} - {job.content for job in kept}):
         notes.append(f"left out {dropped} contents that are results of this command")
-    if skipped := len(kept) - len(planned):
-        notes.append(f"skipped {skipped} of {len(kept)} results, which exist already")
+    skipped = [job for job, path in zip(kept, paths, strict=True) if path is None]
+    if skipped:
+        notes.append(f"skipped {len(skipped)} of {len(kept)} results, which exist already")
     if options.style_size is not None and any(each.is_statistics for each in inputs):
         notes.append("--style-size does not change statistics, which are measured already")
-    return JobPlan(tuple(planned), tuple(notes))
+    return JobPlan(tuple(planned), tuple(notes), tuple(skipped), unreadable)
 
 
 def _check_stdout(jobs: Sequence[StylizeJob], output: OutputOptions) -> None:
@@ -205,10 +224,11 @@ def _check_stdout(jobs: Sequence[StylizeJob], output: OutputOptions) -> None:
         raise OptionError("standard output is a terminal", hint="redirect it, or name a file by -o")
 
 
-def _check_format(path: Path, bit_depth: int) -> None:
+def _check_format(path: Path, bit_depth: int, are_many: bool) -> None:
     from ..media import check_writable_format
 
     try:
         check_writable_format(path, bit_depth=bit_depth)
     except ImageError as error:  # still an error of an option, because nothing is written yet
-        raise OptionError(error.message, hint=error.hint) from error
+        hint = suggest_folder(path) if are_many and not path.suffix else error.hint
+        raise OptionError(error.message, hint=hint) from error

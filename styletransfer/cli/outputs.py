@@ -70,10 +70,16 @@ def check_distinct(outputs: Sequence[Path], fields: str) -> None:
     resolved = [path.resolve() for path in outputs]
     path, count = Counter(resolved).most_common(1)[0]
     if count > 1:
+        output = outputs[resolved.index(path)]
         raise OptionError(
-            f"{count} results would all be written to {outputs[resolved.index(path)]}",
-            hint=f"name a folder, or tell them apart by the fields {fields}",
+            f"{count} results would all be written to {output}",
+            hint=f"{suggest_folder(output)}, or tell them apart by the fields {fields}",
         )
+
+
+def suggest_folder(output: Path) -> str:
+    """Say how to name a folder; a path without an extension was probably meant to be one."""
+    return "name a folder" if output.suffix else f"for a folder, end its name in a slash: {output}{os.sep}"
 
 
 def check_outputs(outputs: Sequence[Path], inputs: Collection[Path]) -> None:
@@ -116,6 +122,23 @@ def apply_if_exists(
     taken = set(outputs)
     renamed = [_find_free_name(path, taken, exists) if path in present else path for path in outputs]
     return list(renamed)
+
+
+def check_contact_sheet(path: Path, inputs: Collection[Path], *, force: bool) -> None:
+    """Find out before a long computation whether a contact sheet can be written.
+
+    Raises:
+        OptionError: Its format is unknown, or it has the name of an input.
+        OutputExistsError: It exists and `force` is False.
+    """
+    from ..media import check_writable_format
+
+    try:
+        check_writable_format(path)
+    except ImageError as error:  # still an error of an option, because nothing is written yet
+        raise OptionError(error.message, hint=error.hint) from error
+    check_outputs([path], inputs)
+    apply_if_exists([path], "overwrite" if force else "error")
 
 
 def _find_free_name(path: Path, taken: set[Path], exists: Callable[[Path], bool]) -> Path:

@@ -143,6 +143,21 @@ class Picture:
         return Picture(with_bit_depth(self.pixels, bit_depth), alpha)
 
 
+@dataclass(frozen=True)
+class PhotoMetadata:
+    """What the file of a photograph records beside the pixels, and a result of it should keep.
+
+    Attributes:
+        exif: EXIF data with date, camera and lens, without orientation and thumbnail; may be empty.
+        dpi: Pixels per inch, horizontally and vertically; None if the file does not say.
+        animated: Whether the file holds more frames than the first, which alone is read.
+    """
+
+    exif: bytes = b""
+    dpi: tuple[float, float] | None = None
+    animated: bool = False
+
+
 def with_bit_depth(samples: Tensor, bit_depth: int) -> Tensor:
     """Convert integer samples of any shape to 8 or 16 bits, such that 255 corresponds to 65535.
 

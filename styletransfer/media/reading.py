@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from ..errors import ImageError, StyleTransferError
 from .bitmaps import decode_bmp, decode_pnm
@@ -42,10 +43,28 @@ from .high_bit_depth import (
     scale_transparent_gray,
     separate_alpha,
 )
-from .picture import Picture
+from .picture import PhotoMetadata, Picture
 from .pil_tensor import copy_channels, oriented_size
 from .rgb_color_spaces import ColorEncoding, convert_encoding
 from .tiff_decoding import DecodedTiff, decode_tiff, needs_tifffile
+
+# EXIF tags that a result keeps: date, camera, lens and exposure, but no names of owners or serial numbers.
+KEPT_TAGS = (
+    *(ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.DateTime),
+    *(ExifTags.Base.Artist, ExifTags.Base.Copyright),
+)
+KEPT_EXIF_TAGS = (
+    *(ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized),
+    *(ExifTags.Base.OffsetTime, ExifTags.Base.OffsetTimeOriginal, ExifTags.Base.OffsetTimeDigitized),
+    *(ExifTags.Base.SubsecTime, ExifTags.Base.SubsecTimeOriginal, ExifTags.Base.SubsecTimeDigitized),
+    *(ExifTags.Base.ExposureTime, ExifTags.Base.FNumber, ExifTags.Base.ISOSpeedRatings),
+    *(ExifTags.Base.ExposureBiasValue, ExifTags.Base.Flash),
+    *(ExifTags.Base.FocalLength, ExifTags.Base.FocalLengthIn35mmFilm),
+    *(ExifTags.Base.LensMake, ExifTags.Base.LensModel, ExifTags.Base.LensSpecification),
+)
+MAX_DPI = 65_535  # what JPEG can hold
+MAX_TAG_LENGTH = 1000  # characters; longer values are damaged or no text
+ANIMATED_FORMATS = {"GIF", "PNG", "WEBP", "AVIF"}
 
 _pillow_lock = Lock()
 # Without a handler, Python would print what Pillow logs; the raised error says the same.
@@ -82,6 +101,93 @@ def read_picture(source: str | Path | BinaryIO, *, max_pixels: int = 250_000_000
     # Damaged files make decoders raise almost anything: OSError, SyntaxError, struct.error, KeyError, ...
     except Exception as error:
         raise explain_reading(error, name, max_pixels) from error
+
+
+def read_photo_metadata(source: str | Path | BinaryIO, *, keep_location: bool = False) -> PhotoMetadata:
+    """Read what a result should keep of a photograph beside its pixels; empty if there is nothing legible.
+
+    Only the header of the file is read. JPEG XL is passed over, because its plugin decodes at once.
+
+    Args:
+        source: A path, or a seekable binary stream, which is left at its start.
+        keep_location: Whether the position of the camera is read, too.
+    """
+    try:
+        with ExitStack() as stack:
+            file = stack.enter_context(Path(source).open("rb")) if isinstance(source, str | Path) else source
+            try:
+                form = _identify(file, "")
+                if form.name in {"JPEG XL", "PNM", "TGA"}:
+                    return PhotoMetadata()
+                file.seek(0)
+                with _pillow_settings():
+                    image = Image.open(file, formats=[form.pillow_name or form.name])
+                return _collect_metadata(image, form.name in ANIMATED_FORMATS, keep_location)
+            finally:
+                file.seek(0)
+    except Exception:  # damaged metadata raise almost anything; `read_picture` explains damaged pictures
+        return PhotoMetadata()
+
+
+def read_recorded_settings(path: Path) -> dict[str, str]:
+    """Read the texts that `write_picture` recorded in a file, without its pixels; empty if there are none."""
+    try:
+        with _pillow_settings(), Image.open(path) as image:
+            if isinstance(image, PngImagePlugin.PngImageFile):
+                return {str(key): str(text) for key, text in image.info.items() if isinstance(text, str)}
+            recorded = json.loads(image.getexif().get(ExifTags.Base.ImageDescription, "{}"))
+            return {str(key): str(text) for key, text in recorded.items()}
+    except Exception:  # it may be any file that has the name of a result
+        return {}
+
+
+def _collect_metadata(image: ImageFile.ImageFile, may_move: bool, keep_location: bool) -> PhotoMetadata:
+    # Pillow would decode a whole PNG to find EXIF data after its pixels.
+    absent = image.format == "PNG" and not {"exif", "Raw profile type exif"} & set(image.info)
+    exif = Image.Exif() if absent else _read_exif(image)
+    kept = Image.Exif()
+    kept.update(_choose_tags(exif, KEPT_TAGS))
+    preserve_text(kept)
+    with _pillow_settings():
+        details = _choose_tags(exif.get_ifd(ExifTags.IFD.Exif), KEPT_EXIF_TAGS)
+        position = exif.get_ifd(ExifTags.IFD.GPSInfo) if keep_location else {}
+    for directory, tags in (
+        (ExifTags.IFD.Exif, details),
+        (ExifTags.IFD.GPSInfo, _choose_tags(position, position)),
+    ):
+        if tags:
+            kept.get_ifd(directory).update(tags)
+            kept[directory] = kept.get_ifd(directory)
+    return PhotoMetadata(
+        exif=kept.tobytes() if len(kept) else b"",
+        dpi=_find_dpi(image, exif),
+        animated=may_move and bool(getattr(image, "is_animated", False)),
+    )
+
+
+def preserve_text(exif: Image.Exif) -> None:
+    """Let Pillow write texts as it reads them: as Latin-1, where it would put `?` for all but ASCII."""
+    for tag in KEPT_TAGS:
+        text = exif.get(tag)
+        if isinstance(text, str) and not text.isascii():
+            exif[tag] = text.encode("latin-1", "replace")
+
+
+def _choose_tags(tags: Mapping[int, Any], chosen: Iterable[int]) -> dict[int, Any]:
+    """Return those of some tags that are there and are not too long."""
+    return {tag: tags[tag] for tag in chosen if tag in tags and len(str(tags[tag])) <= MAX_TAG_LENGTH}
+
+
+def _find_dpi(image: Image.Image, exif: Image.Exif) -> tuple[float, float] | None:
+    """Return the pixels per inch that a file records; None if it does not, or if they make no sense."""
+    dpi = image.info.get("dpi")
+    if dpi is None and ExifTags.Base.XResolution in exif:
+        unit = 2.54 if exif.get(ExifTags.Base.ResolutionUnit) == 3 else 1  # 3 is centimeters
+        dpi = [exif.get(tag, 0) * unit for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution)]
+    if dpi is None:
+        return None
+    across, down = (round(float(value), 2) for value in dpi)
+    return (across, down) if 1 <= across <= MAX_DPI and 1 <= down <= MAX_DPI else None
 
 
 def picture_from_pil(image: Image.Image) -> Picture:

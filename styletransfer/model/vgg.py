@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import ClassVar, NamedTuple, TypeVar
 
@@ -299,7 +300,10 @@ def _fetch_torchvision(names: Sequence[str]) -> dict[str, Kernel]:
     try:
         from torchvision.models import VGG19_Weights
 
-        state = VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
+        with redirect_stdout(sys.stderr):  # torch.hub writes there that it downloads
+            state = VGG19_Weights.IMAGENET1K_V1.get_state_dict(
+                progress=sys.stderr.isatty(), check_hash=True
+            )
     except (ImportError, OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise WeightsError(

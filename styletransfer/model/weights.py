@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -211,7 +213,8 @@ def load_torchvision_model(name: str) -> nn.Module:
             f"{name} is not a model of this program or of torchvision", hint="or give a .safetensors file"
         )
     try:
-        return cast(nn.Module, models.get_model(name, weights="DEFAULT").eval())
+        with redirect_stdout(sys.stderr):  # torch.hub writes there that it downloads
+            return cast(nn.Module, models.get_model(name, weights="DEFAULT").eval())
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise WeightsError(

@@ -16,6 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..errors import MemoryLimitError
+
 # Parameters of glibc's mallopt.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 HUGE_PAGE = 2**21
@@ -23,6 +25,7 @@ HUGE_PAGE = 2**21
 HUGE_PAGE_BUFFER = 2**25
 # The process has to grow by this many bytes before free memory is returned again.
 GROWTH_BEFORE_TRIM = 2**26
+BYTES_PER_PIXEL = 6  # of a content and its result, 8 bits per channel
 CGROUP = Path("/sys/fs/cgroup")
 
 _tuned = False
@@ -88,6 +91,20 @@ def available_memory() -> int | None:
         if allowed.isdigit() and used.isdigit():
             found.append(int(allowed) - int(used))
     return max(0, min(found)) if found else None
+
+
+def check_available_memory(width: int, height: int) -> None:
+    """Raise MemoryLimitError if the pixels of a content and its result alone exceed the memory that is left.
+
+    Where memory is promised before it exists, the system would end the program instead.
+    """
+    needed, available = BYTES_PER_PIXEL * width * height, available_memory()
+    if available is not None and needed > available:
+        needed_text, available_text = (f"{size / 2**30:.0f}G" for size in (needed, available))
+        raise MemoryLimitError(
+            f"{width}x{height} pixels take {needed_text} of memory, and {available_text} are left",
+            hint="make the result smaller, for example --size 1024",
+        )
 
 
 def resident_memory() -> int:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from styletransfer import Stylizer
 from styletransfer.media import read_picture
-from styletransfer.model.vgg import STYLE_LAYERS, needed_convolutions
+from styletransfer.model.vgg import DEEP_LAYERS, STYLE_LAYERS, VGG16, Convolution, needed_convolutions
 from styletransfer.options import StylizeOptions
 
 from .conftest import Run
@@ -27,9 +27,20 @@ SIZE = (48, 40)
 def network(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Write a VGG-19 of random weights."""
     path = tmp_path_factory.mktemp("networks") / "vgg.safetensors"
+    return write_network(path, needed_convolutions(STYLE_LAYERS))
+
+
+@pytest.fixture(scope="session")
+def deep_network(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Write a VGG-16 of random weights."""
+    path = tmp_path_factory.mktemp("networks") / "vgg16.safetensors"
+    return write_network(path, needed_convolutions(DEEP_LAYERS, VGG16))
+
+
+def write_network(path: Path, convolutions: list[Convolution]) -> str:
     generator = torch.Generator().manual_seed(0)
     tensors = {}
-    for each in needed_convolutions(STYLE_LAYERS):
+    for each in convolutions:
         key, shape = f"features.{each.torchvision_index}", (each.out_channels, each.in_channels, 3, 3)
         tensors[f"{key}.weight"] = torch.randn(shape, generator=generator) / shape[1] ** 0.5 / 3
         tensors[f"{key}.bias"] = torch.zeros(each.out_channels)
@@ -64,6 +75,23 @@ def test_table_of_content_and_model(run: Run, model: str, network: str) -> None:
     assert (itself["content_in"], itself["ssim"], itself["pan_rmse"]) == ("0.000", "1.000", "-")
     assert 0 < float(ours["reconstruction"]) < 100
     assert float(ours["pan_rmse"]) > 0
+
+
+def test_every_style_score_has_a_column(run: Run, model: str, network: str, deep_network: str) -> None:
+    plain, deep = (
+        list(read_table(run("evaluate", "pairs", "-m", model, "--vgg", network, *more).stdout))
+        for more in ([], ["--vgg16", deep_network])
+    )
+    assert {"style_patch", "style_cover"} <= set(plain[1])
+    assert "style_deep" not in plain[1]
+    assert float(deep[1]["style_deep"]) > 0
+    assert {name: deep[1][name] for name in plain[1]} == plain[1]
+
+
+def test_a_vgg19_is_no_vgg16(run: Run, model: str, network: str) -> None:
+    result = run("evaluate", "pairs", "-m", model, "--vgg", network, "--vgg16", network)
+    assert result.exit_code == 3
+    assert "VGG-16" in result.stderr or "relu5_1" in result.stderr
 
 
 def test_given_outputs_alone_and_beside_a_model(run: Run, model: str, network: str) -> None:
@@ -106,6 +134,13 @@ def test_contact_sheet(run: Run, model: str, network: str) -> None:
     assert (again.exit_code, again.stdout) == (1, "")
     assert "sheet.png exists already" in again.stderr
     assert run(*words, "--contact-sheet", "sheet.png", "-f").exit_code == 0
+
+
+def test_pictures_that_cannot_be_read_are_named_at_the_end(run: Run, network: str) -> None:
+    Path("pairs/dog.content.cr3").touch()
+    result = run("evaluate", "pairs", "--outputs", "pairs", "--vgg", network)
+    assert result.exit_code == 0
+    assert result.stderr == "1 CR3 file cannot be read: export it as TIFF or JPEG\n"
 
 
 def test_a_damaged_picture_spoils_only_its_pair(run: Run, network: str) -> None:

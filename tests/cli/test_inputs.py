@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from styletransfer.cli.inputs import InputFile, expand_contents, expand_styles
+from styletransfer.cli.inputs import InputFile, describe_unreadable, expand_contents, expand_styles
 from styletransfer.errors import OptionError
 
 EXTENSIONS = (".png", ".jpg")
@@ -90,3 +91,50 @@ def test_a_pattern_knows_the_folder_below_its_fixed_part(
     touch("in/1.png", "in/a/1.png", "in/a/b/1.png")
     found, _ = expand_contents(f"{Path.cwd()}/{word}" if absolute else word, EXTENSIONS)
     assert [source.folder for source in found] == folders
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need a right on Windows")
+class TestLinks:
+    def test_a_loop_of_links_gives_every_picture_once(self) -> None:
+        touch("in/1.png", "in/a/2.png", "in/a/b/3.png")
+        for name in ("again", "once_more"):  # with several, glob takes longer than the universe is old
+            Path(f"in/a/b/{name}").symlink_to(Path("in").resolve())
+            Path(f"in/{name}").symlink_to(Path("in/a").resolve())
+        assert expand("in/**/*.png") == ["in/1.png", "in/a/2.png", "in/a/b/3.png"]
+        assert expand("in/**") == ["in/1.png", "in/a/2.png", "in/a/b/3.png"]
+        assert sorted(Path(each).name for each in expand("in/**/b/**/*.png")) == ["1.png", "2.png", "3.png"]
+
+    def test_a_folder_behind_a_link_is_searched(self) -> None:
+        touch("elsewhere/deep/1.png", "in/2.png")
+        Path("in/link").symlink_to(Path("elsewhere").resolve())
+        assert expand("in/**/*.png") == ["in/2.png", "in/link/deep/1.png"]
+
+    def test_two_links_to_one_folder_are_one(self) -> None:
+        touch("elsewhere/1.png")
+        for name in ("a", "b"):
+            Path("in").mkdir(exist_ok=True)
+            Path("in", name).symlink_to(Path("elsewhere").resolve())
+        assert expand("in/**/*.png") == ["in/a/1.png"]
+        assert expand("*/**/*.png") == ["elsewhere/1.png"]
+
+    def test_links_that_lead_nowhere_are_passed_over(self) -> None:
+        touch("in/1.png")
+        Path("in/lost").symlink_to("absent")
+        Path("in/self").symlink_to("self")
+        assert expand("in/**/*.png") == ["in/1.png"]
+
+
+def test_hidden_folders_stay_hidden() -> None:
+    touch("in/.cache/1.png", "in/2.png")
+    assert expand("in/**/*.png") == ["in/2.png"]
+
+
+def test_pictures_that_cannot_be_read_are_counted() -> None:
+    touch("in/1.png", "in/2.HEIC", "in/3.heic", "in/a/4.heic", "in/5.cr2", "in/notes.txt", "in/._6.heic")
+    remedies = {".heic": "run `pip`, or convert it to PNG", ".cr2": "export it as TIFF"}
+    assert sorted(describe_unreadable(["in"], remedies)) == [
+        "1 CR2 file cannot be read: export it as TIFF",
+        "2 HEIC files cannot be read: run `pip`, or convert them to PNG",
+    ]
+    assert describe_unreadable(["in/**/*.heic", "in/1.png", "-"], remedies)[0].startswith("2 HEIC files")
+    assert describe_unreadable(["in/2.HEIC"], remedies) == []

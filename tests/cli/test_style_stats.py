@@ -118,3 +118,11 @@ def test_usage(run: Run, words: list[str], problem: str) -> None:
     result = run("style-stats", *words, "-m", "absent.safetensors")
     assert result.exit_code == 2
     assert problem in result.stderr
+
+
+def test_pictures_that_cannot_be_read_are_named_at_the_end(run: Run) -> None:
+    write_content(Path("in/cat.png"), (24, 16))
+    Path("in/a.nef").touch()
+    result = run("style-stats", "in", "-o", "out/")
+    assert result.exit_code == 0
+    assert result.stderr.endswith("1 NEF file cannot be read: export it as TIFF or JPEG\n")

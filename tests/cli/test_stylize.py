@@ -454,3 +454,117 @@ def test_alpha_is_kept(run: Run, style: Path) -> None:
     assert picture.alpha is not None
     assert result.alpha is not None
     assert result.alpha.equal(picture.alpha)
+
+
+@pytest.mark.usefixtures("style")
+def test_pictures_that_cannot_be_read_are_named_at_the_end(run: Run) -> None:
+    write_content(Path("in/cat.png"), (24, 16))
+    for name in ("1.CR2", "2.cr2", "3.psd"):
+        Path("in", name).touch()
+    result = run("stylize", "in", "waves.png", "-o", "out/")
+    assert (result.exit_code, result.stdout) == (0, "out/cat_waves.png\n")
+    assert result.stderr.splitlines()[-2:] == [
+        "2 CR2 files cannot be read: export them as TIFF or JPEG",
+        "1 PSD file cannot be read: export it as TIFF, PNG or JPEG",
+    ]
+    again = run("stylize", "in", "waves.png", "-o", "out/")
+    assert "2 CR2 files cannot be read" in again.stderr
+    Path("in/cat.png").unlink()
+    nothing = run("stylize", "in", "waves.png", "-o", "out/")
+    assert nothing.exit_code == 2
+    assert "in holds no pictures; 2 CR2 files cannot be read: export them as TIFF or JPEG" in nothing.stderr
+
+
+@pytest.mark.usefixtures("style")
+def test_photographs_of_phones_name_the_package_that_reads_them(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_content(Path("in/cat.png"), (24, 16))
+    for name in ("1.heic", "2.heic"):
+        Path("in", name).touch()
+    monkeypatch.setattr("styletransfer.media.formats.find_spec", lambda name: None)
+    result = run("stylize", "in", "waves.png", "-o", "out/")
+    assert '2 HEIC files cannot be read: run `pip install "styletransfer[heif]"`, or convert' in result.stderr
+
+
+@pytest.mark.usefixtures("style")
+class TestExistingResults:
+    @pytest.fixture(autouse=True)
+    def contents(self) -> None:
+        for seed, name in enumerate(("1", "2", "3")):
+            write_content(Path(f"in/{name}.png"), (24, 16), seed=seed)
+
+    @pytest.mark.parametrize("extension", ["png", "jpg", "tiff", "webp"])
+    def test_those_of_other_settings_are_counted(self, run: Run, extension: str) -> None:
+        words = ("stylize", "in", "waves.png", "-o", "out/{content}." + extension)
+        assert run(*words, "-a", "0.5").exit_code == 0
+        assert "other settings" not in run(*words, "-a", "0.5").stderr
+        Path(f"out/1.{extension}").unlink()
+        assert run(*words, "-a", "0.7", "--size", "20").exit_code == 0
+        result = run(*words, "-a", "0.7", "--size", "20")
+        assert result.stdout == ""
+        assert result.stderr.splitlines() == [
+            "skipped 3 of 3 results, which exist already",
+            "2 existing results were made with other settings (alpha, size); -f makes all results again",
+        ]
+        assert "other settings" not in run(*words, "-a", "0.7", "-f").stderr
+
+    def test_another_model_or_style_is_another_setting(self, run: Run, other_model: str, style: Path) -> None:
+        words = ("stylize", "in", "waves.png", "-o", "out/{content}.png")
+        run(*words)
+        assert "3 existing results were made with other settings (model);" in run(
+            *words, "-m", other_model
+        ).stderr
+        write_content(Path("ink.png"), (24, 16))
+        result = run("stylize", "in", "ink.png", "-o", "out/{content}.png")
+        assert "3 existing results were made with other settings (styles);" in result.stderr
+
+    def test_options_that_were_not_recorded_had_their_defaults(self, run: Run) -> None:
+        words = ("stylize", "in", "waves.png", "-o", "out/{content}.tiff")
+        run(*words)
+        for path in Path("out").iterdir():
+            data = path.read_bytes()
+            assert b'"transform"' in data
+            path.write_bytes(data.replace(b'"transform"', b'"otherform"'))
+        assert "other settings" not in run(*words).stderr
+        assert "3 existing results" in run(*words, "--transform", "adain").stderr
+
+    def test_results_that_say_nothing_are_passed_over(self, run: Run) -> None:
+        words = ("stylize", "in", "waves.png", "-o", "out/{content}.png")
+        run(*words, "--no-metadata")
+        Path("out/2.png").write_bytes(b"no picture")
+        assert run(*words, "-a", "0.5").stderr == "skipped 3 of 3 results, which exist already\n"
+
+    @pytest.mark.parametrize("content", ["in", "in/*.png"])
+    def test_a_folder_that_does_not_exist_needs_a_slash(self, run: Run, content: str) -> None:
+        result = run("stylize", content, "waves.png", "-o", "out")
+        assert result.exit_code == 2
+        assert "; for a folder, end its name in a slash: out/" in result.stderr
+        for name in ("2", "3"):
+            Path(f"in/{name}.png").unlink()
+        result = run("stylize", content, "waves.png", "-o", "out")
+        assert result.exit_code == 2
+        assert "; for a folder, end its name in a slash: out/" in result.stderr
+
+
+@pytest.mark.usefixtures("content", "style")
+@pytest.mark.parametrize("name", ["-f.jpg", "-a.jpg", "--photo.jpg", "-o.png"])
+def test_a_file_that_is_named_like_an_option(run: Run, name: str) -> None:
+    write_content(Path(name), (24, 16))
+    for words in (["stylize", name, "waves.png"], ["stylize", "cat.png", name]):
+        result = run(*words)
+        assert result.exit_code == 2
+        (line,) = result.stderr.splitlines()
+        assert line.endswith(f"; if {name} is a file, write ./{name}, or -- before all files")
+    result = run("stylize", "-q", f"./{name}", "waves.png", "-o", "out.png")
+    assert (result.exit_code, result.stdout) == (0, "out.png\n")
+    result = run("stylize", "-q", "-f", "-o", "out.png", "-m", "absent.safetensors", "--", name, "waves.png")
+    assert result.exit_code == 3  # the files are found
+
+
+@pytest.mark.usefixtures("content", "style")
+def test_a_wrong_option_is_no_file(run: Run) -> None:
+    result = run("stylize", "cat.png", "waves.png", "--sise", "3")
+    assert result.exit_code == 2
+    assert "is a file" not in result.stderr
+    assert "stylize --help" in result.stderr

@@ -154,12 +154,17 @@ def test_what_is_wrong_is_said_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_torchvision_out_of_reach_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchvision_out_of_reach_names_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     # A proxy that nobody listens on: the download fails at once, on any machine.
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     with pytest.raises(WeightsError, match="name a safetensors file"):
         load_vgg19(None, ["relu4_1"])
+    written = capsys.readouterr()
+    assert "Downloading" in written.err
+    assert written.out == ""
 
 
 def test_the_shipped_network_reaches_relu3_4_offline(

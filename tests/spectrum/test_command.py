@@ -81,6 +81,18 @@ def test_torchvisions_networks_go_by_name(tmp_path: Path, monkeypatch: pytest.Mo
         run("squeezenet1_1")
 
 
+def test_a_download_is_told_on_stderr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    def download(url: str, path: str, *_: object, **__: object) -> None:
+        torch.save(squeezenet1_1().state_dict(), path)
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", download)
+    result = run("squeezenet1_1", "--layer", "features.0", "--size", "8", "--json")
+    assert json.loads(result.stdout)["weight"] == [64, 3, 3, 3]
+    assert "Downloading" in result.stderr
+
+
 def test_a_plot_is_drawn_and_not_overwritten_unasked(weights: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     plot = tmp_path / "spectra.png"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...errors import ImageError, OptionError, StyleTransferError
+from ...errors import OptionError, StyleTransferError
 from ...options import DEFAULT_MODEL, ProcessOptions, RuntimeOptions, StylizeOptions
 from ..click_options import (
     build_options,
@@ -24,8 +24,8 @@ from ..click_options import (
 )
 from ..command import ConfiguredCommand
 from ..console import Console
-from ..inputs import expand_contents
-from ..outputs import apply_if_exists, check_outputs
+from ..inputs import describe_unreadable, expand_contents
+from ..outputs import check_contact_sheet
 from ..runtime import load_stylizer, set_threads
 from ..workers import ReportProgress, run_jobs
 
@@ -84,6 +84,12 @@ def _check_alphas(
 @dataclass_option(StylizeOptions, "refine", metavar="N")
 @vgg_option
 @click.option(
+    "--vgg16",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    show_default="none, without style_deep",
+    help="VGG-16 as a .safetensors file, for the score style_deep.",
+)
+@click.option(
     "--contact-sheet",
     type=click.Path(dir_okay=False, path_type=Path),
     show_default="none",
@@ -101,6 +107,7 @@ def evaluate(
     model: str | None,
     alphas: tuple[float, ...],
     vgg: Path | None,
+    vgg16: Path | None,
     contact_sheet: Path | None,
     force: bool,
     as_json: bool,
@@ -117,7 +124,8 @@ def evaluate(
     method, followed by the means.
     """
     from ...evaluation import Evaluator, list_candidates, write_contact_sheet
-    from ...model.vgg import load_vgg19
+    from ...media import unreadable_extensions
+    from ...model.vgg import load_vgg16, load_vgg19
     from ...pipeline.device import resolve_device
 
     runtime = build_options(RuntimeOptions, values)
@@ -126,11 +134,14 @@ def evaluate(
     model = DEFAULT_MODEL if model is None and outputs is None else model
     candidates = list_candidates(plan_pairs(sources), outputs, model, alphas or (options.alpha,))
     if contact_sheet is not None:
-        _check_contact_sheet(contact_sheet, candidates, force=force)
-    network = load_vgg19(vgg).to(resolve_device(runtime.device))
+        inputs = [Path(name) for candidate in candidates for name in candidate.inputs]
+        check_contact_sheet(contact_sheet, inputs, force=force)
+    device = resolve_device(runtime.device)
+    network = load_vgg19(vgg).to(device)
+    deep_network = None if vgg16 is None else load_vgg16(vgg16).to(device)
     stop = Event()
     stylizer = None if model is None else load_stylizer(console, model, runtime, stop=stop)
-    evaluator = Evaluator(network, stylizer, options)
+    evaluator = Evaluator(network, stylizer, options, deep_network)
     results: list[ScoredCandidate] = []
 
     def score(candidate: Candidate, _: ReportProgress) -> str | None:
@@ -147,6 +158,8 @@ def evaluate(
     if contact_sheet is not None and results:
         write_contact_sheet(contact_sheet, results)
         console.note(f"all pictures side by side: {contact_sheet}")
+    for line in describe_unreadable(sources, unreadable_extensions()):
+        console.note(line)
     return code
 
 
@@ -188,15 +201,3 @@ def summarize(results: Sequence[ScoredCandidate], *, as_json: bool) -> list[str]
         for method, scores in by_method.items()
     }
     return format_scores(rows).splitlines() if rows else []
-
-
-def _check_contact_sheet(path: Path, candidates: Sequence[Candidate], *, force: bool) -> None:
-    """Find out before a long computation whether the contact sheet can be written."""
-    from ...media import check_writable_format
-
-    try:
-        check_writable_format(path)
-    except ImageError as error:  # still an error of an option, because nothing is written yet
-        raise OptionError(error.message, hint=error.hint) from error
-    check_outputs([path], [Path(name) for candidate in candidates for name in candidate.inputs])
-    apply_if_exists([path], "overwrite" if force else "error")

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...errors import OptionError, OutputExistsError, StyleTransferError
-from ..click_options import json_option
+from ...options import ProcessOptions
+from ..click_options import json_option, threads_option
 from ..command import Command
 from ..console import Console
-from ..runtime import find_weights_folder
+from ..runtime import find_weights_folder, set_threads
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -80,6 +81,7 @@ def _parse_size(context: click.Context, parameter: click.Parameter, value: str) 
     help="File for a plot of the distributions.",
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite the plot.")
+@threads_option
 @json_option
 @click.pass_obj
 def spectrum(
@@ -93,6 +95,7 @@ def spectrum(
     verify: bool,
     plot: Path | None,
     force: bool,
+    threads: int | None,
     as_json: bool,
 ) -> int:
     """Show the singular values of a network's convolutions.
@@ -103,6 +106,7 @@ def spectrum(
     """
     from ...spectrum import summarize_layer
 
+    set_threads(ProcessOptions(threads=threads))
     if plot is not None:
         check_plot(plot, force)
     layers = choose_layers(load_convolutions(console, network, padding), names)
@@ -110,17 +114,19 @@ def spectrum(
         console.result(format_row(dict(zip(COLUMNS, COLUMNS, strict=True))))
     distributions: dict[str, Tensor] = {}
     failed = False
-    for name, layer in layers.items():
-        try:
-            summary = summarize_layer(layer, size, method)
-        except ValueError as error:
-            raise OptionError(f"{name}: {error}", hint="choose another --size") from error
-        facts = {"layer": name, "size": list(size), **describe_layer(layer, summary)}
-        if verify:
-            facts |= compare_with_dense(layer, size, summary)
-            failed |= facts["holds"] is False
-        distributions[name] = summary.values
-        console.result(json.dumps(facts) if as_json else format_row(format_facts(facts)))
+    with console.progress(len(layers)) as progress:
+        for index, (name, layer) in enumerate(layers.items()):
+            try:
+                summary = summarize_layer(layer, size, method)
+            except ValueError as error:
+                raise OptionError(f"{name}: {error}", hint="choose another --size") from error
+            facts = {"layer": name, "size": list(size), **describe_layer(layer, summary)}
+            if verify:
+                facts |= compare_with_dense(layer, size, summary)
+                failed |= facts["holds"] is False
+            distributions[name] = summary.values
+            console.result(json.dumps(facts) if as_json else format_row(format_facts(facts)))
+            progress.report(index, 1)
     if plot is not None:
         title = f"{Path(network).name}, {size[0]} x {size[1]} pixels, {method}"
         write_plot(plot, distributions, title)

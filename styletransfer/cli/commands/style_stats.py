@@ -24,7 +24,7 @@ from ..click_options import (
 )
 from ..command import ConfiguredCommand
 from ..console import Console
-from ..inputs import STATISTICS_SUFFIX, InputFile, expand_contents
+from ..inputs import STATISTICS_SUFFIX, InputFile, describe_unreadable, expand_contents
 from ..outputs import apply_if_exists, check_distinct, check_outputs, fill_template, resolve_template
 from ..runtime import load_stylizer, set_threads
 from ..workers import ReportProgress, explain_resuming, run_jobs
@@ -81,6 +81,8 @@ def style_stats(
     with the model that measured it. It has a stroke scale of its own, which is 1 unless --stroke-scale is
     given.
     """
+    from ...media import unreadable_extensions
+
     runtime = build_options(RuntimeOptions, values)
     output = build_options(OutputOptions, {**values, **({"if_exists": "overwrite"} if force else {})})
     jobs = plan_measurements(styles, output)
@@ -105,7 +107,10 @@ def style_stats(
         return describe(job, error=str(failure)) if as_json else None
 
     resume = explain_resuming(output, forced=force, without_force=values["if_exists"])
-    return run_jobs(console, jobs, measure, describe_failure, stop=stop, resume=resume)
+    code = run_jobs(console, jobs, measure, describe_failure, stop=stop, resume=resume)
+    for line in describe_unreadable(styles, unreadable_extensions()):
+        console.note(line)
+    return code
 
 
 def plan_measurements(arguments: tuple[str, ...], output: OutputOptions) -> list[MeasureJob]:

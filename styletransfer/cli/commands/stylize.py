@@ -23,7 +23,7 @@ from ..click_options import (
 )
 from ..command import ConfiguredCommand
 from ..console import Console
-from ..job_runner import JobRunner
+from ..job_runner import JobRunner, compare_settings
 from ..jobs import StylizeJob, plan_jobs
 from ..outputs import STDOUT
 from ..runtime import divide_threads, find_style_folder, load_stylizer, set_threads
@@ -56,7 +56,9 @@ from ..workers import ReportProgress, explain_resuming, run_jobs
 @if_exists_options
 @dataclass_option(OutputOptions, "bit_depth", metavar="8|16")
 @dataclass_option(OutputOptions, "quality", metavar="1..100")
+@dataclass_option(OutputOptions, "dpi", metavar="N", show_default="the content's")
 @dataclass_option(OutputOptions, "metadata", "--metadata/--no-metadata")
+@dataclass_option(OutputOptions, "keep_location", "--keep-location/--no-location")
 @click.option("-n", "--dry-run", is_flag=True, help="Print what would be written, and do nothing.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")
 @json_option
@@ -89,13 +91,15 @@ def stylize(
     if as_json and output.output == STDOUT and not dry_run:
         raise OptionError("--json and -o - both write to standard output", hint="leave one of them out")
     plan = plan_jobs(content, styles, options, output)
-    for note in plan.notes:
-        console.note(note)
+    for note in (*plan.notes, compare_settings(plan.skipped, options, model)):
+        if note is not None:
+            console.note(note)
     if dry_run:
         for job in plan.jobs:
             console.result(describe_job(job, as_json=as_json))
-        return 0
-    if not plan.jobs:
+    if dry_run or not plan.jobs:
+        for line in plan.unreadable:
+            console.note(line)
         return 0
 
     stop = Event()
@@ -106,7 +110,7 @@ def stylize(
         workers = divide_threads(process, runtime, len(plan.jobs))
     style_folder = find_style_folder() if cache_styles else None
     stylizer = load_stylizer(console, model, runtime, stop=stop, style_folder=style_folder)
-    runner = JobRunner(stylizer, options, output, plan.jobs)
+    runner = JobRunner(console, stylizer, options, output, plan.jobs)
 
     def run_job(job: StylizeJob, report: ReportProgress) -> str | None:
         facts = runner.run(job, report)
@@ -118,7 +122,7 @@ def stylize(
     def describe_failure(job: StylizeJob, failure: StyleTransferError) -> str | None:
         return json.dumps(runner.describe(job, error=str(failure))) if as_json else None
 
-    return run_jobs(
+    code = run_jobs(
         console,
         plan.jobs,
         run_job,
@@ -128,6 +132,9 @@ def stylize(
         fail_fast=fail_fast,
         workers=workers,
     )
+    for line in plan.unreadable:
+        console.note(line)
+    return code
 
 
 def describe_job(job: StylizeJob, *, as_json: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..console import Console
 from ..runtime import set_threads
 
 PATHS = click.Path(exists=True, path_type=Path)
+SECONDS_PER_LINE = 60  # of the log of a run whose stderr is no terminal
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -122,14 +124,15 @@ def train(
         with tqdm(
             total=options.steps, initial=trainer.step, unit="step", disable=True if silent else None
         ) as bar:
+            next_line = -math.inf  # the first step is logged at once
             for step in reports:
                 bar.update()
-                bar.set_postfix(
-                    loss=f"{step.terms['total']:.3f}",
-                    style=f"{step.terms['style']:.3f}",
-                    pairs_per_s=f"{step.pairs_per_second:.1f}",
-                    refresh=False,
-                )
+                losses = f"loss={step.terms['total']:.3f}, style={step.terms['style']:.3f}"
+                speed = f"pairs_per_s={step.pairs_per_second:.1f}"
+                bar.set_postfix_str(f"{losses}, {speed}", refresh=False)
+                if bar.disable and not silent and time.monotonic() >= next_line:
+                    console.note(f"step {trainer.step} of {options.steps}, {losses}, {speed}")
+                    next_line = time.monotonic() + SECONDS_PER_LINE
     except KeyboardInterrupt:
         console.note(f"stopped at step {trainer.step}; the same command with --resume continues")
         raise
