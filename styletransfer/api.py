@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .errors import MemoryLimitError, OptionError, is_out_of_memory
 from .media import Picture, PILImage, picture_to_pil, resize_picture
+from .media.picture import with_bit_depth
 from .model import StyleStatistics, load_model
 from .model.vgg import load_vgg19
 from .options import DEFAULT_MODEL, RuntimeOptions, StylizeOptions, change_options, resolve_stroke_scale
@@ -171,7 +172,7 @@ class Stylizer:
                 each = [self.stylize(one, style, options, progress=progress) for one in batch]
                 return torch.stack(each)
             if options.size is None:  # floats stay floats unless they are resized
-                pixels, _ = self._stylize_samples(batch, style, options, None, progress)
+                pixels, _ = self._stylize_samples(batch, None, style, options, None, progress)
             else:
                 picture = to_picture(batch)
                 pixels = self.stylize_picture(picture, style, options, progress=progress).picture.to_float()
@@ -190,6 +191,9 @@ class Stylizer:
     ) -> StylizedPicture:
         """Stylize a Picture and return the result together with the resolved options; alpha is kept.
 
+        Transparent pixels count in the statistics as much as they are visible, and their hidden colors do not
+        change the visible ones.
+
         Args:
             content: The content.
             style: One style or a sequence of them; see `measure_style`.
@@ -201,8 +205,10 @@ class Stylizer:
             content = resize_picture(content, options.size)
         depth = bit_depth or content.bit_depth
         dtype = torch.uint8 if depth == 8 else torch.uint16
-        pixels, options = self._stylize_samples(content.pixels, style, options, dtype, progress)
-        return StylizedPicture(Picture(pixels, content.with_bit_depth(depth).alpha), options)
+        filled = content.with_hidden_colors_filled()
+        pixels, options = self._stylize_samples(filled.pixels, filled.alpha, style, options, dtype, progress)
+        alpha = None if content.alpha is None else with_bit_depth(content.alpha, depth)
+        return StylizedPicture(Picture(pixels, alpha), options)
 
     def resolve_options(
         self,
@@ -255,6 +261,7 @@ class Stylizer:
     def _stylize_samples(
         self,
         content: Tensor,
+        alpha: Tensor | None,
         style: StyleSource | Sequence[StyleSource],
         options: StylizeOptions,
         dtype: torch.dtype | None,
@@ -279,7 +286,7 @@ class Stylizer:
         else:
             blended = StyleStatistics.blend(styles, options.style_weights or [1.0] * len(styles))
         refiner = self._build_refiner(style, options) if options.refine else None
-        return self.pipeline.stylize(content, blended, options, dtype, progress, refiner), options
+        return self.pipeline.stylize(content, blended, options, dtype, progress, refiner, alpha), options
 
     @cached_property
     def _perceptual_network(self) -> PerceptualNetwork:
@@ -298,9 +305,9 @@ class Stylizer:
                     f"{name_style(each)}: refinement needs the picture of the style, not its statistics",
                     hint="give the picture, or leave out --refine",
                 )
-            picture = to_picture(opened)
+            picture = to_picture(opened).as_style()
             edge = min(max(measure_edges(picture)), options.style_size)
-            styles.append(resize_picture(picture, edge).to_float())
+            styles.append(resize_picture(picture, edge).with_hidden_colors_filled().to_float())
         weights = options.style_weights or (1.0,) * len(styles)
         shares = [weight / sum(weights) for weight in weights]
         plain = StylizeOptions(transform=options.transform)
@@ -359,6 +366,7 @@ class Stylizer:
             if scale == 1 and size == max(measure_edges(picture)):
                 return self.pipeline.measure(picture)
             picture = to_picture(picture)
+        picture = picture.as_style()
         reduced = resize_picture(picture, size)
         if scale > 1 and reduced.width * reduced.height * scale**2 > MAX_ENLARGED_STYLE_PIXELS:
             largest = math.isqrt(MAX_ENLARGED_STYLE_PIXELS) // scale
@@ -366,14 +374,18 @@ class Stylizer:
                 f"a style of {reduced.width}x{reduced.height} cannot be enlarged {scale} times",
                 hint=f"measure it smaller, for example --style-size {largest}",
             )
-        measured = self.pipeline.measure(reduced.pixels)
+        measured = self._measure_picture(reduced)
         if scale == 1:
             return measured
         enlarged, sharp = (
-            self.pipeline.measure(resize_picture(picture, round(factor * size)).pixels)
+            self._measure_picture(resize_picture(picture, round(factor * size)))
             for factor in (scale, math.sqrt(scale))
         )
         return measured.enlarge(scale, enlarged, sharp)
+
+    def _measure_picture(self, style: Picture) -> StyleStatistics:
+        style = style.with_hidden_colors_filled()  # resizing leaves black where nothing is visible
+        return self.pipeline.measure(style.pixels, style.alpha)
 
 
 def _rebuild_stylizer(

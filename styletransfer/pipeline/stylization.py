@@ -71,11 +71,17 @@ class StylizationPipeline:
             return self.engine
         return Engine(self._network, PRECISIONS["fp32"], self.device)
 
-    def measure(self, style: Tensor) -> StyleStatistics:
-        """Compute the statistics of a style picture."""
-        samples = as_samples(style)
+    def measure(self, style: Tensor, alpha: Tensor | None = None) -> StyleStatistics:
+        """Compute the statistics of a style picture.
+
+        Args:
+            style: The style. The colors of its transparent pixels must be like those beside them.
+            alpha: Opacity [1, H, W], with which pixels count; None if all are opaque.
+        """
+        samples, alpha = as_samples(style), as_weights(alpha)
         with self._computing():
-            levels = self.engine.measure(samples, self._plan(self.engine, samples), self._check_stop)
+            plan = self._plan(self.engine, samples)
+            levels = self.engine.measure(samples, plan, self._check_stop, alpha)
         return StyleStatistics(levels, self.fingerprint)
 
     def stylize(
@@ -86,6 +92,7 @@ class StylizationPipeline:
         dtype: torch.dtype | None = None,
         progress: ProgressCallback | None = None,
         refiner: Refiner | None = None,
+        alpha: Tensor | None = None,
     ) -> Tensor:
         """Stylize a picture.
 
@@ -98,6 +105,8 @@ class StylizationPipeline:
             progress: Called after every strip with the share of the work that is done, 0..1. An exception
                 that it raises ends the work.
             refiner: Refines the small copy, or the result if there is no copy.
+            alpha: Opacity [1, H, W] of the content, with which its pixels count; None if all are opaque. The
+                colors of transparent pixels must be like those beside them, because the network sees them.
 
         Returns:
             A picture in the shape of the content, on the CPU; floats are in 0..1.
@@ -115,10 +124,11 @@ class StylizationPipeline:
                 f"the style was measured for stroke scale {style.stroke_scale}, not {options.stroke_scale}",
                 hint="measure it again for this one",
             )
-        original = samples = as_samples(content)
+        original, alpha = as_samples(content), as_weights(alpha)
+        samples = original
         dtype = dtype or content.dtype
         if refiner is not None and style.underpainting is None:
-            return self._refine(content, style, options, dtype, progress, refiner)
+            return self._refine(content, style, options, dtype, progress, refiner, alpha)
         engine = self.engine if dtype == torch.uint8 else self._float32_engine
         result_bytes = samples.numel() * dtype.itemsize
         reuse = None
@@ -132,7 +142,7 @@ class StylizationPipeline:
             copy_share = 1 / (1 + style.stroke_scale**2) if refiner is None else 0.95
             report = self._reporter(progress, 0, copy_share)
             below, scale = style.underpainting, style.stroke_scale
-            samples = reuse = self._underpaint(samples, below, scale, options, report, refiner)
+            samples = reuse = self._underpaint(samples, below, scale, options, report, refiner, alpha)
         # The last pass reads every row once, before it is overwritten.
         keeps_chroma = options.preserve_color == "luma"
         result = OutputImage(original, dtype, keep_chroma=keeps_chroma, reuse=reuse)
@@ -146,10 +156,11 @@ class StylizationPipeline:
         with self._computing():
             target = self._find_target(style, options.transform) if options.alpha == 1 else blend
             if options.content_statistics == "exact":
-                fitted = engine.fit(samples, target, plan, report)
+                fitted = engine.fit(samples, target, plan, report, alpha)
             else:
-                thumbnail = make_thumbnail(samples)
-                small = engine.fit(thumbnail, target, self._plan(engine, thumbnail), self._check_stop)
+                thumbnail, opacity = make_thumbnail(samples, alpha)
+                small_plan = self._plan(engine, thumbnail)
+                small = engine.fit(thumbnail, target, small_plan, self._check_stop, opacity)
                 fitted = FittedNetwork(small.parameters, small.color_map)  # its stores are of another size
             engine.apply(samples, fitted, plan, result.write, report)
         return result.pixels.view(content.shape)
@@ -162,11 +173,13 @@ class StylizationPipeline:
         options: StylizeOptions,
         progress: ProgressCallback,
         refiner: Refiner | None,
+        alpha: Tensor | None,
     ) -> Tensor:
         """Stylize a small copy and give the picture its colors and strokes."""
-        small = average_blocks(samples, scale)
+        small = average_blocks(samples, scale, alpha)
+        opacity = None if alpha is None else average_blocks(alpha, scale)
         options = replace(options, stroke_scale=1, preserve_color="none")
-        stylized = self.stylize(small, style, options, progress=progress, refiner=refiner)
+        stylized = self.stylize(small, style, options, progress=progress, refiner=refiner, alpha=opacity)
         return add_upsampled(samples, (stylized.to(small.device) - small).mul_(UNDERPAINTING), scale)
 
     def _refine(
@@ -177,6 +190,7 @@ class StylizationPipeline:
         dtype: torch.dtype,
         progress: ProgressCallback | None,
         refiner: Refiner,
+        alpha: Tensor | None,
     ) -> Tensor:
         """Refine the result for a content whose strokes are not enlarged."""
         samples = as_samples(content)
@@ -190,7 +204,7 @@ class StylizationPipeline:
         floats = (samples.float() / white_level(samples))[None]
         result = refiner.refine(floats, self._reporter(progress, 0, 1))
         if options.alpha < 1:
-            plain = self.stylize(floats, style, replace(options, preserve_color="none"))
+            plain = self.stylize(floats, style, replace(options, preserve_color="none"), alpha=alpha)
             result = plain.lerp(result, options.alpha)
         if options.preserve_color == "luma":
             result = keep_chroma(result, floats.cpu())
@@ -263,6 +277,13 @@ class StylizationPipeline:
             except NumericalError as error:
                 hint = None if self.precision.name == "fp32" else "try --precision fp32"
                 raise StyleTransferError(f"the transfer failed: {error}", hint=hint) from error
+
+
+def as_weights(alpha: Tensor | None) -> Tensor | None:
+    """Return an alpha channel; None if all pixels are opaque, or if none is visible, so that all count."""
+    if alpha is None or not (alpha != 0).any() or bool((alpha == white_level(alpha)).all()):
+        return None
+    return alpha
 
 
 def as_samples(picture: Tensor) -> Tensor:
