@@ -17,6 +17,8 @@ from styletransfer.media import Picture, picture_from_pil, read_picture, resize_
 from styletransfer.options import RuntimeOptions
 from styletransfer.pipeline.stylization import UNDERPAINTING
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
 
 @pytest.fixture(scope="module")
 def stylizer() -> Stylizer:
@@ -213,3 +215,25 @@ def test_results_are_ordinary_tensors(stylizer: Stylizer, style: Path) -> None:
     weight = torch.ones(1, requires_grad=True)
     (result * weight).sum().backward()  # type: ignore[no-untyped-call]
     assert weight.grad is not None
+
+
+@pytest.mark.parametrize("transform", ["wct", "monge", "adain"])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_gray_style_gives_a_gray_result(stylizer: Stylizer, transform: str, scale: int) -> None:
+    artwork = read_picture(EXAMPLES / "style" / "knife.jpg")
+    gray = Picture(artwork.pixels[:1].expand(3, -1, -1).contiguous())
+    content = resize_picture(read_picture(EXAMPLES / "content" / "china.jpg"), 300)
+    for style in (gray, [gray, Picture(255 - gray.pixels)]):
+        result = stylizer.stylize(content, style, transform=transform, stroke_scale=scale).pixels.int()
+        assert (result.amax(0) - result.amin(0)).max() <= 1
+        assert result.float().std() > 10
+
+
+@pytest.mark.parametrize("transform", ["wct", "monge", "adain"])
+def test_colors_are_those_of_the_style(stylizer: Stylizer, transform: str) -> None:
+    """The colors that gray styles must not have are not missed elsewhere."""
+    style = read_picture(EXAMPLES / "style" / "knife.jpg")
+    content = resize_picture(read_picture(EXAMPLES / "content" / "china.jpg"), 300)
+    result = stylizer.stylize(content, style, transform=transform)
+    expected = style.pixels.flatten(1).float().std(1)
+    assert ((result.pixels.flatten(1).float().std(1) / expected - 1).abs() < 0.1).all()
