@@ -14,7 +14,8 @@ import styletransfer
 from styletransfer import StyleStatistics, Stylizer
 from styletransfer.errors import ImageError, OptionError
 from styletransfer.media import Picture, picture_from_pil, read_picture, resize_picture, write_picture
-from styletransfer.options import RuntimeOptions
+from styletransfer.options import RuntimeOptions, StylizeOptions
+from styletransfer.pipeline.device import has_bfloat16
 from styletransfer.pipeline.stylization import UNDERPAINTING
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -237,3 +238,25 @@ def test_colors_are_those_of_the_style(stylizer: Stylizer, transform: str) -> No
     result = stylizer.stylize(content, style, transform=transform)
     expected = style.pixels.flatten(1).float().std(1)
     assert ((result.pixels.flatten(1).float().std(1) / expected - 1).abs() < 0.1).all()
+
+
+@pytest.mark.skipif(not has_bfloat16(), reason="a processor without bfloat16")
+def test_results_of_more_than_8_bits_are_computed_in_float32(
+    stylizer: Stylizer, content: Path, style: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "styles"
+    mixed = Stylizer("default", runtime=RuntimeOptions(precision="mixed"), style_folder=folder)
+    wide, options = read_picture(content).with_bit_depth(16), StylizeOptions()
+    fast = mixed.stylize_picture(wide, style, options, bit_depth=8).picture.pixels
+    for scale in (1, 2):
+        options = StylizeOptions(stroke_scale=scale)
+        expected = stylizer.stylize_picture(wide, style, options).picture.pixels
+        assert torch.equal(mixed.stylize_picture(wide, style, options).picture.pixels, expected)
+    floats = wide.to_float()
+    assert torch.equal(mixed.stylize(floats, style), stylizer.stylize(floats, style))
+    # Statistics that are kept do not change what the precisions are.
+    again = Stylizer("default", runtime=RuntimeOptions(precision="mixed"), style_folder=folder)
+    assert torch.equal(again.stylize(floats, style), stylizer.stylize(floats, style))
+    assert torch.equal(again.stylize_picture(wide, style, StylizeOptions(), bit_depth=8).picture.pixels, fast)
+    measured, exact = mixed.measure_style(style), stylizer.measure_style(style)
+    assert measured.levels[-1].covariance.equal(exact.levels[-1].covariance)

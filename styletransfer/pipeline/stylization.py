@@ -71,17 +71,21 @@ class StylizationPipeline:
             return self.engine
         return Engine(self._network, PRECISIONS["fp32"], self.device)
 
-    def measure(self, style: Tensor, alpha: Tensor | None = None) -> StyleStatistics:
+    def measure(
+        self, style: Tensor, alpha: Tensor | None = None, *, exact: bool = False
+    ) -> StyleStatistics:
         """Compute the statistics of a style picture.
 
         Args:
             style: The style. The colors of its transparent pixels must be like those beside them.
             alpha: Opacity [1, H, W], with which pixels count; None if all are opaque.
+            exact: Whether to measure in float32 under mixed precision too, for results of more than 8 bits.
         """
+        engine = self._float32_engine if exact else self.engine
         samples, alpha = as_samples(style), as_weights(alpha)
         with self._computing():
-            plan = self._plan(self.engine, samples)
-            levels = self.engine.measure(samples, plan, self._check_stop, alpha)
+            plan = self._plan(engine, samples)
+            levels = engine.measure(samples, plan, self._check_stop, alpha)
         return StyleStatistics(levels, self.fingerprint)
 
     def stylize(
