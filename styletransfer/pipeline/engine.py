@@ -222,7 +222,7 @@ class Engine:
 
         def after_strip(start: int, rows: Tensor) -> None:
             nonlocal ceiling
-            ceiling = None if ceiling is None else limit_resident_memory(ceiling)
+            ceiling = None if ceiling is None else limit_resident_memory(ceiling, strict=plan.strict)
             span.report((start + len(rows)) / height)
 
         # The function must not refer to the sink, because a reference cycle would outlive the pass.

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-STRIP_VALUES = 2**22  # float32 numbers of a strip: 16 MiB
+STRIP_VALUES = 2**20  # float32 numbers of a strip: 4 MiB, several times at once
 THUMBNAIL_EDGE = 1024  # pixels
 
 
@@ -29,7 +29,9 @@ def average_blocks(samples: Tensor, factor: int, alpha: Tensor | None = None) ->
     """
     height, width = samples.shape[1:]
     rows = max(1, STRIP_VALUES // (3 * width * factor)) * factor
-    averages = []
+    # One tensor for all, because small blocks between the strips would keep their memory from being reused.
+    size = len(samples), -(-height // factor), -(-width // factor)
+    averages = samples.new_empty(size, dtype=torch.float32)
     for top in range(0, height, rows):
         strip = samples[:, top : top + rows].float()
         average = _pool(strip, factor)
@@ -37,8 +39,8 @@ def average_blocks(samples: Tensor, factor: int, alpha: Tensor | None = None) ->
             opacity = alpha[:, top : top + rows].float()
             weights = _pool(opacity, factor)
             average = torch.where(weights > 0, _pool(strip * opacity, factor) / weights, average)
-        averages.append(average)
-    return torch.cat(averages, 1).div_(white_level(samples))
+        averages[:, top // factor : top // factor + average.shape[1]] = average
+    return averages.div_(white_level(samples))
 
 
 def make_thumbnail(samples: Tensor, alpha: Tensor | None = None) -> tuple[Tensor, Tensor | None]:

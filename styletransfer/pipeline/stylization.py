@@ -20,7 +20,15 @@ from ..transfer import TransferTarget, blend_statistics
 from .device import PRECISIONS, resolve_device, resolve_precision
 from .engine import Engine, FittedNetwork, Levels, ProgressCallback
 from .memory import available_memory, is_tuned, resident_memory, return_freed_memory
-from .memory_plan import MIB, StreamingPlan, default_memory, minimum_bytes, plan_passes
+from .memory_plan import (
+    MIB,
+    StreamingPlan,
+    default_memory,
+    minimum_bytes,
+    plan_passes,
+    row_bytes,
+    waiting_bytes,
+)
 from .output_image import OutputImage, keep_chroma
 from .refinement import Refiner
 from .resampling import add_upsampled, average_blocks, make_thumbnail, white_level
@@ -167,6 +175,8 @@ class StylizationPipeline:
                 small = engine.fit(thumbnail, target, small_plan, self._check_stop, opacity)
                 fitted = FittedNetwork(small.parameters, small.color_map)  # its stores are of another size
             engine.apply(samples, fitted, plan, result.write, report)
+        if self.runtime.max_memory is not None:
+            return_freed_memory()  # for the caller, who is going to write the result
         return result.pixels.view(content.shape)
 
     def _underpaint(
@@ -234,11 +244,13 @@ class StylizationPipeline:
         taken = max(taken, samples.nbytes) + result_bytes
         limit = None
         if self.runtime.max_memory is not None:
+            taken += waiting_bytes(architecture, precision, height, width)
             limit = parse_bytes(self.runtime.max_memory) - taken
             if (least := minimum_bytes(architecture, precision, height, width)) > limit:
                 raise MemoryLimitError(
-                    f"{width}x{height} pixels need {(taken + least) // MIB + 1}M, {self.runtime.max_memory} "
-                    "is the limit",
+                    f"{width}x{height} pixels need {(taken + least) // MIB + 1}M beside the "
+                    f"{self._memory_at_start // MIB}M of the program itself, "
+                    f"{self.runtime.max_memory} is the limit",
                     hint="allow more memory or make the picture smaller",
                 )
         elif self.device.type == "cpu" and (available := available_memory()) is not None:
@@ -248,7 +260,10 @@ class StylizationPipeline:
         plan = plan_passes(architecture, precision, (height, width), tile=self.runtime.tile, limit=limit)
         if limit is None or not trims:
             return plan
-        return replace(plan, memory_ceiling=self._memory_at_start + taken + limit)
+        ceiling = self._memory_at_start + taken + limit
+        if limited:  # a strip must fit in before memory is returned again
+            ceiling -= row_bytes(precision, width) * min(plan.tile, height)
+        return replace(plan, memory_ceiling=ceiling, strict=limited)
 
     def _find_target(self, style: StyleStatistics, transform: str) -> TransferTarget:
         """Return the target of a style; its square roots are computed once while the style exists."""
