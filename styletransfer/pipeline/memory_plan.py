@@ -22,7 +22,7 @@ LARGE_BYTES, LARGE_BYTES_PER_PIXEL = 560 * MIB, 4
 # Numbers that the maps of a strip hold per pixel of the picture, all scales together, as measured.
 STRIP_VALUES_PER_PIXEL = 110
 # Rows of encoder features that wait for the decoder, in multiples of the network's stride, as measured.
-WAITING_STRIDES = 16
+WAITING_STRIDES = 32
 TILES = (512, 256, 128, 64, 32)
 # Larger strips leave the processor's cache; lower ones cost more calls and recompute more rows beside them.
 STRIP_PIXELS, STRIP_ROWS = 2**17, 64
