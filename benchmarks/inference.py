@@ -55,7 +55,7 @@ def set_up_program(
         options = resolve_stroke_scale(options, size, size)
         if task == "measure":
             measured[size] = stylizer.measure_style(
-                style, style_size=options.style_size, stroke_scale=options.stroke_scale
+                style, style_size=options.style_size, stroke_scale=options.stroke_scale, exact=False
             )
         else:
             stylizer.stylize_picture(content, [measured[size]], options)

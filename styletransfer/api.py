@@ -5,20 +5,20 @@ The command line and the evaluation call `Stylizer` and repeat none of its steps
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from threading import Event
 from types import NoneType
-from typing import Any, BinaryIO, NamedTuple, TypeAlias, overload
+from typing import Any, BinaryIO, NamedTuple, overload
 
 import torch
 from torch import Tensor
 
 from .errors import OptionError, call_within_memory
 from .media import Picture, PILImage, picture_to_pil, resize_picture
+from .media.picture import with_bit_depth
 from .model import StyleStatistics, load_model
 from .model.vgg import load_vgg19
 from .options import (
@@ -33,15 +33,7 @@ from .picture_sources import Array, PictureSource, as_batch, measure_edges, name
 from .pipeline import ProgressCallback, StylizationPipeline
 from .pipeline.memory import check_available_memory
 from .pipeline.refinement import REFINE_LAYERS, PerceptualNetwork, Refiner
-from .style_cache import KeyedCache, StyleFolder, StyleKey
-
-StyleSource: TypeAlias = PictureSource | StyleStatistics
-
-# Most pixels of a style that is enlarged for larger strokes, because it exists in full.
-MAX_ENLARGED_STYLE_PIXELS = 2**26
-# Number of styles whose statistics a Stylizer remembers, some 300 KB each.
-REMEMBERED_STYLES = 256
-STATISTICS_SUFFIX = ".safetensors"
+from .style_measurer import StyleMeasurer, StyleSource
 
 
 class StylizedPicture(NamedTuple):
@@ -91,8 +83,7 @@ class Stylizer:
             runtime = replace(runtime, device=str(device))
         self.model_name = str(model)
         self.pipeline = StylizationPipeline(load_model(model, weights_folder=weights_folder), runtime, stop)
-        self._style_folder = None if style_folder is None else StyleFolder(style_folder)
-        self._styles = KeyedCache(self._measure_file, REMEMBERED_STYLES)
+        self._measurer = StyleMeasurer(self.pipeline, style_folder)
         self._arguments = model, runtime, weights_folder, style_folder
 
     def __repr__(self) -> str:
@@ -189,7 +180,7 @@ class Stylizer:
                 ]
                 return torch.stack(each)
             if options.size is None:  # floats stay floats unless they are resized
-                pixels, _ = self._stylize_samples(batch, style, options, None, progress)
+                pixels, _ = self._stylize_samples(batch, None, style, options, None, progress)
             else:
                 picture = to_picture(batch)
                 pixels = self.stylize_picture(picture, style, options, progress=progress).picture.to_float()
@@ -208,6 +199,9 @@ class Stylizer:
     ) -> StylizedPicture:
         """Stylize a Picture and return the result together with the resolved options; alpha is kept.
 
+        Transparent pixels count in the statistics as much as they are visible, and their hidden colors do not
+        change the visible ones.
+
         Args:
             content: The content.
             style: One style or a sequence of them; see `measure_style`.
@@ -223,8 +217,12 @@ class Stylizer:
             resized = content if options.size is None else resize_picture(content, options.size)
             depth = bit_depth or resized.bit_depth
             dtype = torch.uint8 if depth == 8 else torch.uint16
-            pixels, resolved = self._stylize_samples(resized.pixels, style, options, dtype, progress)
-            return StylizedPicture(Picture(pixels, resized.with_bit_depth(depth).alpha), resolved)
+            filled = resized.with_hidden_colors_filled()
+            pixels, resolved = self._stylize_samples(
+                filled.pixels, filled.alpha, style, options, dtype, progress
+            )
+            alpha = None if resized.alpha is None else with_bit_depth(resized.alpha, depth)
+            return StylizedPicture(Picture(pixels, alpha), resolved)
 
         message = f"out of memory while {width}x{height} pixels are stylized"
         return call_within_memory(make, message, hint="make the result smaller, for example --size 1024")
@@ -244,12 +242,17 @@ class Stylizer:
             content: The content, before it is resized.
             style: The styles. Statistics among them keep the stroke scale they were measured for.
         """
-        opened = [self._open_style(each) for each in as_sequence(style)]
+        opened = [self._measurer.open(each) for each in as_sequence(style)]
         measured = [each.stroke_scale for each in opened if isinstance(each, StyleStatistics)]
         return resolve_stroke_scale(options, *measure_edges(content), measured)
 
     def measure_style(
-        self, style: StyleSource, *, style_size: int | None = None, stroke_scale: int | None = None
+        self,
+        style: StyleSource,
+        *,
+        style_size: int | None = None,
+        stroke_scale: int | None = None,
+        exact: bool = True,
     ) -> StyleStatistics:
         """Compute the statistics of a style, which can be reused, saved and blended.
 
@@ -260,6 +263,8 @@ class Stylizer:
                 or statistics, which are returned as they are.
             style_size: Long edge to which a larger picture is reduced first; see `StylizeOptions`.
             stroke_scale: Stroke scale of the results; None for 1, which suits pictures below 1024 pixels.
+            exact: Whether to measure in float32 under mixed precision too. Results of 8 bits do not need it
+                and take less time without.
 
         Raises:
             ImageError: The style cannot be read.
@@ -270,16 +275,12 @@ class Stylizer:
         options = resolve_stroke_scale(StylizeOptions(style_size=style_size, stroke_scale=stroke_scale))
         assert options.stroke_scale is not None
         assert options.style_size is not None
-        opened = self._open_style(style)
-        if isinstance(opened, StyleStatistics):
-            return opened
-        if isinstance(opened, str | Path):
-            return self._styles.get(StyleKey.of(Path(opened), options.style_size, options.stroke_scale))
-        return self._measure(opened, options.style_size, options.stroke_scale)
+        return self._measurer.measure(style, options.style_size, options.stroke_scale, exact=exact)
 
     def _stylize_samples(
         self,
         content: Tensor,
+        alpha: Tensor | None,
         style: StyleSource | Sequence[StyleSource],
         options: StylizeOptions,
         dtype: torch.dtype | None,
@@ -290,7 +291,10 @@ class Stylizer:
         styles = []
         for each in as_sequence(style):
             statistics = self.measure_style(
-                each, style_size=options.style_size, stroke_scale=options.stroke_scale
+                each,
+                style_size=options.style_size,
+                stroke_scale=options.stroke_scale,
+                exact=dtype != torch.uint8,
             )
             if statistics.stroke_scale != options.stroke_scale:
                 raise OptionError(
@@ -304,7 +308,7 @@ class Stylizer:
         else:
             blended = StyleStatistics.blend(styles, options.style_weights or [1.0] * len(styles))
         refiner = self._build_refiner(style, options) if options.refine else None
-        return self.pipeline.stylize(content, blended, options, dtype, progress, refiner), options
+        return self.pipeline.stylize(content, blended, options, dtype, progress, refiner, alpha), options
 
     @cached_property
     def _perceptual_network(self) -> PerceptualNetwork:
@@ -316,14 +320,14 @@ class Stylizer:
         assert options.style_size is not None
         styles = []
         for each in as_sequence(style):
-            if isinstance(opened := self._open_style(each), StyleStatistics):
+            if isinstance(opened := self._measurer.open(each), StyleStatistics):
                 raise OptionError(
                     f"{name_style(each)}: refinement needs the picture of the style, not its statistics",
                     hint="give the picture, or leave out --refine",
                 )
-            picture = to_picture(opened)
+            picture = to_picture(opened).as_style()
             edge = min(max(measure_edges(picture)), options.style_size)
-            styles.append(resize_picture(picture, edge).to_float())
+            styles.append(resize_picture(picture, edge).with_hidden_colors_filled().to_float())
         weights = options.style_weights or (1.0,) * len(styles)
         shares = [weight / sum(weights) for weight in weights]
         plain = StylizeOptions(transform=options.transform)
@@ -334,64 +338,6 @@ class Stylizer:
             return self.pipeline.stylize(content, blended, plain)
 
         return Refiner(styles, shares, self._perceptual_network, options.refine, stylize)
-
-    def _open_style(self, style: StyleSource) -> StyleSource:
-        """Load a file of statistics; anything else is returned as it is."""
-        if not isinstance(style, str | Path) or Path(style).suffix != STATISTICS_SUFFIX:
-            return style
-        statistics = self._styles.get(StyleKey.of(Path(style)))
-        if statistics.model != self.fingerprint:
-            raise OptionError(
-                f"{style} was measured by another model ({statistics.model[:12]})",
-                hint="choose that model with --model, or measure the picture again",
-            )
-        return statistics
-
-    def _measure_file(self, key: StyleKey) -> StyleStatistics:
-        """Measure or load the style of a key."""
-        if key.style_size is None or key.stroke_scale is None:
-            return StyleStatistics.load(key.path)
-        settings = (self.precision, key.style_size, key.stroke_scale)
-        if self._style_folder is not None:
-            kept = self._style_folder.load(key.path, self.fingerprint, *settings)
-            if kept is not None:
-                return kept
-        statistics = self._measure(key.path, key.style_size, key.stroke_scale)
-        if self._style_folder is not None:
-            self._style_folder.save(statistics, key.path, *settings)
-        return statistics
-
-    def _measure(self, style: PictureSource, size: int, scale: int) -> StyleStatistics:
-        """Measure a style, for larger strokes at three sizes, and explain a lack of memory."""
-        return call_within_memory(
-            lambda: self._measure_sizes(style, size, scale),
-            f"{name_style(style)}: out of memory while this style is measured"
-            + (f" for stroke scale {scale}" if scale > 1 else ""),
-            hint="measure it smaller, for example --style-size 256",
-        )
-
-    def _measure_sizes(self, style: PictureSource, size: int, scale: int) -> StyleStatistics:
-        picture = as_batch(style) if isinstance(style, Tensor) else to_picture(style)
-        size = min(max(measure_edges(picture)), size)
-        if isinstance(picture, Tensor):  # floats stay floats unless they are resized
-            if scale == 1 and size == max(measure_edges(picture)):
-                return self.pipeline.measure(picture)
-            picture = to_picture(picture)
-        reduced = resize_picture(picture, size)
-        if scale > 1 and reduced.width * reduced.height * scale**2 > MAX_ENLARGED_STYLE_PIXELS:
-            largest = math.isqrt(MAX_ENLARGED_STYLE_PIXELS) // scale
-            raise OptionError(
-                f"a style of {reduced.width}x{reduced.height} cannot be enlarged {scale} times",
-                hint=f"measure it smaller, for example --style-size {largest}",
-            )
-        measured = self.pipeline.measure(reduced.pixels)
-        if scale == 1:
-            return measured
-        enlarged, sharp = (
-            self.pipeline.measure(resize_picture(picture, round(factor * size)).pixels)
-            for factor in (scale, math.sqrt(scale))
-        )
-        return measured.enlarge(scale, enlarged, sharp)
 
 
 def _share_progress(progress: ProgressCallback | None, index: int, count: int) -> ProgressCallback | None:

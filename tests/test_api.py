@@ -19,7 +19,10 @@ from styletransfer import StyleStatistics, Stylizer
 from styletransfer.errors import ImageError, MemoryLimitError, OptionError, StyleTransferError
 from styletransfer.media import Picture, picture_from_pil, read_picture, resize_picture, write_picture
 from styletransfer.options import RuntimeOptions, StylizeOptions
+from styletransfer.pipeline.device import has_bfloat16
 from styletransfer.pipeline.stylization import UNDERPAINTING
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -392,3 +395,47 @@ class TestStylizers:
     def test_what_is_no_style(self, stylizer: Stylizer, content: Path, styles: Any) -> None:
         with pytest.raises(StyleTransferError):
             stylizer.stylize(content, styles)
+
+
+@pytest.mark.parametrize("transform", ["wct", "monge", "adain"])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_gray_style_gives_a_gray_result(stylizer: Stylizer, transform: str, scale: int) -> None:
+    artwork = read_picture(EXAMPLES / "style" / "knife.jpg")
+    gray = Picture(artwork.pixels[:1].expand(3, -1, -1).contiguous())
+    content = resize_picture(read_picture(EXAMPLES / "content" / "china.jpg"), 300)
+    for style in (gray, [gray, Picture(255 - gray.pixels)]):
+        result = stylizer.stylize(content, style, transform=transform, stroke_scale=scale).pixels.int()
+        assert (result.amax(0) - result.amin(0)).max() <= 1
+        assert result.float().std() > 10
+
+
+@pytest.mark.parametrize("transform", ["wct", "monge", "adain"])
+def test_colors_are_those_of_the_style(stylizer: Stylizer, transform: str) -> None:
+    """The colors that gray styles must not have are not missed elsewhere."""
+    style = read_picture(EXAMPLES / "style" / "knife.jpg")
+    content = resize_picture(read_picture(EXAMPLES / "content" / "china.jpg"), 300)
+    result = stylizer.stylize(content, style, transform=transform)
+    expected = style.pixels.flatten(1).float().std(1)
+    assert ((result.pixels.flatten(1).float().std(1) / expected - 1).abs() < 0.1).all()
+
+
+@pytest.mark.skipif(not has_bfloat16(), reason="a processor without bfloat16")
+def test_results_of_more_than_8_bits_are_computed_in_float32(
+    stylizer: Stylizer, content: Path, style: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "styles"
+    mixed = Stylizer("default", runtime=RuntimeOptions(precision="mixed"), style_folder=folder)
+    wide, options = read_picture(content).with_bit_depth(16), StylizeOptions()
+    fast = mixed.stylize_picture(wide, style, options, bit_depth=8).picture.pixels
+    for scale in (1, 2):
+        options = StylizeOptions(stroke_scale=scale)
+        expected = stylizer.stylize_picture(wide, style, options).picture.pixels
+        assert torch.equal(mixed.stylize_picture(wide, style, options).picture.pixels, expected)
+    floats = wide.to_float()
+    assert torch.equal(mixed.stylize(floats, style), stylizer.stylize(floats, style))
+    # Statistics that are kept do not change what the precisions are.
+    again = Stylizer("default", runtime=RuntimeOptions(precision="mixed"), style_folder=folder)
+    assert torch.equal(again.stylize(floats, style), stylizer.stylize(floats, style))
+    assert torch.equal(again.stylize_picture(wide, style, StylizeOptions(), bit_depth=8).picture.pixels, fast)
+    measured, exact = mixed.measure_style(style), stylizer.measure_style(style)
+    assert measured.levels[-1].covariance.equal(exact.levels[-1].covariance)

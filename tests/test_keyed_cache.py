@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from styletransfer.errors import ImageError
-from styletransfer.style_cache import KeyedCache
+from styletransfer.style_measurer import KeyedCache
 
 
 def test_threads_that_ask_together_get_the_same_object() -> None:

@@ -44,7 +44,7 @@ class JobRunner:
         output: OutputOptions,
         jobs: Sequence[StylizeJob],
     ) -> None:
-        from ..style_cache import KeyedCache
+        from ..style_measurer import KeyedCache
 
         self.console = console
         self.stylizer = stylizer

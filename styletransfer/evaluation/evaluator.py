@@ -73,14 +73,16 @@ class Evaluator:
         if candidate.output is None:
             output, scores = scorer.score_model(self._stylize, candidate.alpha)
         else:
-            output = read_picture(candidate.output).to_float()
+            output = read_picture(candidate.output).with_hidden_colors_filled().to_float()
             scores = scorer.score(output)
         return ScoredCandidate(candidate, scores, Picture.from_float(output).pixels)
 
     def _open_pair(self, pair: Pair) -> PairScorer:
         if self._scorer is None or self._scorer[0] != pair:
             self._scorer = None  # frees the previous pair before the next one is read
-            content, style = read_picture(pair.content).to_float(), read_picture(pair.style).to_float()
+            # Scores are those of all pixels, but hidden colors must not count.
+            content = read_picture(pair.content).with_hidden_colors_filled().to_float()
+            style = read_picture(pair.style).as_style().to_float()
             self._scorer = pair, PairScorer(self.network, content, style, self.deep_network)
         return self._scorer[1]
 
@@ -107,7 +109,7 @@ def write_contact_sheet(path: Path, results: Sequence[ScoredCandidate]) -> None:
     made = [result for result in results if result.candidate.method != CONTENT_ITSELF]
     rows = []
     for pair, scored in groupby(made, key=lambda result: result.candidate.pair):
-        content, style = read_picture(pair.content).to_float(), read_picture(pair.style).to_float()
+        content, style = (read_picture(path).on_white().to_float() for path in (pair.content, pair.style))
         tiles = [Tile(result.picture / 255, write_caption(result)) for result in scored]
         rows.append([Tile(content, pair.name), Tile(style, "style"), *tiles])
     write_picture(Picture.from_float(draw_contact_sheet(rows, SHEET_EDGE)), path)

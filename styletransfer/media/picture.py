@@ -7,13 +7,19 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, pad
+from torch.nn.functional import avg_pool2d, interpolate, max_pool2d, pad
 
 from ..errors import ImageError
 
 DTYPES = {8: torch.uint8, 16: torch.uint16}
 BLOCK = 4  # pixels along an edge of the blocks whose visible colors are averaged
 GRAY = 128.0
+# Pixels below this opacity are as good as hidden: their own color hardly shows, but a network would see it.
+FAINT = 1 / 8
+# A style that is less opaque than this on average is a drawing: its paper belongs to how it looks.
+DRAWING_COVERAGE = 1 / 4
+# A style whose colors deviate less than this, relative to white, has its picture in the alpha channel.
+FLAT_DEVIATION = 0.02
 STRIP_PIXELS = 2**20  # as float32, the colors of a strip take 12 MB
 
 
@@ -86,13 +92,14 @@ class Picture:
         return Picture(pixels)
 
     def with_hidden_colors_filled(self) -> Picture:
-        """Replace the colors of fully transparent pixels by those of visible pixels near them.
+        """Replace the colors of transparent pixels by those of visible pixels near them.
 
-        Visible pixels keep their values. The result does not depend on the hidden colors, so pictures that
-        look alike become alike. Without any visible pixel, the result is gray.
+        Pixels of opacity `FAINT` and more keep their values; the colors of fainter ones are mixed with those
+        of their neighbors, the more the fainter they are. The result does not depend on the hidden colors, so
+        pictures that look alike become alike. Without any visible pixel, the result is gray.
 
         Returns:
-            The filled picture with the same alpha, or itself if no pixel is fully transparent.
+            The filled picture with the same alpha, or itself if no pixel is fainter than `FAINT`.
 
         Source: the pull-push algorithm of Gortler et al., The Lumigraph (1996), section 3.4. Differs: the
         first level averages blocks of 4 x 4 pixels, which takes a sixteenth of the memory of the picture.
@@ -100,17 +107,45 @@ class Picture:
         if self.alpha is None:
             return self
         strips = list(_row_strips(self.height, self.width))
-        if all(bool((self.alpha[:, rows] != 0).all()) for rows in strips):
+        solid = FAINT * (2**self.bit_depth - 1)
+        if all(bool((self.alpha[:, rows].to(torch.float32) >= solid).all()) for rows in strips):
             return self
-        coarse = _pull_push(*_average_blocks(self.pixels, self.alpha))
+        coarse = _pull_push(*_average_blocks(self.pixels, self.alpha, solid))
         pixels = self.pixels.clone()
         for rows in strips:
-            hidden = self.alpha[0, rows] == 0
-            if hidden.any():
-                fill = _enlarge_rows(coarse, rows)[:, :, : self.width].round_().to(torch.int32)
+            share = self.alpha[0, rows].to(torch.float32).div_(solid).clamp_(max=1)
+            if (share < 1).any():
+                fill = _enlarge_rows(coarse, rows)[:, :, : self.width]
                 strip = pixels[:, rows]
-                strip.copy_(torch.where(hidden, fill, strip.to(torch.int32)).to(strip.dtype))
+                own = strip.to(torch.float32)
+                strip.copy_(torch.where(share < 1, fill.lerp(own, share), own).round_().to(strip.dtype))
         return Picture(pixels, self.alpha)
+
+    def as_style(self) -> Picture:
+        """Return the picture as a style: without hidden colors, or on white paper if alpha is the picture.
+
+        Statistics of colors weighted by alpha describe a painting with transparent parts. They know nothing
+        of a drawing whose paper is transparent, nor of ink of one color whose strokes are in the alpha
+        channel, so both are laid on white.
+        """
+        if self.alpha is None:
+            return self
+        white = 2**self.bit_depth - 1
+        total, sums, squares = 0.0, torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+        varies = False
+        for rows in _row_strips(self.height, self.width):
+            opacity = self.alpha[:, rows].to(torch.float32).div_(white)
+            colors = self.pixels[:, rows].to(torch.float32).div_(white)
+            total += opacity.sum(dtype=torch.float64).item()
+            sums += (colors * opacity).sum((1, 2), dtype=torch.float64)
+            squares += (colors.square() * opacity).sum((1, 2), dtype=torch.float64)
+            varies = varies or bool((opacity != self.alpha[0, 0, 0].item() / white).any())
+        if not total:
+            return self.on_white()
+        variance = (squares / total - (sums / total).square()).amax().item()
+        flat = varies and variance < FLAT_DEVIATION**2
+        drawing = total < DRAWING_COVERAGE * self.height * self.width
+        return self.on_white() if flat or drawing else self.with_hidden_colors_filled()
 
     @classmethod
     def from_float(cls, pixels: Tensor, alpha: Tensor | None = None, bit_depth: int = 8) -> Picture:
@@ -229,37 +264,46 @@ def _row_strips(height: int, width: int) -> Iterator[slice]:
         yield slice(top, min(top + step, height))
 
 
-def _average_blocks(pixels: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the means over blocks of color times alpha, [3, h, w], and of alpha, [1, h, w], float32."""
+def _average_blocks(pixels: Tensor, alpha: Tensor, solid: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return means over blocks: of color times alpha, [3, h, w], and of alpha, [1, h, w], float32.
+
+    The third result, [1, h, w], tells how solid the most visible pixel of each block is, 0..1.
+    """
     height, width = (-(-edge // BLOCK) for edge in alpha.shape[1:])
     colors, weights = torch.empty(3, height, width), torch.empty(1, height, width)
+    shares = torch.empty(1, height, width)
     for rows in _row_strips(*alpha.shape[1:]):
         opacity = alpha[:, rows].to(torch.float32)
         below, right = -opacity.shape[1] % BLOCK, -opacity.shape[2] % BLOCK
         blocks = slice(rows.start // BLOCK, -(-rows.stop // BLOCK))
         for values, means in ((opacity * pixels[:, rows].to(torch.float32), colors), (opacity, weights)):
             means[:, blocks] = avg_pool2d(pad(values, (0, right, 0, below)), BLOCK)
-    return colors, weights
+        shares[:, blocks] = max_pool2d(pad(opacity, (0, right, 0, below)), BLOCK).div_(solid).clamp_(max=1)
+    return colors, weights, shares
 
 
-def _pull_push(colors: Tensor, weights: Tensor) -> Tensor:
-    """Return colors without holes: means where weights are above 0, elsewhere those of ever larger blocks.
+def _pull_push(colors: Tensor, weights: Tensor, shares: Tensor) -> Tensor:
+    """Return colors without holes: means where weights suffice, elsewhere mixed with those of larger blocks.
 
     Args:
         colors: Color times weight, [3, h, w]; overwritten.
         weights: Weights, [1, h, w], at least 0.
+        shares: Shares of the blocks' own means in the result, [1, h, w]: 1 for a solid block, 0 for a hole.
     """
-    holes = weights[0] == 0
-    if not holes.any():
+    if (shares == 1).all():
         return colors.div_(weights)
-    height, width = holes.shape
+    height, width = shares.shape[1:]
     if height == width == 1:
-        return torch.full_like(colors, GRAY)
+        return colors.div_(weights) if weights.item() else torch.full_like(colors, GRAY)
     padding = (0, width % 2, 0, height % 2)
-    coarse = _pull_push(avg_pool2d(pad(colors, padding), 2), avg_pool2d(pad(weights, padding), 2))
-    for channel, smaller in zip(colors.div_(weights), coarse, strict=True):
+    coarse = _pull_push(
+        avg_pool2d(pad(colors, padding), 2),
+        avg_pool2d(pad(weights, padding), 2),
+        max_pool2d(pad(shares, padding), 2),
+    )
+    for channel, smaller in zip(colors.div_(weights).nan_to_num_(), coarse, strict=True):
         enlarged = interpolate(smaller[None, None], scale_factor=2, mode="bilinear")[0, 0]
-        channel.copy_(torch.where(holes, enlarged[:height, :width], channel))
+        channel.copy_(enlarged[:height, :width].lerp(channel, shares[0]))
     return colors
 
 

@@ -301,9 +301,7 @@ def _fetch_torchvision(names: Sequence[str]) -> dict[str, Kernel]:
         from torchvision.models import VGG19_Weights
 
         with redirect_stdout(sys.stderr):  # torch.hub writes there that it downloads
-            state = VGG19_Weights.IMAGENET1K_V1.get_state_dict(
-                progress=sys.stderr.isatty(), check_hash=True
-            )
+            state = VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
     except (ImportError, OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise WeightsError(

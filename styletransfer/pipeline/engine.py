@@ -16,7 +16,7 @@ from .device import PrecisionPolicy
 from .feature_graph import OUTPUT, FeatureGraph, Node, Pass, list_passes
 from .memory import limit_resident_memory
 from .memory_plan import StreamingPlan, count_products
-from .streaming import FeatureMap, FeatureStore, Observer, StatisticsAccumulator, run
+from .streaming import WHITE, FeatureMap, FeatureStore, Observer, StatisticsAccumulator, run
 from .streaming_layers import ConvParameters, PictureMap, read_parameters
 
 # Statistics of every level: the picture, then the features of every scale, finest first.
@@ -24,7 +24,6 @@ Levels = Sequence[Statistics]
 # Called after every strip with the share of the work that is done, 0..1. An exception that it raises ends the
 # work and reaches the caller.
 ProgressCallback = Callable[[float], None]
-WHITE = 255
 
 
 @dataclass
@@ -36,12 +35,14 @@ class FittedNetwork:
         color_map: Matrix [3, 3] and offset [3] of the color transfer of the output, in 0..255.
         stores: Maps of the content that the passes have stored.
         done: Share of the work that `fit` has done on the content, 0..1; `apply` does the rest.
+        alpha: Opacity of the picture that is measured, [1, H, W]; None if all pixels are opaque.
     """
 
     parameters: dict[Node, list[ConvParameters]]
     color_map: tuple[Tensor, Tensor] | None = None
     stores: dict[Node, FeatureStore] = field(default_factory=dict)
     done: float = 0.0
+    alpha: Tensor | None = None
 
 
 class Engine:
@@ -83,7 +84,11 @@ class Engine:
         return self.precision.store_dtype(node, self.architecture)
 
     def measure(
-        self, samples: Tensor, plan: StreamingPlan, progress: ProgressCallback | None = None
+        self,
+        samples: Tensor,
+        plan: StreamingPlan,
+        progress: ProgressCallback | None = None,
+        alpha: Tensor | None = None,
     ) -> tuple[Statistics, ...]:
         """Measure the colors of a style and the encoder's features at every scale.
 
@@ -91,12 +96,13 @@ class Engine:
             samples: [3, H, W], uint8, uint16 or float in 0..1.
             plan: How to go over the style. Nothing is stored, because there is only one pass.
             progress: Called after every strip.
+            alpha: Opacity [1, H, W] with which pixels count; None if all are opaque.
 
         Returns:
             Statistics of every level, the picture's first.
         """
         plan = replace(plan, store=frozenset())
-        fitted = FittedNetwork(self._style_encoder)
+        fitted = FittedNetwork(self._style_encoder, alpha=alpha)
         return self._encode(samples, fitted, plan, range(self.depth + 2), _Span(progress, 0, 1))
 
     def fit(
@@ -105,6 +111,7 @@ class Engine:
         target: TransferTarget | Callable[[Levels], TransferTarget],
         plan: StreamingPlan,
         progress: ProgressCallback | None = None,
+        alpha: Tensor | None = None,
     ) -> FittedNetwork:
         """Find the map of every level that gives the content the statistics of its target.
 
@@ -113,9 +120,10 @@ class Engine:
             target: The statistics to reach, or a function that returns them for those of the content.
             plan: How to go over the content.
             progress: Called after every strip; the last pass, `apply`, is part of the work.
+            alpha: As for `measure`.
         """
         spans = self._spans(plan, progress)
-        fitted = FittedNetwork(dict(self._encoder), done=spans[-1].start)
+        fitted = FittedNetwork(dict(self._encoder), done=spans[-1].start, alpha=alpha)
         coarsest = self.depth + 1
         levels = range(coarsest if isinstance(target, TransferTarget) else 0, coarsest + 1)
         own = self._encode(samples, fitted, plan, levels, spans[0])
@@ -174,7 +182,10 @@ class Engine:
         step = self._list_passes(plan)[0]
         graph = self._graph(samples, fitted, plan, step.stored - step.released)
         maps = [graph.find(Node("encoded", level - 1)) if level else graph.picture for level in levels]
-        accumulators = [StatisticsAccumulator(each) for each in maps]
+        accumulators = [
+            StatisticsAccumulator(each, graph.weights(max(0, level - 1)))
+            for each, level in zip(maps, levels, strict=True)
+        ]
         self._run(graph.find(Node("encoded", self.depth)), self.depth, plan.tile, plan, span)
         found = [accumulator.result() for accumulator in accumulators]
         return tuple(found if levels.start else [in_unit_range(found[0]), *found[1:]])
@@ -185,7 +196,7 @@ class Engine:
         """Measure a map of the decoder; the colors of the output in 0..1."""
         graph = self._graph(samples, fitted, plan, step.stored - step.released, step.released)
         sink = graph.find(step.target)
-        accumulator = StatisticsAccumulator(sink)
+        accumulator = StatisticsAccumulator(sink, graph.weights(step.target.scale))
         self._run(sink, step.target.scale, plan.tile << graph.finest_scale, plan, span)
         for each in step.released - step.stored:
             del fitted.stores[each]
@@ -211,7 +222,7 @@ class Engine:
 
         def after_strip(start: int, rows: Tensor) -> None:
             nonlocal ceiling
-            ceiling = None if ceiling is None else limit_resident_memory(ceiling)
+            ceiling = None if ceiling is None else limit_resident_memory(ceiling, strict=plan.strict)
             span.report((start + len(rows)) / height)
 
         # The function must not refer to the sink, because a reference cycle would outlive the pass.
@@ -228,6 +239,7 @@ class Engine:
     ) -> FeatureGraph:
         dtype = fitted.parameters[Node("encoded", 0)][0].weight.dtype
         picture = PictureMap(samples, dtype, self.device)
+        alpha = fitted.alpha
         return FeatureGraph(
             self,
             picture,
@@ -236,6 +248,7 @@ class Engine:
             store,
             last_use,
             half_precision=plan.half_precision,
+            alpha=None if alpha is None else PictureMap(alpha, torch.float32, self.device),
         )
 
     def _place(self, node: Node, parameters: Sequence[ConvParameters]) -> list[ConvParameters]:

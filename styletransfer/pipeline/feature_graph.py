@@ -99,6 +99,7 @@ class FeatureGraph:
         store: The maps that this pass stores when it computes them.
         last_use: The stores that no later pass reads.
         half_precision: Whether the maps of the finest scales are stored in half precision.
+        alpha: Opacity of the pixels, with which they count in statistics; None if all pixels are opaque.
     """
 
     def __init__(
@@ -111,7 +112,9 @@ class FeatureGraph:
         last_use: frozenset[Node] = frozenset(),
         *,
         half_precision: bool = False,
+        alpha: PictureMap | None = None,
     ) -> None:
+        self._weights: list[FeatureMap] = [] if alpha is None else [alpha]
         self.network, self.picture, self.parameters = network, picture, parameters
         self.stores, self.store, self.last_use = stores, store, last_use
         self.half_precision = half_precision
@@ -133,6 +136,12 @@ class FeatureGraph:
                 self.stores[node] = FeatureStore(found, dtype, half_precision=half)
         self._maps[node] = found
         return found
+
+    def weights(self, scale: int) -> FeatureMap | None:
+        """Return the weights of the pixels at a scale, averaged as often as the scale was halved."""
+        while 0 < len(self._weights) <= scale:
+            self._weights.append(PooledMap(self._weights[-1], "average", torch.float32))
+        return self._weights[scale] if self._weights else None
 
     def _build(self, node: Node) -> FeatureMap:
         """Build a map from its sources."""

@@ -60,7 +60,7 @@ def return_freed_memory() -> None:
         library.malloc_trim(0)
 
 
-def limit_resident_memory(ceiling: int) -> int:
+def limit_resident_memory(ceiling: int, *, strict: bool = False) -> int:
     """Return freed memory to the system if the process occupies more than a ceiling.
 
     Between the long-lived strips of a stored map, freed ones leave holes that not everything fits into. They
@@ -68,15 +68,16 @@ def limit_resident_memory(ceiling: int) -> int:
 
     Args:
         ceiling: Bytes.
+        strict: Whether the ceiling stays where it is, whatever time that takes.
 
     Returns:
-        The ceiling for the next call. It is higher where the memory in use leaves no room below the present
-        one, so that the same strips are not returned and zeroed again after every strip.
+        The ceiling for the next call. Unless it is strict, it is higher where the memory in use leaves no
+        room below the present one, so that the same strips are not returned and zeroed again after each.
     """
     if not _tuned or resident_memory() <= ceiling:
         return ceiling
     return_freed_memory()
-    return max(ceiling, resident_memory() + GROWTH_BEFORE_TRIM)
+    return ceiling if strict else max(ceiling, resident_memory() + GROWTH_BEFORE_TRIM)
 
 
 def available_memory() -> int | None:

@@ -21,6 +21,8 @@ SMALL_BYTES, SMALL_BYTES_PER_PIXEL = 184 * MIB, 32
 LARGE_BYTES, LARGE_BYTES_PER_PIXEL = 560 * MIB, 4
 # Numbers that the maps of a strip hold per pixel of the picture, all scales together, as measured.
 STRIP_VALUES_PER_PIXEL = 110
+# Rows of encoder features that wait for the decoder, in multiples of the network's stride, as measured.
+WAITING_STRIDES = 32
 TILES = (512, 256, 128, 64, 32)
 # Larger strips leave the processor's cache; lower ones cost more calls and recompute more rows beside them.
 STRIP_PIXELS, STRIP_ROWS = 2**17, 64
@@ -41,12 +43,14 @@ class StreamingPlan:
         half_precision: Whether the maps of the finest scales are stored in half precision.
         memory_ceiling: Bytes that the process should occupy at most, freed memory included; None for no
             ceiling.
+        strict: Whether the ceiling is a limit of the user, which is kept whatever time that takes.
     """
 
     tile: int
     store: frozenset[Node] = frozenset()
     half_precision: bool = False
     memory_ceiling: int | None = None
+    strict: bool = False
 
 
 class StorageCost(NamedTuple):
@@ -121,6 +125,16 @@ def row_bytes(precision: PrecisionPolicy, width: int) -> int:
 def minimum_bytes(architecture: Architecture, precision: PrecisionPolicy, height: int, width: int) -> int:
     """Return the bytes of the lowest strip, which every plan needs."""
     return row_bytes(precision, width) * min(architecture.stride, height)
+
+
+def waiting_bytes(architecture: Architecture, precision: PrecisionPolicy, height: int, width: int) -> int:
+    """Return the bytes of features that wait, beside a strip, until the decoder reaches their rows.
+
+    The decoder needs coarse rows below its own, so the encoder is ahead of it, however low the strips are.
+    """
+    values = sum(channels / 4.0**scale for scale, channels in enumerate(architecture.widths))
+    rows = min(height, WAITING_STRIDES * architecture.stride)
+    return round(width * rows * values * precision.content.itemsize)
 
 
 @cache

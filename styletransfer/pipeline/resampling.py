@@ -11,40 +11,53 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-STRIP_VALUES = 2**22  # float32 numbers of a strip: 16 MiB
+STRIP_VALUES = 2**20  # float32 numbers of a strip: 4 MiB, several times at once
 THUMBNAIL_EDGE = 1024  # pixels
 
 
-def average_blocks(samples: Tensor, factor: int) -> Tensor:
+def average_blocks(samples: Tensor, factor: int, alpha: Tensor | None = None) -> Tensor:
     """Average blocks of factor x factor pixels; at the right and the bottom, of the pixels that exist.
 
     Args:
-        samples: [3, H, W], uint8, uint16 or float in 0..1.
+        samples: [3, H, W], uint8, uint16 or float in 0..1; also an alpha channel [1, H, W].
         factor: At least 1.
+        alpha: Opacity of the pixels, [1, H, W], with which they count in the averages; None if all are
+            opaque. Blocks without any visible pixel get the average of their hidden colors.
 
     Returns:
         [3, ceil(H / factor), ceil(W / factor)], float32 in 0..1.
     """
     height, width = samples.shape[1:]
     rows = max(1, STRIP_VALUES // (3 * width * factor)) * factor
-    strips = (samples[:, top : top + rows].float() for top in range(0, height, rows))
-    averages = [
-        F.avg_pool2d(strip[None], factor, ceil_mode=True, count_include_pad=False)[0] for strip in strips
-    ]
-    return torch.cat(averages, 1).div_(white_level(samples))
+    # One tensor for all, because small blocks between the strips would keep their memory from being reused.
+    size = len(samples), -(-height // factor), -(-width // factor)
+    averages = samples.new_empty(size, dtype=torch.float32)
+    for top in range(0, height, rows):
+        strip = samples[:, top : top + rows].float()
+        average = _pool(strip, factor)
+        if alpha is not None:
+            opacity = alpha[:, top : top + rows].float()
+            weights = _pool(opacity, factor)
+            average = torch.where(weights > 0, _pool(strip * opacity, factor) / weights, average)
+        averages[:, top // factor : top // factor + average.shape[1]] = average
+    return averages.div_(white_level(samples))
 
 
-def make_thumbnail(samples: Tensor) -> Tensor:
+def make_thumbnail(samples: Tensor, alpha: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
     """Average blocks of k x k pixels, with k such that the long edge has at most `THUMBNAIL_EDGE` pixels.
 
     Args:
         samples: [3, H, W], uint8, uint16 or float in 0..1.
+        alpha: Opacity of the pixels, [1, H, W]; None if all are opaque.
 
     Returns:
-        [3, ceil(H / k), ceil(W / k)], float32 in 0..1; the samples themselves if they are small enough.
+        Colors [3, ceil(H / k), ceil(W / k)] and their opacity, float32 in 0..1; the arguments themselves if
+        they are small enough.
     """
     factor = -(-max(samples.shape[1:]) // THUMBNAIL_EDGE)
-    return samples if factor == 1 else average_blocks(samples, factor)
+    if factor == 1:
+        return samples, alpha
+    return average_blocks(samples, factor, alpha), None if alpha is None else average_blocks(alpha, factor)
 
 
 def add_upsampled(samples: Tensor, change: Tensor, factor: int) -> Tensor:
@@ -65,6 +78,10 @@ def add_upsampled(samples: Tensor, change: Tensor, factor: int) -> Tensor:
         part.clamp_(0, white)
         changed[:, rows] = (part if samples.is_floating_point() else part.round_()).to(samples.dtype)
     return changed
+
+
+def _pool(strip: Tensor, factor: int) -> Tensor:
+    return F.avg_pool2d(strip[None], factor, ceil_mode=True, count_include_pad=False)[0]
 
 
 def white_level(samples: Tensor) -> int:

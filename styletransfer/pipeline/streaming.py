@@ -18,6 +18,7 @@ from torch import Tensor
 from ..linalg import NumericalError, Statistics
 from .memory import HugePageBuffer
 
+WHITE = 255  # of the maps of a picture's samples, and of its opacity
 FLOAT16_MAX = torch.finfo(torch.float16).max
 # Numbers of a block: 1 MiB of float32 stays in a processor's cache between subtraction and product.
 BLOCK_VALUES = 2**18
@@ -264,27 +265,34 @@ class StatisticsAccumulator:
 
     Args:
         source: The map, before any of its rows is computed.
+        weights: Weights of the pixels, a map [H, W, 1] of numbers in 0..255; None for equal weights.
     """
 
-    def __init__(self, source: FeatureMap) -> None:
+    def __init__(self, source: FeatureMap, weights: FeatureMap | None = None) -> None:
         channels, device = source.shape.channels, source.shape.device
         # Apple's GPU has no float64.
         self.device = torch.device("cpu") if device.type == "mps" else device
         self.shift: Tensor | None = None  # [C], float32
         self.sums = torch.zeros(channels, dtype=torch.float64, device=self.device)
         self.products = torch.zeros(channels, channels, dtype=torch.float64, device=self.device)
-        self.count = source.shape.height * source.shape.width
+        self.weights = None if weights is None else weights.reader()
+        self.count: float = 0 if weights else source.shape.height * source.shape.width
         source.observers.append(self._add)
 
-    def _add(self, _: int, rows: Tensor) -> None:
+    def _add(self, start: int, rows: Tensor) -> None:
         """Add rows [h, W, C]."""
+        weights = None
+        if self.weights is not None:
+            weights = self.weights.read(start, start + len(rows)) / WHITE  # [h, W, 1], float32
+            self.count += float(self._total(weights.sum(1)))
         if self.shift is None:
             self.shift = rows[0].float().mean(0)
         step = max(1, BLOCK_VALUES // rows[0].numel())
         for top in range(0, len(rows), step):
             shifted = torch.sub(rows[top : top + step], self.shift)  # [h, W, C], float32
-            self.products += self._total(torch.bmm(shifted.mT, shifted))
-            self.sums += self._total(shifted.sum(1))
+            weighted = shifted if weights is None else shifted * weights[top : top + step]
+            self.products += self._total(torch.bmm(weighted.mT, shifted))
+            self.sums += self._total(weighted.sum(1))
 
     def _total(self, rows: Tensor) -> Tensor:
         """Sum over rows in float64."""

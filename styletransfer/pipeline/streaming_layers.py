@@ -79,13 +79,13 @@ class PictureMap(FeatureMap):
     """The samples of a picture as a map with values in 0..255, in which bytes are exact even in bfloat16.
 
     Args:
-        samples: [3, H, W], uint8, uint16 or float in 0..1.
+        samples: [3, H, W], or an alpha channel [1, H, W]; uint8, uint16 or float in 0..1.
         dtype: Type of the map.
         device: Device of the map; rows are moved to it when they are requested.
     """
 
     def __init__(self, samples: Tensor, dtype: torch.dtype, device: torch.device) -> None:
-        super().__init__(MapShape(samples.shape[1], samples.shape[2], 3, dtype, device))
+        super().__init__(MapShape(samples.shape[1], samples.shape[2], len(samples), dtype, device))
         self.samples = samples
 
     def compute(self, start: int, stop: int, out: Tensor | None) -> Tensor:

@@ -20,7 +20,15 @@ from ..transfer import TransferTarget, blend_statistics
 from .device import PRECISIONS, resolve_device, resolve_precision
 from .engine import Engine, FittedNetwork, Levels, ProgressCallback
 from .memory import available_memory, is_tuned, resident_memory, return_freed_memory
-from .memory_plan import MIB, StreamingPlan, default_memory, minimum_bytes, plan_passes
+from .memory_plan import (
+    MIB,
+    StreamingPlan,
+    default_memory,
+    minimum_bytes,
+    plan_passes,
+    row_bytes,
+    waiting_bytes,
+)
 from .output_image import OutputImage, keep_chroma
 from .refinement import Refiner
 from .resampling import add_upsampled, average_blocks, make_thumbnail, white_level
@@ -71,11 +79,19 @@ class StylizationPipeline:
             return self.engine
         return Engine(self._network, PRECISIONS["fp32"], self.device)
 
-    def measure(self, style: Tensor) -> StyleStatistics:
-        """Compute the statistics of a style picture."""
-        samples = as_samples(style)
+    def measure(self, style: Tensor, alpha: Tensor | None = None, *, exact: bool = False) -> StyleStatistics:
+        """Compute the statistics of a style picture.
+
+        Args:
+            style: The style. The colors of its transparent pixels must be like those beside them.
+            alpha: Opacity [1, H, W], with which pixels count; None if all are opaque.
+            exact: Whether to measure in float32 under mixed precision too, for results of more than 8 bits.
+        """
+        engine = self._float32_engine if exact else self.engine
+        samples, alpha = as_samples(style), as_weights(alpha)
         with self._computing():
-            levels = self.engine.measure(samples, self._plan(self.engine, samples), self._check_stop)
+            plan = self._plan(engine, samples)
+            levels = engine.measure(samples, plan, self._check_stop, alpha)
         return StyleStatistics(levels, self.fingerprint)
 
     def stylize(
@@ -86,6 +102,7 @@ class StylizationPipeline:
         dtype: torch.dtype | None = None,
         progress: ProgressCallback | None = None,
         refiner: Refiner | None = None,
+        alpha: Tensor | None = None,
     ) -> Tensor:
         """Stylize a picture.
 
@@ -98,6 +115,8 @@ class StylizationPipeline:
             progress: Called after every strip with the share of the work that is done, 0..1. An exception
                 that it raises ends the work.
             refiner: Refines the small copy, or the result if there is no copy.
+            alpha: Opacity [1, H, W] of the content, with which its pixels count; None if all are opaque. The
+                colors of transparent pixels must be like those beside them, because the network sees them.
 
         Returns:
             A picture in the shape of the content, on the CPU; floats are in 0..1.
@@ -115,10 +134,11 @@ class StylizationPipeline:
                 f"the style was measured for stroke scale {style.stroke_scale}, not {options.stroke_scale}",
                 hint="measure it again for this one",
             )
-        original = samples = as_samples(content)
+        original, alpha = as_samples(content), as_weights(alpha)
+        samples = original
         dtype = dtype or content.dtype
         if refiner is not None and style.underpainting is None:
-            return self._refine(content, style, options, dtype, progress, refiner)
+            return self._refine(content, style, options, dtype, progress, refiner, alpha)
         engine = self.engine if dtype == torch.uint8 else self._float32_engine
         result_bytes = samples.numel() * dtype.itemsize
         reuse = None
@@ -132,7 +152,7 @@ class StylizationPipeline:
             copy_share = 1 / (1 + style.stroke_scale**2) if refiner is None else 0.95
             report = self._reporter(progress, 0, copy_share)
             below, scale = style.underpainting, style.stroke_scale
-            samples = reuse = self._underpaint(samples, below, scale, options, report, refiner)
+            samples = reuse = self._underpaint(samples, below, scale, options, report, refiner, alpha)
         # The last pass reads every row once, before it is overwritten.
         keeps_chroma = options.preserve_color == "luma"
         result = OutputImage(original, dtype, keep_chroma=keeps_chroma, reuse=reuse)
@@ -146,12 +166,15 @@ class StylizationPipeline:
         with self._computing():
             target = self._find_target(style, options.transform) if options.alpha == 1 else blend
             if options.content_statistics == "exact":
-                fitted = engine.fit(samples, target, plan, report)
+                fitted = engine.fit(samples, target, plan, report, alpha)
             else:
-                thumbnail = make_thumbnail(samples)
-                small = engine.fit(thumbnail, target, self._plan(engine, thumbnail), self._check_stop)
+                thumbnail, opacity = make_thumbnail(samples, alpha)
+                small_plan = self._plan(engine, thumbnail)
+                small = engine.fit(thumbnail, target, small_plan, self._check_stop, opacity)
                 fitted = FittedNetwork(small.parameters, small.color_map)  # its stores are of another size
             engine.apply(samples, fitted, plan, result.write, report)
+        if self.runtime.max_memory is not None:
+            return_freed_memory()  # for the caller, who is going to write the result
         return result.pixels.view(content.shape)
 
     def _underpaint(
@@ -162,11 +185,13 @@ class StylizationPipeline:
         options: StylizeOptions,
         progress: ProgressCallback,
         refiner: Refiner | None,
+        alpha: Tensor | None,
     ) -> Tensor:
         """Stylize a small copy and give the picture its colors and strokes."""
-        small = average_blocks(samples, scale)
+        small = average_blocks(samples, scale, alpha)
+        opacity = None if alpha is None else average_blocks(alpha, scale)
         options = replace(options, stroke_scale=1, preserve_color="none")
-        stylized = self.stylize(small, style, options, progress=progress, refiner=refiner)
+        stylized = self.stylize(small, style, options, progress=progress, refiner=refiner, alpha=opacity)
         return add_upsampled(samples, (stylized.to(small.device) - small).mul_(UNDERPAINTING), scale)
 
     def _refine(
@@ -177,6 +202,7 @@ class StylizationPipeline:
         dtype: torch.dtype,
         progress: ProgressCallback | None,
         refiner: Refiner,
+        alpha: Tensor | None,
     ) -> Tensor:
         """Refine the result for a content whose strokes are not enlarged."""
         samples = as_samples(content)
@@ -190,7 +216,7 @@ class StylizationPipeline:
         floats = (samples.float() / white_level(samples))[None]
         result = refiner.refine(floats, self._reporter(progress, 0, 1))
         if options.alpha < 1:
-            plain = self.stylize(floats, style, replace(options, preserve_color="none"))
+            plain = self.stylize(floats, style, replace(options, preserve_color="none"), alpha=alpha)
             result = plain.lerp(result, options.alpha)
         if options.preserve_color == "luma":
             result = keep_chroma(result, floats.cpu())
@@ -216,11 +242,13 @@ class StylizationPipeline:
         taken = max(taken, samples.nbytes) + result_bytes
         limit = None
         if self.runtime.max_memory is not None:
+            taken += waiting_bytes(architecture, precision, height, width)
             limit = parse_bytes(self.runtime.max_memory) - taken
             if (least := minimum_bytes(architecture, precision, height, width)) > limit:
                 raise MemoryLimitError(
-                    f"{width}x{height} pixels need {(taken + least) // MIB + 1}M, {self.runtime.max_memory} "
-                    "is the limit",
+                    f"{width}x{height} pixels need {(taken + least) // MIB + 1}M beside the "
+                    f"{self._memory_at_start // MIB}M of the program itself, "
+                    f"{self.runtime.max_memory} is the limit",
                     hint="allow more memory or make the picture smaller",
                 )
         elif self.device.type == "cpu" and (available := available_memory()) is not None:
@@ -230,7 +258,10 @@ class StylizationPipeline:
         plan = plan_passes(architecture, precision, (height, width), tile=self.runtime.tile, limit=limit)
         if limit is None or not trims:
             return plan
-        return replace(plan, memory_ceiling=self._memory_at_start + taken + limit)
+        ceiling = self._memory_at_start + taken + limit
+        if limited:  # a strip must fit in before memory is returned again
+            ceiling -= row_bytes(precision, width) * min(plan.tile, height)
+        return replace(plan, memory_ceiling=ceiling, strict=limited)
 
     def _find_target(self, style: StyleStatistics, transform: str) -> TransferTarget:
         """Return the target of a style; its square roots are computed once while the style exists."""
@@ -263,6 +294,13 @@ class StylizationPipeline:
             except NumericalError as error:
                 hint = None if self.precision.name == "fp32" else "try --precision fp32"
                 raise StyleTransferError(f"the transfer failed: {error}", hint=hint) from error
+
+
+def as_weights(alpha: Tensor | None) -> Tensor | None:
+    """Return an alpha channel; None if all pixels are opaque, or if none is visible, so that all count."""
+    if alpha is None or not (alpha != 0).any() or bool((alpha == white_level(alpha)).all()):
+        return None
+    return alpha
 
 
 def as_samples(picture: Tensor) -> Tensor:

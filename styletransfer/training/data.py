@@ -142,6 +142,7 @@ class TrainingPairs:
             sizes = torch.tensor([float(len(pool)) for pool in pools]).sqrt()
             pool = pools[int(torch.multinomial(sizes, 1, generator=generator))]
             picture, corrupt = pool.draw(generator)
+            picture = picture.as_style() if pools is self.pools[1] else picture.with_hidden_colors_filled()
             crops.append(crop_randomly(picture, self.crop, generator))
             skipped += corrupt
         return crops[0], crops[1], skipped

@@ -23,6 +23,8 @@ METHODS: dict[str, TransferMethod] = {"wct": "eigh", "monge": "monge", "adain": 
 # Added to every eigenvalue, relative to the mean eigenvalue. Where the content hardly varies, its features
 # are rounding and compression noise, which whitening would amplify until they show as speckle.
 EPS = 1e-3
+# Directions of color with less variance than this, relative to the mean eigenvalue, count as empty.
+EMPTY_EPS = 1e-6
 
 
 def transfer_features(features: Tensor, target: Statistics, transform: str = "wct") -> Tensor:
@@ -75,11 +77,26 @@ class TransferTarget:
             matrix [C, C] and offset [C].
         """
         target = self.levels[level]
-        if METHODS[self.transform] != "eigh":
-            matrix, offset = transfer_map(content, target, eps=EPS, method=METHODS[self.transform])
-            return matrix[0], offset[0]
-        matrix = (self.roots[level] @ inverse_sqrt(content.covariance, eps=EPS))[0]
+        if METHODS[self.transform] == "eigh":
+            matrix = (self.roots[level] @ inverse_sqrt(content.covariance, eps=EPS))[0]
+        else:
+            matrix = transfer_map(content, target, eps=EPS, method=METHODS[self.transform])[0][0]
+        if level == 0:
+            matrix = self._color_range @ matrix
         return matrix, target.mean[0] - matrix @ content.mean[0]
+
+    @cached_property
+    def _color_range(self) -> Tensor:
+        """The map [3, 3] that removes colors which the target does not have.
+
+        EPS adds a little variance in every direction, which would tint the result of a gray style. This
+        takes it away again: for the root of a covariance it is C^(1/2) (C + eps)^(-1/2), exactly. A
+        diagonal map does not follow the directions of the colors, so there only those without any variance
+        are removed.
+        """
+        covariance = self.levels[0].covariance
+        eps = EMPTY_EPS if METHODS[self.transform] == "adain" else EPS
+        return (matrix_sqrt(covariance) @ inverse_sqrt(covariance, eps=eps))[0]
 
 
 def blend_statistics(

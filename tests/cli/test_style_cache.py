@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from styletransfer.api import Stylizer
 from styletransfer.cli.runtime import find_style_folder
 from styletransfer.model import StyleStatistics
+from styletransfer.style_measurer import StyleMeasurer
 
 from .conftest import Run
 from .pictures import write_content
@@ -25,13 +25,13 @@ def measured(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
     calls: list[tuple[object, ...]] = []
-    measure = Stylizer._measure
+    measure = StyleMeasurer._measure
 
-    def count(self: Stylizer, *arguments: Any) -> StyleStatistics:
+    def count(self: StyleMeasurer, *arguments: Any) -> StyleStatistics:
         calls.append(arguments)
         return measure(self, *arguments)
 
-    monkeypatch.setattr(Stylizer, "_measure", count)
+    monkeypatch.setattr(StyleMeasurer, "_measure", count)
     return calls
 
 

@@ -512,9 +512,10 @@ class TestExistingResults:
     def test_another_model_or_style_is_another_setting(self, run: Run, other_model: str, style: Path) -> None:
         words = ("stylize", "in", "waves.png", "-o", "out/{content}.png")
         run(*words)
-        assert "3 existing results were made with other settings (model);" in run(
-            *words, "-m", other_model
-        ).stderr
+        assert (
+            "3 existing results were made with other settings (model);"
+            in run(*words, "-m", other_model).stderr
+        )
         write_content(Path("ink.png"), (24, 16))
         result = run("stylize", "in", "ink.png", "-o", "out/{content}.png")
         assert "3 existing results were made with other settings (styles);" in result.stderr

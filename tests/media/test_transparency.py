@@ -34,7 +34,7 @@ def test_visible_pixels_stay_and_hidden_colors_do_not_count(depth: int) -> None:
     black, white = (hide(pixels, alpha, color) for color in (0, 2**depth - 1))
     filled = black.with_hidden_colors_filled()
     assert torch.equal(filled.pixels, white.with_hidden_colors_filled().pixels)
-    visible = (alpha != 0).expand(3, -1, -1)
+    visible = (alpha.int() >= 2**depth / 8).expand(3, -1, -1)
     assert torch.equal(filled.pixels[visible], pixels[visible])
     assert filled.alpha is alpha
 
@@ -86,8 +86,31 @@ def test_opaque_pictures_are_returned() -> None:
     assert opaque.with_hidden_colors_filled() is opaque
     assert opaque.on_white() is opaque
     assert opaque.coverage() is None
-    covered = Picture(random_samples(3, 5, 6), random_samples(1, 5, 6).clamp(min=1))
+    covered = Picture(random_samples(3, 5, 6), random_samples(1, 5, 6).clamp(min=32))
     assert covered.with_hidden_colors_filled() is covered
+
+
+def test_faint_pixels_have_little_say() -> None:
+    """A color of opacity 1 of 255 cannot be seen, but would be an edge for a network."""
+    pixels = torch.full((3, 24, 24), 200, dtype=torch.uint8)
+    alpha = torch.full((1, 24, 24), 255, dtype=torch.uint8)
+    pixels[:, 8:16, 8:16], alpha[:, 8:16, 8:16] = 0, 1
+    filled = Picture(pixels, alpha).with_hidden_colors_filled().pixels
+    assert (filled.int() - 200).abs().max() <= 20
+
+
+def test_ink_that_is_alpha_and_drawings_are_laid_on_paper() -> None:
+    ink = Picture(torch.zeros(3, 61, 83, dtype=torch.uint8), disc())
+    assert torch.equal(ink.as_style().pixels, ink.on_white().pixels)
+    assert ink.as_style().alpha is None
+    lines = Picture(random_samples(3, 61, 83), disc() // 4)
+    assert lines.as_style().alpha is None
+    painting = Picture(random_samples(3, 30, 30), disc(30, 30))
+    assert torch.equal(painting.as_style().pixels, painting.with_hidden_colors_filled().pixels)
+    flat = Picture(torch.zeros(3, 8, 8, dtype=torch.uint8), torch.full((1, 8, 8), 128, dtype=torch.uint8))
+    assert flat.as_style() is flat
+    opaque = Picture(random_samples(3, 8, 8))
+    assert opaque.as_style() is opaque
 
 
 @pytest.mark.parametrize("depth", [8, 16])

@@ -10,9 +10,9 @@ from weakref import ref
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import avg_pool2d, interpolate
 
-from styletransfer.linalg import NumericalError
+from styletransfer.linalg import NumericalError, compute_statistics
 from styletransfer.model import Architecture, Autoencoder, measure_levels
 from styletransfer.model.autoencoder import Pooling
 from styletransfer.pipeline import streaming_layers
@@ -171,6 +171,61 @@ def test_the_result_does_not_depend_on_the_tile(
         assert (found - expected).abs().max() < 0.1, tile
         covariance = engine.measure(style, StreamingPlan(tile))[-1].covariance
         assert covariance.allclose(levels[-1].covariance, rtol=1e-6)
+
+
+def make_alpha(height: int, width: int) -> Tensor:
+    """Return an alpha channel [1, H, W] with hidden, faint and opaque parts."""
+    return (
+        (make_picture(height // 12 + 1, width // 12 + 1, seed=3)[:1].repeat_interleave(12, 1))
+        .repeat_interleave(12, 2)[:, :height, :width]
+        .int()
+        .sub(100)
+        .mul(4)
+        .clamp(0, 255)
+        .to(torch.uint8)
+    )
+
+
+def test_statistics_are_weighted_by_alpha(network: Autoencoder) -> None:
+    samples, alpha = make_picture(45, 38), make_alpha(45, 38)
+    engine = Engine(network, FP32, CPU)
+    found = engine.measure(samples, StreamingPlan(16), alpha=alpha)
+    features = network.encoder(to_float(samples))
+    weights = alpha[None].double() / 255
+    for level, (statistics, each) in enumerate(zip(found, features, strict=True)):
+        if level > 1:
+            weights = avg_pool2d(weights, 2, ceil_mode=True, count_include_pad=False)
+        expected = compute_statistics(each.flatten(2).double(), weights.flatten(1))
+        torch.testing.assert_close(statistics.mean, expected.mean, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(statistics.covariance, expected.covariance, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(statistics.count, expected.count)
+
+
+def test_opaque_alpha_changes_nothing_but_rounding(network: Autoencoder) -> None:
+    samples, engine = make_picture(45, 38), Engine(network, FP32, CPU)
+    plain = engine.measure(samples, StreamingPlan(16))
+    opaque = engine.measure(samples, StreamingPlan(16), alpha=torch.full((1, 45, 38), 255, dtype=torch.uint8))
+    for first, second in zip(plain, opaque, strict=True):
+        torch.testing.assert_close(first.covariance, second.covariance, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("precision", list(PRECISIONS))
+def test_weighted_results_do_not_depend_on_the_tile(network: Autoencoder, precision: str) -> None:
+    content, alpha = make_picture(301, 245), make_alpha(301, 245)
+    engine = Engine(network, PRECISIONS[precision], CPU)
+    levels = engine.measure(make_picture(70, 90, seed=1), StreamingPlan(1000), alpha=make_alpha(70, 90))
+    target = TransferTarget(levels, "wct")
+
+    def compute(plan: StreamingPlan) -> Tensor:
+        strips: list[Tensor] = []
+        fitted = engine.fit(content, target, plan, alpha=alpha)
+        engine.apply(content, fitted, plan, lambda _, strip: strips.append(strip.clone()))
+        return torch.cat(strips, 1)
+
+    expected = compute(StreamingPlan(1000, EVERYTHING))
+    for tile in (64, 128, 511):
+        found = compute(StreamingPlan(tile, frozenset({Node("decoded", 0)})))
+        assert (found - expected).abs().max() < 0.1, tile
 
 
 def test_a_strip_reads_only_the_rows_in_its_receptive_field(

@@ -112,3 +112,32 @@ def test_a_tuned_allocator_keeps_freed_memory_and_returns_it_above_a_ceiling() -
     assert finished.returncode == 0, finished.stderr
     if finished.stdout.strip() != "done":
         pytest.skip(finished.stdout.strip())
+
+
+KEEP_A_LIMIT = """
+import sys, torch
+from styletransfer import Stylizer
+from styletransfer.media import Picture
+from styletransfer.options import RuntimeOptions, StylizeOptions
+from styletransfer.pipeline.memory import resident_memory, tune_allocator
+
+def read_peak():
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+
+tune_allocator()
+stylizer = Stylizer(runtime=RuntimeOptions(device="cpu", max_memory="200M"))
+start = resident_memory()
+content = torch.arange(3 * 1500 * 2100).remainder_(251).to(torch.uint8).view(3, 1500, 2100)
+style = Picture(content[:, :256, :256].contiguous())
+statistics = stylizer.measure_style(style, stroke_scale=2)
+with open("/proc/self/clear_refs", "w") as file:
+    file.write("5")
+stylizer.stylize_picture(Picture(content), statistics, StylizeOptions(stroke_scale=2))
+print((read_peak() - start) / 2**20)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_memory_limit_is_kept_with_large_strokes() -> None:
+    process = subprocess.run([sys.executable, "-c", KEEP_A_LIMIT], capture_output=True, text=True, check=True)
+    assert float(process.stdout) <= 200

@@ -71,13 +71,13 @@ def test_changes_are_clamped_to_the_range_of_the_type(dtype: torch.dtype) -> Non
 
 def test_the_long_edge_of_a_thumbnail_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resampling, "THUMBNAIL_EDGE", 32)
-    assert make_thumbnail(smooth_picture(70, 90, torch.float32)).shape == (3, 24, 30)
+    assert make_thumbnail(smooth_picture(70, 90, torch.float32))[0].shape == (3, 24, 30)
 
 
 def test_a_small_picture_is_its_own_thumbnail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resampling, "THUMBNAIL_EDGE", 32)
     samples = smooth_picture(32, 9, torch.float32)
-    assert make_thumbnail(samples) is samples
+    assert make_thumbnail(samples)[0] is samples
 
 
 def test_thumbnail_statistics_give_a_similar_result_and_the_same_one_for_a_small_picture(

@@ -1,0 +1,239 @@
+"""Styles are measured once: their statistics are kept in memory and, where that is wanted, on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
+
+from torch import Tensor
+
+from .errors import OptionError, StyleTransferError, call_within_memory
+from .media import Picture, resize_picture
+from .model import StyleStatistics
+from .picture_sources import PictureSource, as_batch, measure_edges, name_style, to_picture
+from .pipeline import StylizationPipeline
+
+StyleSource: TypeAlias = PictureSource | StyleStatistics
+
+# Most pixels of a style that is enlarged for larger strokes, because it exists in full.
+MAX_ENLARGED_STYLE_PIXELS = 2**26
+# Number of styles whose statistics are remembered, some 300 KB each.
+REMEMBERED_STYLES = 256
+STATISTICS_SUFFIX = ".safetensors"
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class KeyedCache(Generic[Key, Value]):
+    """A function whose result is computed once per key, by one thread, and remembered.
+
+    Args:
+        compute: The function. A `StyleTransferError` that it raises is remembered as its result; other
+            errors are not.
+        size: Number of results that are remembered, the latest ones; None remembers all.
+    """
+
+    def __init__(self, compute: Callable[[Key], Value], size: int | None = None) -> None:
+        self._compute = compute
+        self._size = size
+        self._entries: dict[Key, _Entry[Value]] = {}
+        self._lock = Lock()
+
+    def get(self, key: Key) -> Value:
+        """Return the value of a key or raise its error; wait while another thread computes it."""
+        with self._lock:
+            if key not in self._entries:
+                while self._size is not None and len(self._entries) >= self._size:
+                    del self._entries[next(iter(self._entries))]  # before the next value takes memory
+                self._entries[key] = _Entry()
+            entry = self._entries[key]
+        with entry.lock:
+            if entry.value is None and entry.error is None:
+                try:
+                    entry.value = self._compute(key)
+                except StyleTransferError as error:
+                    entry.error = error
+        if entry.error is not None:
+            raise entry.error
+        assert entry.value is not None
+        return entry.value
+
+    def discard(self, key: Key) -> None:
+        """Forget the value of a key, if it is there."""
+        with self._lock:
+            self._entries.pop(key, None)
+
+
+class _Entry(Generic[Value]):
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.value: Value | None = None
+        self.error: StyleTransferError | None = None
+
+
+class StyleFolder:
+    """A folder of style statistics that are found again by everything that decides their values.
+
+    Each entry is a file as `style-stats` writes them. Its name is a hash of the bytes of the style, the
+    weights, the sizes, the precision and the version of this program. A damaged entry is ignored, and where
+    nothing can be written, nothing is kept.
+
+    Args:
+        folder: The folder; it is created when the first entry is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def load(self, style: Path, fingerprint: str, *settings: object) -> StyleStatistics | None:
+        """Return the statistics of a style, or None if there is no intact entry.
+
+        Args:
+            style: The picture's file.
+            fingerprint: SHA-256 of the model's weights.
+            settings: Whatever else decides the values; must be JSON.
+        """
+        with contextlib.suppress(OSError, StyleTransferError):
+            statistics = StyleStatistics.load(self._entry(style, fingerprint, *settings))
+            if statistics.model == fingerprint:
+                return statistics
+        return None
+
+    def save(self, statistics: StyleStatistics, style: Path, *settings: object) -> None:
+        """Keep the statistics of a style; errors are ignored. Arguments as for `load`."""
+        with contextlib.suppress(OSError, StyleTransferError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            statistics.save(self._entry(style, statistics.model, *settings))
+
+    def _entry(self, style: Path, *settings: object) -> Path:
+        from styletransfer import __version__
+
+        with style.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        name = hashlib.sha256(json.dumps([__version__, content, *settings]).encode()).hexdigest()
+        return self.folder / f"{name}.safetensors"
+
+
+class StyleKey(NamedTuple):
+    """A style file with its state on disk and what it is measured for; None for a file of statistics.
+
+    `exact` is true for measurements in float32 by a pipeline of mixed precision.
+    """
+
+    path: Path
+    modified: int
+    bytes: int
+    style_size: int | None
+    stroke_scale: int | None
+    exact: bool = False
+
+    @classmethod
+    def of(cls, path: Path, style_size: int | None = None, stroke_scale: int | None = None) -> StyleKey:
+        """Return the key of a style file in its present state."""
+        try:
+            status = path.stat()
+        except OSError:  # reading the file explains it better
+            return cls(path, 0, 0, style_size, stroke_scale)
+        return cls(path, status.st_mtime_ns, status.st_size, style_size, stroke_scale)
+
+
+class StyleMeasurer:
+    """Measures styles of all kinds; the statistics of files are remembered.
+
+    Args:
+        pipeline: The pipeline that measures.
+        folder: A folder in which statistics are kept from run to run; None keeps them in memory only.
+    """
+
+    def __init__(self, pipeline: StylizationPipeline, folder: Path | None = None) -> None:
+        self._pipeline = pipeline
+        self._folder = None if folder is None else StyleFolder(folder)
+        self._files = KeyedCache(self._measure_file, REMEMBERED_STYLES)
+
+    def open(self, style: StyleSource) -> StyleSource:
+        """Load a file of statistics; anything else is returned as it is.
+
+        Raises:
+            OptionError: The statistics were measured by another model.
+        """
+        if not isinstance(style, str | Path) or Path(style).suffix != STATISTICS_SUFFIX:
+            return style
+        statistics = self._files.get(StyleKey.of(Path(style)))
+        if statistics.model != self._pipeline.fingerprint:
+            raise OptionError(
+                f"{style} was measured by another model ({statistics.model[:12]})",
+                hint="choose that model with --model, or measure the picture again",
+            )
+        return statistics
+
+    def measure(
+        self, style: StyleSource, style_size: int, stroke_scale: int, *, exact: bool
+    ) -> StyleStatistics:
+        """Return the statistics of a style. Arguments and errors are those of `Stylizer.measure_style`."""
+        opened = self.open(style)
+        if isinstance(opened, StyleStatistics):
+            return opened
+        if isinstance(opened, str | Path):
+            # Only mixed precision has two ways to measure.
+            exact = exact and self._pipeline.precision.name == "mixed"
+            return self._files.get(StyleKey.of(Path(opened), style_size, stroke_scale)._replace(exact=exact))
+        return self._measure(opened, style_size, stroke_scale, exact)
+
+    def _measure_file(self, key: StyleKey) -> StyleStatistics:
+        """Measure or load the style of a key."""
+        if key.style_size is None or key.stroke_scale is None:
+            return StyleStatistics.load(key.path)
+        precision = "fp32" if key.exact else self._pipeline.precision.name
+        settings = (precision, key.style_size, key.stroke_scale)
+        if self._folder is not None:
+            kept = self._folder.load(key.path, self._pipeline.fingerprint, *settings)
+            if kept is not None:
+                return kept
+        statistics = self._measure(key.path, key.style_size, key.stroke_scale, key.exact)
+        if self._folder is not None:
+            self._folder.save(statistics, key.path, *settings)
+        return statistics
+
+    def _measure(self, style: PictureSource, size: int, scale: int, exact: bool) -> StyleStatistics:
+        """Measure a style, for larger strokes at three sizes, and explain a lack of memory."""
+        return call_within_memory(
+            lambda: self._measure_sizes(style, size, scale, exact),
+            f"{name_style(style)}: out of memory while this style is measured"
+            + (f" for stroke scale {scale}" if scale > 1 else ""),
+            hint="measure it smaller, for example --style-size 256",
+        )
+
+    def _measure_sizes(self, style: PictureSource, size: int, scale: int, exact: bool) -> StyleStatistics:
+        picture = as_batch(style) if isinstance(style, Tensor) else to_picture(style)
+        size = min(max(measure_edges(picture)), size)
+        if isinstance(picture, Tensor):  # floats stay floats unless they are resized
+            if scale == 1 and size == max(measure_edges(picture)):
+                return self._pipeline.measure(picture, exact=exact)
+            picture = to_picture(picture)
+        picture = picture.as_style()
+        reduced = resize_picture(picture, size)
+        if scale > 1 and reduced.width * reduced.height * scale**2 > MAX_ENLARGED_STYLE_PIXELS:
+            largest = math.isqrt(MAX_ENLARGED_STYLE_PIXELS) // scale
+            raise OptionError(
+                f"a style of {reduced.width}x{reduced.height} cannot be enlarged {scale} times",
+                hint=f"measure it smaller, for example --style-size {largest}",
+            )
+        measured = self._measure_picture(reduced, exact)
+        if scale == 1:
+            return measured
+        enlarged, sharp = (
+            self._measure_picture(resize_picture(picture, round(factor * size)), exact)
+            for factor in (scale, math.sqrt(scale))
+        )
+        return measured.enlarge(scale, enlarged, sharp)
+
+    def _measure_picture(self, style: Picture, exact: bool) -> StyleStatistics:
+        style = style.with_hidden_colors_filled()  # resizing leaves black where nothing is visible
+        return self._pipeline.measure(style.pixels, style.alpha, exact=exact)
