@@ -1,4 +1,7 @@
-"""Draw a sheet of example photographs in example styles: `python -m examples.gallery -o FILE`."""
+"""Draw a sheet of example photographs in example styles: `python -m examples.gallery -o FILE`.
+
+With `--refine 40`, the sheet shows four of the pairs: the network's result above, the refined one below.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,13 @@ EXAMPLES = Path(__file__).parent
 CONTENTS = ("astronaut", "chelsea", "china", "coffee")
 STYLES = ("nocturne", "stained_glass", "knife", "woodcut", "watercolor")
 CELL = 300  # long edge of every picture on the sheet in pixels
+REFINED_PAIRS = {
+    "astronaut": "marbling",
+    "chelsea": "woodcut",
+    "china": "knife",
+    "coffee": "watercolor",
+}
+REFINED_CELL = 420
 
 
 def paint_gallery(model: str = "default") -> Picture:
@@ -29,10 +39,30 @@ def paint_gallery(model: str = "default") -> Picture:
     return Picture.from_float(draw_contact_sheet(rows, CELL))
 
 
+def paint_refined(iterations: int, model: str = "default") -> Picture:
+    """Stylize some pairs, one per column, without refinement in the first row and with it in the second."""
+    stylizer = Stylizer(model)
+    pairs = [
+        (read_picture(EXAMPLES / "content" / f"{content}.jpg"), EXAMPLES / "style" / f"{style}.jpg")
+        for content, style in REFINED_PAIRS.items()
+    ]
+    rows = [
+        [
+            Tile(stylizer.stylize(content, style, size=512, refine=refine).to_float(), "")
+            for content, style in pairs
+        ]
+        for refine in (0, iterations)
+    ]
+    return Picture.from_float(draw_contact_sheet(rows, REFINED_CELL))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, required=True, help="Picture file to write.")
     parser.add_argument("-m", "--model", default="default", help="Name of a model or path of its weights.")
+    parser.add_argument("--refine", type=int, default=0, help="Iterations of refinement.")
     arguments = parser.parse_args()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(paint_gallery(arguments.model), arguments.output, quality=88)
+    refine, model = arguments.refine, arguments.model
+    sheet = paint_refined(refine, model) if refine else paint_gallery(model)
+    write_picture(sheet, arguments.output, quality=88)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from .inputs import values_are_available
 from .matrix_functions import inverse_sqrt, matrix_sqrt
-from .placement import values_are_available
 from .psd_regularization import symmetrize
 from .statistics import Statistics
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .inputs import DeviceDtype, NumericalError, is_transformed, no_autocast, values_are_available
 from .moments import Moments, MomentsVjp, affine_map_vjp, apply_affine_map
-from .placement import DeviceDtype, is_transformed, values_are_available
 from .psd_regularization import default_rank_rtol
 from .statistics import (
     Statistics,
@@ -19,7 +19,6 @@ from .statistics import (
     statistics_placement,
 )
 from .transfer_matrix import TransferMethod, require_transfer_options, transfer_matrix
-from .validation import NumericalError, no_autocast
 
 
 def whitening_coloring(

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .placement import values_are_available
+from .inputs import values_are_available
 
 
 class ScalarFunction(Protocol):

@@ -8,14 +8,16 @@ import torch
 from torch import Tensor
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from .placement import (
+from .inputs import (
     DeviceDtype,
+    NumericalError,
     TransformableFunction,
     eigh_placement,
+    require_finite,
+    require_square,
     values_are_available,
 )
 from .psd_regularization import symmetrize
-from .validation import NumericalError, require_finite, require_square
 
 EighBackward = Literal["taylor", "exact", "clip", "pade"]
 

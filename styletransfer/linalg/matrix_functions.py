@@ -28,7 +28,7 @@ from .divided_differences import (
     truncated_second_difference,
 )
 from .eigh import decompose_symmetric
-from .placement import TransformableFunction, is_batched
+from .inputs import TransformableFunction, is_batched, no_autocast, require_eps, require_square
 from .psd_regularization import (
     add_ridge,
     clamp_and_mask_eigenvalues,
@@ -37,7 +37,6 @@ from .psd_regularization import (
     symmetric_product,
     symmetrize,
 )
-from .validation import no_autocast, require_eps, require_square
 
 # Eigenvalues [..., C], eigenvectors [..., C, C], mask of the eigenvalues kept [..., C] and scale [..., 1, 1].
 Decomposition = tuple[Tensor, ...]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .placement import DeviceDtype, is_transformed
+from .inputs import DeviceDtype, is_transformed
 from .psd_regularization import lower_triangle_blocks, mirror_lower_triangle, power_of_four_scale, symmetrize
 
 # Number of values in a block. On a CPU, 2^18 * 8 bytes = 2 MiB stay in the cache between the conversion and

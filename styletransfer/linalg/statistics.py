@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .moments import Moments, MomentsVjp, compute_moments, iterate_blocks, moments_jvp, nonzero_divisor
-from .placement import (
+from .inputs import (
     DeviceDtype,
     TransformableFunction,
     first_supported,
     move_to_front,
+    no_autocast,
+    require_finite,
     supports_dtype,
     values_are_available,
 )
-from .validation import no_autocast, require_finite
+from .moments import Moments, MomentsVjp, compute_moments, iterate_blocks, moments_jvp, nonzero_divisor
 
 
 class Statistics(NamedTuple):

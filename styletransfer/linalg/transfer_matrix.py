@@ -10,6 +10,14 @@ from torch import Tensor
 
 from .divided_differences import InverseSquareRoot, SquareRoot
 from .eigh import decompose_symmetric
+from .inputs import (
+    NumericalError,
+    TransformableFunction,
+    is_batched,
+    require_eps,
+    require_finite,
+    values_are_available,
+)
 from .matrix_functions import (
     SpectralFunction,
     apply_spectral_function,
@@ -21,7 +29,6 @@ from .matrix_functions import (
     matrix_sqrt,
 )
 from .newton_schulz import newton_schulz_roots
-from .placement import TransformableFunction, is_batched, values_are_available
 from .psd_regularization import (
     add_ridge,
     clamp_and_mask_eigenvalues,
@@ -30,7 +37,6 @@ from .psd_regularization import (
     symmetrize,
 )
 from .statistics import Statistics
-from .validation import NumericalError, require_eps, require_finite
 
 TransferMethod = Literal["eigh", "newton_schulz", "cholesky", "adain", "monge"]
 

@@ -21,15 +21,17 @@ from ..errors import ImageError, StyleTransferError
 from .bitmaps import decode_bmp, decode_pnm
 from .color_metadata import encoding_of_image, read_bmp_color, read_color_encoding
 from .color_profiles import GRAY_MODES, convert_to_srgb, plan_conversion
-from .error_messages import CAMERA_RAW_HINT, explain_reading, printable_name
 from .formats import (
+    CAMERA_RAW_HINT,
     HEADER_SIZE,
     TIFF_SIGNATURES,
     ImageFormat,
     check_pixel_count,
+    explain_reading,
     identify_format,
     is_camera_raw,
     is_video,
+    printable_name,
     read_jpeg_xl_size,
     readable_names,
 )

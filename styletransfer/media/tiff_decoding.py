@@ -16,8 +16,7 @@ from torch import Tensor
 from ..errors import ImageError
 from .color_metadata import encoding_from_tiff_tags, hdr_encoding_from_profile
 from .color_profiles import profile_space
-from .error_messages import CAMERA_RAW_HINT
-from .formats import check_pixel_count
+from .formats import CAMERA_RAW_HINT, check_pixel_count
 from .high_bit_depth import (
     DecodedSamples,
     invert,

@@ -16,8 +16,7 @@ from torch import Tensor
 
 from ..files import open_atomic
 from .color_profiles import srgb_profile
-from .error_messages import explain_writing, printable_name
-from .formats import ImageFormat, check_writable_format, resolve_format
+from .formats import ImageFormat, check_writable_format, explain_writing, printable_name, resolve_format
 from .high_bit_depth import PNG_SIGNATURE
 from .picture import PhotoMetadata, Picture
 from .pil_tensor import LITTLE_ENDIAN, STRIP_PIXELS, image_from_channels

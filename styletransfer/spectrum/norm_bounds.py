@@ -15,11 +15,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from .circulant import circulant_bound, embed_in_circulant, has_circulant, split_padding
+from .circulant import embed_in_circulant, has_circulant, split_padding
 from .conv_operator import ConvOperator, conv_operator
 from .lanczos import lanczos
 from .symbol import frequency_grid, gram_eigenvalues
-from .symbol_peaks import find_peaks, refine
+from .symbol_peaks import circulant_bound, find_peaks, refine
 
 NormMethod = Literal[
     "auto", "dense", "twisted", "lanczos", "extension", "unfoldings", "taps", "hoelder", "gram", "tensor"
@@ -95,7 +95,7 @@ def norm_bounds(
         ValueError: The image is smaller than the kernel or the padding needs, the weight is not finite, the
             method is unknown or does not apply to the padding.
 
-    Source: the theorems in `circulant` (compression, pruning) and `lanczos` (random start). Margins for
+    Source: the theorems in `symbol_peaks` (compression, pruning) and `lanczos` (random start). Margins for
     rounding errors are included.
     """
     if method not in get_args(NormMethod):

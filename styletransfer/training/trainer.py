@@ -22,11 +22,10 @@ from ..model import Autoencoder, save_model
 from ..model.vgg import VGG19
 from ..options import TrainOptions
 from ..spectrum import state_dict_without_norm_caps
-from .checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from .data import TrainingPairs, load_batches
 from .distributed import Processes, any_process, average_gradients
 from .losses import LossTerms, TransferLoss
-from .metrics_log import SAMPLES, MetricsLog, write_samples
+from .run_folder import CHECKPOINT, SAMPLES, MetricsLog, load_checkpoint, save_checkpoint, write_samples
 from .soap import SOAP
 
 WEIGHTS = "model.safetensors"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from styletransfer.cli.command import find_configuration, read_configuration
-from styletransfer.cli.runtime import find_weights_folder
+from styletransfer.cli.configured_command import find_configuration, read_configuration
+from styletransfer.cli.process_setup import find_weights_folder
 from styletransfer.errors import OptionError, WeightsError
 
 from .conftest import Run

@@ -9,7 +9,7 @@ import torch
 
 from styletransfer.cli.console import explain_error
 from styletransfer.errors import MemoryLimitError, WeightsError
-from styletransfer.media.error_messages import explain_reading
+from styletransfer.media.formats import explain_reading
 
 OUT_OF_MEMORY = (
     MemoryError(),

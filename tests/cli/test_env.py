@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from styletransfer import __version__
-from styletransfer.cli.command import find_configuration
+from styletransfer.cli.configured_command import find_configuration
 
 from .conftest import Run
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from styletransfer.cli.inputs import InputFile, describe_unreadable, expand_contents, expand_styles
+from styletransfer.cli.paths import InputFile, describe_unreadable, expand_contents, expand_styles
 from styletransfer.errors import OptionError
 
 EXTENSIONS = (".png", ".jpg")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from styletransfer.cli.inputs import InputFile
-from styletransfer.cli.jobs import StylizeJob, drop_own_results, name_outputs, pair_inputs
+from styletransfer.cli.job_planning import StylizeJob, drop_own_results, name_outputs, pair_inputs
+from styletransfer.cli.paths import InputFile
 from styletransfer.errors import OptionError
 
 

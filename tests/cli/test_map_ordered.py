@@ -9,7 +9,7 @@ from threading import Barrier, Event, get_ident
 
 import pytest
 
-from styletransfer.cli.workers import map_ordered
+from styletransfer.cli.thread_pool import map_ordered
 
 
 def map_items(

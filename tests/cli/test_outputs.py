@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from styletransfer.cli.outputs import (
+from styletransfer.cli.paths import (
     apply_if_exists,
     check_distinct,
     check_outputs,

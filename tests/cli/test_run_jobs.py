@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 
 from styletransfer.cli.console import Console
-from styletransfer.cli.workers import ReportProgress, explain_resuming, run_jobs
+from styletransfer.cli.thread_pool import ReportProgress, explain_resuming, run_jobs
 from styletransfer.errors import ImageError, MemoryLimitError, StyleTransferError
 from styletransfer.options import IfExists, OutputOptions
 

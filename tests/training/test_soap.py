@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from styletransfer.training.checkpoint import load_checkpoint, save_checkpoint
+from styletransfer.training.run_folder import load_checkpoint, save_checkpoint
 from styletransfer.training.soap import SOAP
 
 

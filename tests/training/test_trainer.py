@@ -23,7 +23,7 @@ from styletransfer.model.vgg import TORCHVISION_KEYS, VGG19
 from styletransfer.options import TrainOptions
 from styletransfer.spectrum import norm_bounds
 from styletransfer.training import PicturePool, Trainer, TrainingPairs, TrainingReport, build_network
-from styletransfer.training.metrics_log import MetricsLog
+from styletransfer.training.run_folder import MetricsLog
 from styletransfer.training.trainer import compute_learning_rate
 
 from .conftest import OPTIONS, SINGLE_PROCESS, StartRun, make_noise

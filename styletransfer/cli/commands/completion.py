@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import click
 
-from ..command import Command
+from ..configured_command import Command
 from ..console import Console
 
 Shell = Literal["bash", "zsh", "fish"]

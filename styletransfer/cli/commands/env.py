@@ -13,9 +13,9 @@ from styletransfer import __version__
 
 from ...errors import StyleTransferError
 from ..click_options import json_option
-from ..command import PREFIX, Command, find_configuration
+from ..configured_command import PREFIX, Command, find_configuration
 from ..console import Console
-from ..runtime import find_style_folder, find_weights_folder
+from ..process_setup import find_style_folder, find_weights_folder
 
 PACKAGES = ("torch", "torchvision", "pillow", "safetensors", "click")
 

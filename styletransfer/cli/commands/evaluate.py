@@ -22,12 +22,11 @@ from ..click_options import (
     style_size_option,
     vgg_option,
 )
-from ..command import ConfiguredCommand
+from ..configured_command import ConfiguredCommand
 from ..console import Console
-from ..inputs import describe_unreadable, expand_contents
-from ..outputs import check_contact_sheet
-from ..runtime import load_stylizer, set_threads
-from ..workers import ReportProgress, run_jobs
+from ..paths import check_contact_sheet, describe_unreadable, expand_contents
+from ..process_setup import load_stylizer, set_threads
+from ..thread_pool import ReportProgress, run_jobs
 
 if TYPE_CHECKING:
     from ...evaluation import Candidate, Pair, ScoredCandidate, Scores

@@ -11,9 +11,9 @@ import click
 from ...errors import OutputExistsError, WeightsError
 from ...options import DEFAULT_MODEL
 from ..click_options import json_option
-from ..command import Command
+from ..configured_command import Command
 from ..console import Console
-from ..runtime import find_weights_folder
+from ..process_setup import find_weights_folder
 
 
 @click.group()

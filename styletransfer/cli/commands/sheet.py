@@ -26,13 +26,12 @@ from ..click_options import (
     stroke_scale_option,
     style_size_option,
 )
-from ..command import ConfiguredCommand
+from ..configured_command import ConfiguredCommand
 from ..console import Console
-from ..inputs import InputFile, describe_unreadable, expand_contents, expand_styles
-from ..jobs import StylizeJob, pair_inputs
-from ..outputs import check_contact_sheet
-from ..runtime import divide_threads, find_style_folder, load_stylizer
-from ..workers import ReportProgress, run_jobs
+from ..job_planning import StylizeJob, pair_inputs
+from ..paths import InputFile, check_contact_sheet, describe_unreadable, expand_contents, expand_styles
+from ..process_setup import divide_threads, find_style_folder, load_stylizer
+from ..thread_pool import ReportProgress, run_jobs
 
 if TYPE_CHECKING:
     from ...media import Picture

@@ -15,9 +15,9 @@ import click
 from ...errors import OptionError, OutputExistsError, StyleTransferError
 from ...options import ProcessOptions
 from ..click_options import json_option, threads_option
-from ..command import Command
+from ..configured_command import Command
 from ..console import Console
-from ..runtime import find_weights_folder, set_threads
+from ..process_setup import find_weights_folder, set_threads
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

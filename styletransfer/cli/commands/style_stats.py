@@ -22,12 +22,21 @@ from ..click_options import (
     stroke_scale_option,
     style_size_option,
 )
-from ..command import ConfiguredCommand
+from ..configured_command import ConfiguredCommand
 from ..console import Console
-from ..inputs import STATISTICS_SUFFIX, InputFile, describe_unreadable, expand_contents
-from ..outputs import apply_if_exists, check_distinct, check_outputs, fill_template, resolve_template
-from ..runtime import load_stylizer, set_threads
-from ..workers import ReportProgress, explain_resuming, run_jobs
+from ..paths import (
+    STATISTICS_SUFFIX,
+    InputFile,
+    apply_if_exists,
+    check_distinct,
+    check_outputs,
+    describe_unreadable,
+    expand_contents,
+    fill_template,
+    resolve_template,
+)
+from ..process_setup import load_stylizer, set_threads
+from ..thread_pool import ReportProgress, explain_resuming, run_jobs
 
 DEFAULT_TEMPLATE = "{style}" + STATISTICS_SUFFIX
 

@@ -21,13 +21,13 @@ from ..click_options import (
     stroke_scale_option,
     style_size_option,
 )
-from ..command import ConfiguredCommand
+from ..configured_command import ConfiguredCommand
 from ..console import Console
-from ..job_runner import JobRunner, compare_settings
-from ..jobs import StylizeJob, plan_jobs
-from ..outputs import STDOUT
-from ..runtime import divide_threads, find_style_folder, load_stylizer, set_threads
-from ..workers import ReportProgress, explain_resuming, run_jobs
+from ..job_planning import StylizeJob, plan_jobs
+from ..paths import STDOUT
+from ..process_setup import divide_threads, find_style_folder, load_stylizer, set_threads
+from ..stylize_job import JobRunner, compare_settings
+from ..thread_pool import ReportProgress, explain_resuming, run_jobs
 
 
 @click.command(cls=ConfiguredCommand)

@@ -11,9 +11,9 @@ import click
 
 from ...options import ProcessOptions, TrainOptions
 from ..click_options import dataclass_options, device_option, threads_option, vgg_option
-from ..command import ConfiguredCommand
+from ..configured_command import ConfiguredCommand
 from ..console import Console
-from ..runtime import set_threads
+from ..process_setup import set_threads
 
 PATHS = click.Path(exists=True, path_type=Path)
 SECONDS_PER_LINE = 60  # of the log of a run whose stderr is no terminal

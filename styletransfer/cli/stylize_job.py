@@ -17,8 +17,8 @@ from styletransfer import __version__
 
 from ..options import OutputOptions, StylizeOptions
 from .console import Console
-from .inputs import InputFile
-from .jobs import StylizeJob
+from .job_planning import StylizeJob
+from .paths import InputFile
 
 if TYPE_CHECKING:
     from ..api import Stylizer

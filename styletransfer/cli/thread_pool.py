@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from ..errors import StyleTransferError
 from ..options import IfExists, OutputOptions
 from .console import Console, explain_error
-from .outputs import STDOUT
+from .paths import STDOUT
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -9,12 +9,17 @@ from pathlib import Path
 
 from ..errors import ImageError, OptionError
 from ..options import OutputOptions, StylizeOptions
-from .inputs import NAME_VARIANTS, STDIN, InputFile, describe_unreadable, expand_contents, expand_styles
-from .outputs import (
+from .paths import (
+    NAME_VARIANTS,
+    STDIN,
     STDOUT,
+    InputFile,
     apply_if_exists,
     check_distinct,
     check_outputs,
+    describe_unreadable,
+    expand_contents,
+    expand_styles,
     fill_template,
     resolve_template,
     suggest_folder,

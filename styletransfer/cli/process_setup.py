@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import WeightsError
 from ..options import ProcessOptions, RuntimeOptions
-from .command import PREFIX
+from .configured_command import PREFIX
 from .console import Console
 
 if TYPE_CHECKING:
