@@ -151,8 +151,8 @@ class MetricsLog:
             rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step]
             path.write_text("".join(kept), encoding="utf-8")
+        self.events = open_event_file(folder) if tensorboard else None  # may raise, so before a file is open
         self.file = path.open("a", encoding="utf-8")
-        self.events = open_event_file(folder) if tensorboard else None
 
     def __enter__(self) -> MetricsLog:
         return self

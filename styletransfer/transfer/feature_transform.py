@@ -10,6 +10,7 @@ from torch import Tensor
 from ..linalg import (
     Statistics,
     TransferMethod,
+    eigh,
     inverse_sqrt,
     matrix_sqrt,
     transfer_map,
@@ -23,8 +24,9 @@ METHODS: dict[str, TransferMethod] = {"wct": "eigh", "monge": "monge", "adain": 
 # Added to every eigenvalue, relative to the mean eigenvalue. Where the content hardly varies, its features
 # are rounding and compression noise, which whitening would amplify until they show as speckle.
 EPS = 1e-3
-# Directions of color with less variance than this, relative to the mean eigenvalue, count as empty.
-EMPTY_EPS = 1e-6
+# A direction of color with less variance than this, relative to the mean eigenvalue, counts as empty. Gray
+# pictures that were compressed in color have less, paintings some 1e-2, brown ink on white 2e-4.
+EMPTY_SHARE = 1e-4
 
 
 def transfer_features(features: Tensor, target: Statistics, transform: str = "wct") -> Tensor:
@@ -81,13 +83,13 @@ class TransferTarget:
             matrix = (self.roots[level] @ inverse_sqrt(content.covariance, eps=EPS))[0]
         else:
             matrix = transfer_map(content, target, eps=EPS, method=METHODS[self.transform])[0][0]
-        if level == 0:
+        if level == 0 and self._color_range is not None:
             matrix = self._color_range @ matrix
         return matrix, target.mean[0] - matrix @ content.mean[0]
 
     @cached_property
-    def _color_range(self) -> Tensor:
-        """The map [3, 3] that removes colors which the target does not have.
+    def _color_range(self) -> Tensor | None:
+        """The map [3, 3] that removes colors which the target does not have; None if it has all.
 
         EPS adds a little variance in every direction, which would tint the result of a gray style. This
         takes it away again: for the root of a covariance it is C^(1/2) (C + eps)^(-1/2), exactly. A
@@ -95,7 +97,10 @@ class TransferTarget:
         are removed.
         """
         covariance = self.levels[0].covariance
-        eps = EMPTY_EPS if METHODS[self.transform] == "adain" else EPS
+        eigenvalues, _ = eigh(covariance)
+        if (eigenvalues.amin(-1) >= EMPTY_SHARE * eigenvalues.mean(-1)).all():
+            return None
+        eps = EMPTY_SHARE if METHODS[self.transform] == "adain" else EPS
         return (matrix_sqrt(covariance) @ inverse_sqrt(covariance, eps=eps))[0]
 
 

@@ -13,6 +13,7 @@ import torch
 from styletransfer.api import Stylizer
 from styletransfer.errors import MemoryLimitError
 from styletransfer.media import Picture, picture_from_pil, read_picture, write_picture
+from styletransfer.style_measurer import StyleMeasurer
 
 from .conftest import Run
 from .pictures import make_picture, read_info, read_size, write_content
@@ -382,7 +383,7 @@ def test_memory_exhausted_by_a_style_names_the_style_and_is_tried_once(
         tried.append(words)
         torch.empty(2**60, dtype=torch.uint8)
 
-    monkeypatch.setattr(Stylizer, "_measure_sizes", exhaust_memory)
+    monkeypatch.setattr(StyleMeasurer, "_measure_sizes", exhaust_memory)
     result = run("stylize", "in", "waves.png", "-o", "out/", "-q")
     assert len(tried) == 1
     failure, summary = result.stderr.splitlines()
