@@ -43,17 +43,28 @@ class DeviceDtype(NamedTuple):
         return tensor.to(self.dtype).to(self.device)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-@cache
 def supports_dtype(placement: DeviceDtype) -> bool:
     """Return whether a device supports a dtype. For example, MPS does not support float64."""
+    return _is_usual(placement) or _computes(placement)
+
+
+def supports_eigh(placement: DeviceDtype) -> bool:
+    """Return whether `torch.linalg.eigh` runs there. MPS lacks it, and no device has it in half precision."""
+    return _is_usual(placement) or _decomposes(placement)
+
+
+def _is_usual(placement: DeviceDtype) -> bool:
+    """Tell the placements that need no trial, which also keeps the trials out of `torch.compile`."""
+    return placement.device.type in {"cpu", "cuda"} and placement.dtype in {torch.float32, torch.float64}
+
+
+@cache
+def _computes(placement: DeviceDtype) -> bool:
     return _succeeds(lambda: torch.zeros(1, dtype=placement.dtype).to(placement.device) + 1)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 @cache
-def supports_eigh(placement: DeviceDtype) -> bool:
-    """Return whether `torch.linalg.eigh` runs there. MPS lacks it, and no device has it in half precision."""
+def _decomposes(placement: DeviceDtype) -> bool:
     return _succeeds(lambda: torch.linalg.eigh(torch.eye(2, dtype=placement.dtype).to(placement.device)))
 
 

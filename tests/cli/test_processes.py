@@ -199,3 +199,16 @@ def test_an_unexpected_error_is_one_line_and_its_traceback_needs_v(
         line == "error: unexpected ZeroDivisionError: division by zero; run again with -v for the traceback"
     )
     assert "Traceback (most recent call last)" in run("models", "list", "-v").stderr
+
+
+HEAVY = {"torch._dynamo", "sympy", "torchvision", "imagecodecs", "tifffile", "matplotlib", "scipy"}
+
+
+def test_stylizing_imports_nothing_heavy(content: Path, style: Path) -> None:
+    """Each of them takes a second or hundreds of megabytes, and none has a part in an ordinary run."""
+    words = ["stylize", content.name, style.name]
+    code = f"import sys\nfrom styletransfer.cli import program\ntry:\n    program.main({words})\n" + (
+        "except SystemExit as end:\n    assert end.code == 0\nprint(*sys.modules)"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(process.stdout.split())

@@ -61,7 +61,8 @@ def test_support_of_this_machine() -> None:
     assert supports_dtype(DeviceDtype(CPU, torch.float64))
     assert supports_eigh(DeviceDtype(CPU, torch.float64))
     assert not supports_eigh(DeviceDtype(CPU, torch.float16))
-    assert not supports_dtype(DeviceDtype(torch.device("cuda", 99), torch.float32))
+    mps = DeviceDtype(torch.device("mps"), torch.float32)
+    assert supports_dtype(mps) == torch.backends.mps.is_available()
 
 
 @pytest.mark.parametrize(
