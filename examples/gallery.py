@@ -39,17 +39,11 @@ def paint_gallery(model: str = "default") -> Picture:
     return Picture.from_float(draw_contact_sheet(rows, CELL))
 
 
-def read_landscape(path: Path) -> Picture:
-    """Read a picture and keep its upper part, so that it is at most two thirds as high as it is wide."""
-    picture = read_picture(path)
-    return Picture(picture.pixels[:, : picture.width * 2 // 3].contiguous())
-
-
 def paint_refined(iterations: int, model: str = "default") -> Picture:
     """Stylize some pairs, one per column, without refinement in the first row and with it in the second."""
     stylizer = Stylizer(model)
     pairs = [
-        (read_landscape(EXAMPLES / "content" / f"{content}.jpg"), EXAMPLES / "style" / f"{style}.jpg")
+        (read_picture(EXAMPLES / "content" / f"{content}.jpg"), EXAMPLES / "style" / f"{style}.jpg")
         for content, style in REFINED_PAIRS.items()
     ]
     rows = [
