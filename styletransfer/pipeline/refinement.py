@@ -19,9 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..linalg import Statistics, compute_statistics, transfer_map, wasserstein_barycenter
+from ..linalg import Statistics, compute_statistics, wasserstein_barycenter
 from ..model import soft_clip
 from ..model.vgg import VGG19
+from ..transfer import TransferTarget
 from ..transfer.losses import color_distance, content_distance, moments_distance
 
 REFINE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_4")
@@ -334,6 +335,6 @@ def _enlarge(pictures: Tensor, size: Sequence[int]) -> Tensor:
 def _match_color_statistics(picture: Tensor, styles: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Give a picture the mean and the covariance of the styles' colors by optimal transport."""
     target = wasserstein_barycenter([compute_statistics(style.flatten(2)) for style in styles], weights)
-    matrix, offset = transfer_map(compute_statistics(picture.flatten(2)), target, eps=1e-5, method="monge")
-    mapped = matrix.float() @ picture.flatten(2) + offset.float().unsqueeze(-1)
+    matrix, offset = TransferTarget([target], "monge").find_map(compute_statistics(picture.flatten(2)), 0)
+    mapped = matrix.float() @ picture.flatten(2) + offset.float()[:, None]
     return mapped.view_as(picture)

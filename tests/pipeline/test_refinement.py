@@ -100,6 +100,13 @@ def test_a_refined_picture_is_nearer_to_the_style(
     assert distance(refined) < 0.8 * distance(plain)
 
 
+def test_a_gray_style_gives_a_gray_result(stylizer: Stylizer, content: Tensor, style: Tensor) -> None:
+    gray = style.mean(1, keepdim=True).expand_as(style)
+    result = stylizer.stylize(content, gray, refine=4)
+    assert (result.amax(1) - result.amin(1)).max() < 0.1 / 255
+    assert result.std() > 0.1
+
+
 def test_alpha_leads_from_the_content_to_the_refined_result(
     stylizer: Stylizer, content: Tensor, style: Tensor
 ) -> None:
