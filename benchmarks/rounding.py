@@ -46,15 +46,14 @@ def name_convolution(node: Node, index: int) -> str:
 def list_policies(architecture: Architecture) -> Iterator[PrecisionPolicy]:
     """List the policies that are compared to float32."""
     full, low = torch.float32, torch.bfloat16
-    yield PrecisionPolicy("the style", low, full, full)
     depth = len(architecture.widths)
     for scale, count in enumerate(architecture.convolutions):
         for index in range(count):
-            yield OneConvolution(name_convolution(Node("encoded", scale), index), full, full, low)
+            yield OneConvolution(name_convolution(Node("encoded", scale), index), full, low)
     for scale in reversed(range(depth)):
         node = Node("decoded", scale - 1) if scale else OUTPUT
         for index in range(architecture.decoder_depths[scale]):
-            yield OneConvolution(name_convolution(node, index), full, full, low)
+            yield OneConvolution(name_convolution(node, index), full, low)
     yield from (PRECISIONS[name] for name in ("mixed", "bf16"))
 
 

@@ -115,6 +115,11 @@ class StylizeOptions:
     alpha: float = option(
         1.0, "Strength of the style, from 0 (the content is reconstructed) to 1 (the full transfer)."
     )
+    match: float = option(
+        1.0,
+        "Strength with which pieces of the style replace what resembles them, from 0 (only the statistics "
+        "of the style are used) to 1.",
+    )
     style_weights: tuple[float, ...] | None = option(
         None, "Blend all styles into one, in these proportions. Give one number per style, such as 2,1."
     )
@@ -152,6 +157,7 @@ class StylizeOptions:
 
     def __post_init__(self) -> None:
         check_range("alpha", self.alpha, 0, 1)
+        check_range("match", self.match, 0, 1)
         check_integer("refine", self.refine, 0, 10_000)
         for name, largest in (("size", 1_000_000), ("style_size", 1_000_000), ("stroke_scale", 64)):
             if (value := getattr(self, name)) is not None:
@@ -337,19 +343,13 @@ class TrainOptions:
         1.0, "Weight of the distance of instance-normalized relu3_1 features to the content's."
     )
     style_weight: float = option(40.0, "Weight of the relative distance of Gram matrices to the style's.")
+    patch_weight: float = option(6.0, "Weight of the distance of patches to the style's, in both directions.")
+    deep_weight: float = option(2.0, "Weight of the distance of VGG-16's deep Gram matrices (see --vgg16).")
     color_weight: float = option(30.0, "Weight of the distance of colors to the style's.")
-    identity_weight: float = option(
-        60.0, "Weight of the error of a picture that is stylized in its own statistics."
-    )
-    stability_weight: float = option(
-        100.0, "Weight of the flicker from one frame of a moving camera to the next."
-    )
-    range_weight: float = option(
-        30.0, "Weight of the amount by which pixels leave 0..1, where they are clipped softly."
-    )
-    spectral_penalty: float = option(
-        0.0, "Weight of the squared spectral norms of the decoder's convolutions."
-    )
+    identity_weight: float = option(60.0, "Weight of the error of a picture that is its own style.")
+    stability_weight: float = option(100.0, "Weight of the flicker while a camera moves by a few pixels.")
+    range_weight: float = option(30.0, "Weight of the amount by which pixels leave 0..1 and are clipped.")
+    spectral_penalty: float = option(0.0, "Weight of the squared spectral norms in the decoder.")
     spectral_cap: float | None = option(
         None, "Largest spectral norm that a convolution of the decoder may have."
     )

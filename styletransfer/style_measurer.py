@@ -23,8 +23,8 @@ StyleSource: TypeAlias = PictureSource | StyleStatistics
 
 # Most pixels of a style that is enlarged for larger strokes, because it exists in full.
 MAX_ENLARGED_STYLE_PIXELS = 2**26
-# Number of styles whose statistics are remembered, some 300 KB each.
-REMEMBERED_STYLES = 256
+# Number of styles whose statistics and patches are remembered, some 10 MB each.
+REMEMBERED_STYLES = 32
 STATISTICS_SUFFIX = ".safetensors"
 
 Key = TypeVar("Key")
@@ -229,11 +229,11 @@ class StyleMeasurer:
         if scale == 1:
             return measured
         enlarged, sharp = (
-            self._measure_picture(resize_picture(picture, round(factor * size)), exact)
+            self._measure_picture(resize_picture(picture, round(factor * size)), exact, patches=False)
             for factor in (scale, math.sqrt(scale))
         )
         return measured.enlarge(scale, enlarged, sharp)
 
-    def _measure_picture(self, style: Picture, exact: bool) -> StyleStatistics:
+    def _measure_picture(self, style: Picture, exact: bool, *, patches: bool = True) -> StyleStatistics:
         style = style.with_hidden_colors_filled()  # resizing leaves black where nothing is visible
-        return self._pipeline.measure(style.pixels, style.alpha, exact=exact)
+        return self._pipeline.measure(style.pixels, style.alpha, exact=exact, patches=patches)

@@ -136,6 +136,12 @@ vgg_option = click.option(
     show_default="the one that ships with the program",
     help="VGG-19 as a .safetensors file with at least relu3_1. Scores by different networks do not compare.",
 )
+vgg16_option = click.option(
+    "--vgg16",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    show_default="none",
+    help="VGG-16 as a .safetensors file, whose deep layers judge large strokes too.",
+)
 cache_styles_option = click.option(
     "--cache-styles",
     is_flag=True,

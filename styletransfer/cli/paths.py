@@ -1,4 +1,4 @@
-"""Paths on the command line: input files by name, folder or pattern, and the names of output files."""
+"""Paths: input files by name, folder or pattern, the names of output files, the folders of this program."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NoReturn
 
-from ..errors import ImageError, OptionError, OutputExistsError
+from ..errors import ImageError, OptionError, OutputExistsError, WeightsError
 from ..options import IfExists
+from .configured_command import PREFIX
 
 STDIN = "-"
 STDOUT = "-"
@@ -350,3 +351,25 @@ def _check_folder(folder: Path) -> None:
         raise ImageError(f"{folder} is not a folder", hint="choose another output")
     if not os.access(folder, os.W_OK):
         raise ImageError(f"{folder} cannot be written", hint="choose another output")
+
+
+def find_style_folder() -> Path:
+    """Return the folder in which --cache-styles keeps statistics, which need not exist and may be deleted."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("styletransfer", appauthor=False)) / "styles"
+
+
+def find_weights_folder() -> Path | None:
+    """Return the folder that STYLETRANSFER_WEIGHTS names, which is searched for models first.
+
+    Raises:
+        WeightsError: The folder does not exist.
+    """
+    text = os.environ.get(f"{PREFIX}_WEIGHTS")
+    if not text:
+        return None
+    folder = Path(text).expanduser()
+    if not folder.is_dir():
+        raise WeightsError(f"{PREFIX}_WEIGHTS is {text}, which is not a folder", hint="correct or unset it")
+    return folder

@@ -10,15 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from styletransfer import __version__
 
-from ..options import OutputOptions, StylizeOptions
+from ..options import OutputOptions, RuntimeOptions, StylizeOptions
 from .console import Console
 from .job_planning import StylizeJob
-from .paths import InputFile
+from .paths import InputFile, find_weights_folder
 
 if TYPE_CHECKING:
     from ..api import Stylizer
@@ -207,3 +207,35 @@ def compare_settings(jobs: Sequence[StylizeJob], options: StylizeOptions, model:
 def decode_name(path: Path) -> str:
     """Return the name of a file as valid Unicode, whatever bytes it consists of."""
     return os.fsencode(path.name).decode("utf-8", "replace")
+
+
+def load_stylizer(
+    console: Console,
+    model: str,
+    runtime: RuntimeOptions,
+    *,
+    stop: Event | None = None,
+    style_folder: Path | None = None,
+) -> Stylizer:
+    """Load a model, and say once which one it is and where it computes.
+
+    Args:
+        console: Output of the command.
+        model: Name of the model or path of its weights.
+        runtime: Device, precision and memory.
+        stop: An event that ends all work once it is set.
+        style_folder: A folder in which the statistics of styles are kept; None keeps them in memory.
+
+    Raises:
+        WeightsError: The weights are missing or damaged.
+        OptionError: The machine lacks the device.
+    """
+    from ..api import Stylizer
+    from ..pipeline.memory import tune_allocator
+
+    tune_allocator()
+    stylizer = Stylizer(
+        model, runtime=runtime, weights_folder=find_weights_folder(), style_folder=style_folder, stop=stop
+    )
+    console.note(f"model {stylizer.model_name} on {stylizer.device}, {stylizer.precision}")
+    return stylizer

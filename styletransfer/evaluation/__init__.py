@@ -1,9 +1,18 @@
 """Evaluation of stylized pictures: metrics of style, content, color and stability, and tables of methods."""
 
-from .evaluator import Evaluator, ScoredCandidate, write_contact_sheet
 from .pixel_metrics import clipped, pan_rmse, psnr, ssim, swd_rgb
 from .plan import CONTENT_ITSELF, Candidate, Pair, combine_pairs, find_outputs, list_candidates, read_pairs
-from .scoring import PairScorer, Scores, StylizeFunction, average_scores, format_score, format_scores
+from .scoring import (
+    Evaluator,
+    PairScorer,
+    ScoredCandidate,
+    Scores,
+    StylizeFunction,
+    average_scores,
+    format_score,
+    format_scores,
+    write_contact_sheet,
+)
 from .vgg_metrics import (
     PatchDistances,
     PerceptualFeatures,

@@ -24,11 +24,14 @@ from torch import Tensor, nn
 
 from ..errors import WeightsError
 from ..linalg import Statistics, compute_statistics
-from ..transfer import transfer_features
+from ..transfer import transfer_features, whiten_features
+from ..transfer.matching import Matches, PatchBank, balance_use, cut_pieces, find_matches, paste_pieces
 
 Pooling = Literal["average", "max"]
 # Soft clipping begins this far from black and white: 5 of 255 levels.
 KNEE = 0.02
+# Fields that are missing in files of networks without matching.
+MATCHING_FIELDS = {"key_widths", "match_strengths"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,10 @@ class Architecture:
             video steady; "max" is for encoders with the weights of VGG-19.
         negative_slope: Slope of the leaky ReLUs below zero. With 0, most coarse channels die in training,
             because whitening removes their scale and with it the gradient that would keep them active.
+        key_widths: Length of the keys by which patches are matched at every scale; 0 where a scale has none.
+            Empty for a network without matching.
+        match_strengths: Share of the matched patches at every scale, 0..1. A scale without keys takes the
+            matches of the next coarser scale that has some.
 
     Raises:
         WeightsError: The numbers do not describe a network.
@@ -55,6 +62,8 @@ class Architecture:
     pooling: Pooling = "average"
     decoder_convolutions: tuple[int, ...] | None = None
     negative_slope: float = 0.1
+    key_widths: tuple[int, ...] = ()
+    match_strengths: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         depths = (self.convolutions, self.decoder_depths)
@@ -67,16 +76,43 @@ class Architecture:
             raise WeightsError(f"architecture with unknown pooling {self.pooling!r}")
         if not 0 <= self.negative_slope <= 1:
             raise WeightsError(f"architecture with a negative slope of {self.negative_slope}")
+        self._check_matching()
+
+    def _check_matching(self) -> None:
+        """Check that every matched scale has keys, its own or those of a coarser scale."""
+        keys, strengths = self.key_widths, self.match_strengths
+        matched = [scale for scale, strength in enumerate(strengths) if strength]
+        has_keys = max(matched, default=-1) <= max(self.key_scales, default=-1)
+        in_range = all(width >= 0 for width in keys) and all(0 <= strength <= 1 for strength in strengths)
+        fits = {len(keys), len(strengths)} == {len(self.widths)}
+        if (keys or strengths) and not (has_keys and in_range and fits):
+            raise WeightsError(f"architecture with keys {keys} for matching of strengths {strengths}")
 
     @property
     def decoder_depths(self) -> tuple[int, ...]:
         """Number of 3x3 convolutions of the decoder at every scale."""
         return self.convolutions if self.decoder_convolutions is None else self.decoder_convolutions
 
+    def key_scale(self, scale: int) -> int | None:
+        """Return the scale whose matches place the patches of a scale; None if it is not matched."""
+        if not self.match_strengths or not self.match_strengths[scale]:
+            return None
+        return next(coarser for coarser in range(scale, len(self.widths)) if self.key_widths[coarser])
+
+    @property
+    def key_scales(self) -> list[int]:
+        """The scales at which matches are chosen."""
+        return [scale for scale, width in enumerate(self.key_widths) if width]
+
+    @property
+    def depth(self) -> int:
+        """The deepest scale."""
+        return len(self.widths) - 1
+
     @property
     def stride(self) -> int:
         """Pixels of the picture per pixel of the deepest features."""
-        return 1 << (len(self.widths) - 1)
+        return 1 << self.depth
 
     def to_json(self) -> str:
         """Return the architecture as it is written in the header of a weights file."""
@@ -91,10 +127,13 @@ class Architecture:
         """
         try:
             values: dict[str, Any] = {
-                name: tuple(map(int, value)) if isinstance(value, list) else value
+                name: tuple(map(float if name == "match_strengths" else int, value))
+                if isinstance(value, list)
+                else value
                 for name, value in json.loads(text).items()
             }
-            if values.keys() != {field.name for field in fields(cls)}:
+            names = {field.name for field in fields(cls)}
+            if not names - MATCHING_FIELDS <= values.keys() <= names:
                 raise ValueError("fields are missing or unknown")
             return cls(**values)
         except (AttributeError, TypeError, ValueError) as error:
@@ -153,9 +192,24 @@ class Decoder(nn.Module):
         self.skips = nn.ParameterList(
             nn.Parameter(torch.full((width, 1, 1), 0.5)) for width in architecture.widths[:-1]
         )
+        # Lengths do not matter, because keys are compared by their angles.
+        self.keys: nn.ModuleDict = nn.ModuleDict(
+            {
+                str(scale): nn.Conv2d(width, keys, 3, padding=1, padding_mode="replicate", bias=False)
+                for scale, (width, keys) in enumerate(
+                    zip(architecture.widths, architecture.key_widths, strict=False)
+                )
+                if keys
+            }
+        )
+        self.architecture = architecture
 
     def forward(
-        self, features: Sequence[Tensor], targets: Sequence[Statistics], transform: str = "wct"
+        self,
+        features: Sequence[Tensor],
+        targets: Sequence[Statistics],
+        transform: str = "wct",
+        banks: Sequence[PatchBank] | None = None,
     ) -> Tensor:
         """Decode features.
 
@@ -163,20 +217,107 @@ class Decoder(nn.Module):
             features: Features of the content at every level, as the encoder returned them.
             targets: The statistics to reach at every level, the picture's first.
             transform: The map between the statistics, see `transfer.transfer_features`.
+            banks: Patches of the style of each picture of the batch, from `collect_patches`; None transfers
+                statistics only.
 
         Returns:
             Pictures [B, 3, H, W], near 0..1 but not clamped.
         """
         maps = features[-1]
+        matches: dict[int, list[Matches]] = {}
         for level in range(len(self.scales), 0, -1):
-            if level < len(self.scales):
-                height, width = features[level].shape[-2:]
-                # Nearest-neighbor upsampling would show as blocks in flat sky, because whitening amplifies
-                # the coarse scales.
-                maps = F.interpolate(maps, scale_factor=2, mode="bilinear")[..., :height, :width]
-                maps = maps + self.skips[level - 1] * features[level]
+            maps = self._merge(maps, features, level)
+            if banks is not None:
+                maps = self._match(maps, level - 1, banks, matches)
             maps = self.scales[level - 1](transfer_features(maps, targets[level], transform))
         return transfer_features(maps, targets[0], transform)
+
+    def collect_patches(self, features: Sequence[Tensor], targets: Sequence[Statistics]) -> list[PatchBank]:
+        """Collect the patches of styles: of what the decoder makes of a style in its own statistics.
+
+        Args:
+            features: Features of the styles at every level, as the encoder returned them.
+            targets: Their statistics.
+
+        Returns:
+            One bank per picture of the batch.
+        """
+        pieces: list[dict[int, Tensor]] = [{} for _ in features[0]]
+        maps = features[-1]
+        for level in range(len(self.scales), 0, -1):
+            scale = level - 1
+            maps = self._merge(maps, features, level)
+            key_scale = self.architecture.key_scale(scale)
+            if key_scale is not None:
+                white = whiten_features(maps).permute(0, 2, 3, 1)
+                for each, found in zip(white, pieces, strict=True):
+                    found[scale] = cut_pieces(each, 1 << (key_scale - scale))
+            maps = self.scales[scale](transfer_features(maps, targets[level]))
+        return [PatchBank.of(found, self.architecture.key_scales) for found in pieces]
+
+    def find_keys(self, pieces: Tensor, scale: int) -> Tensor:
+        """Compute the keys by which whitened patches are compared.
+
+        Args:
+            pieces: [M, 9 * C], see `transfer.matching.cut_pieces`.
+            scale: A scale that has keys.
+
+        Returns:
+            Unit vectors [M, D].
+        """
+        weight = self.key_weight(scale).permute(2, 3, 1, 0)  # [3, 3, C, D]
+        return F.normalize(pieces @ weight.flatten(0, 2), dim=1)
+
+    def key_weight(self, scale: int) -> Tensor:
+        """Return the weight [D, C, 3, 3] of the convolution from whitened features to keys."""
+        weight: Tensor = self.keys[str(scale)].get_parameter("weight")
+        return weight
+
+    def _merge(self, maps: Tensor, features: Sequence[Tensor], level: int) -> Tensor:
+        """Upsample the decoder's maps and add the encoder's; the deepest scale has only the encoder's."""
+        if level == len(self.scales):
+            return maps
+        height, width = features[level].shape[-2:]
+        # Nearest-neighbor upsampling would show as blocks in flat sky, because whitening amplifies the coarse
+        # scales.
+        maps = F.interpolate(maps, scale_factor=2, mode="bilinear")[..., :height, :width]
+        merged: Tensor = maps + self.skips[level - 1] * features[level]
+        return merged
+
+    def _match(
+        self, maps: Tensor, scale: int, banks: Sequence[PatchBank], matches: dict[int, list[Matches]]
+    ) -> Tensor:
+        """Whiten maps and replace their patches by those of the styles, as far as a scale is matched.
+
+        Args:
+            maps: [B, C, H, W].
+            scale: Their scale.
+            banks: One per picture.
+            matches: Matches of coarser scales; those of this scale are added.
+        """
+        key_scale = self.architecture.key_scale(scale)
+        if key_scale is None:
+            return maps
+        with torch.autocast(maps.device.type, enabled=False):
+            white = whiten_features(maps)
+            if key_scale == scale:
+                matches[scale] = []
+                for each, bank in zip(white, banks, strict=True):
+                    queries, keys = (
+                        self.find_keys(pieces, scale)
+                        for pieces in (cut_pieces(each.permute(1, 2, 0), 1), bank.pieces[scale])
+                    )
+                    bias = balance_use(queries, keys, bank.shares[scale].to(keys))
+                    matches[scale].append(find_matches(queries, keys, bias))
+            stride = 1 << (key_scale - scale)
+            height, width = maps.shape[-2:]
+            strength = self.architecture.match_strengths[scale]
+            mixed = []
+            for each, bank, found in zip(white, banks, matches[key_scale], strict=True):
+                pasted, weight = paste_pieces(bank.pieces[scale], found, -(-width // stride), stride)
+                pasted, weight = (part[:height, :width].permute(2, 0, 1) for part in (pasted, weight))
+                mixed.append(each + strength * (pasted - weight * each))
+            return torch.stack(mixed)
 
 
 class Autoencoder(nn.Module):
@@ -199,15 +340,22 @@ class Autoencoder(nn.Module):
         return features
 
     def decode(
-        self, features: Sequence[Tensor], targets: Sequence[Statistics], transform: str = "wct"
+        self,
+        features: Sequence[Tensor],
+        targets: Sequence[Statistics],
+        transform: str = "wct",
+        banks: Sequence[PatchBank] | None = None,
     ) -> Tensor:
-        """Decode features into pictures [B, 3, H, W] with the given statistics at every level."""
-        pictures: Tensor = self.decoder(features, targets, transform)
+        """Decode features into pictures [B, 3, H, W] with the given statistics and patches."""
+        pictures: Tensor = self.decoder(features, targets, transform, banks)
         return pictures
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
         """Stylize content [B, 3, H, W] with style [B or 1, 3, H', W'], both in 0..1, at full strength."""
-        return self.decode(self.encode(content), measure_levels(self.encode(style)))
+        features = self.encode(style)
+        levels = measure_levels(features)
+        banks = self.decoder.collect_patches(features, levels) * (len(content) // len(style))
+        return self.decode(self.encode(content), levels, banks=banks)
 
 
 def build_convolutions(widths: Sequence[int], negative_slope: float) -> nn.Sequential:

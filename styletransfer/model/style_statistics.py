@@ -1,4 +1,4 @@
-"""The statistics of a style: mean and covariance at every level, in a file of some 300 KB."""
+"""What is known of a style: mean and covariance at every level, and patches, in a file of about 10 MB."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from ..files import read_tensors, write_tensors
 from ..linalg import Statistics
 from ..options import check_style_weights
 from ..transfer import blend_statistics
+from ..transfer.matching import PatchBank
 
-FORMAT = "styletransfer-statistics-3"
+FORMAT = "styletransfer-statistics-4"
+READABLE_FORMATS = {FORMAT, "styletransfer-statistics-3"}  # 3 has no patches
 # The levels of the two finest scales. For large strokes they are measured on a style that is enlarged less.
 FINE_LEVELS = slice(1, 3)
 UNDERPAINTING = "underpainting."  # prefix of the names of its tensors in a file
+PIECES = "pieces."
+SHARES = "shares."
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +34,14 @@ class StyleStatistics:
         stroke_scale: Factor by which the strokes are enlarged.
         underpainting: The statistics of the style at its own size, for the small copy of the content that is
             stylized first; None for stroke scale 1.
+        bank: Patches to match; None from a network that matches none, and for what is painted over a copy.
     """
 
     levels: tuple[Statistics, ...]
     model: str
     stroke_scale: int = 1
     underpainting: StyleStatistics | None = None
+    bank: PatchBank | None = None
 
     @classmethod
     def blend(cls, members: Sequence[StyleStatistics], weights: Sequence[float]) -> StyleStatistics:
@@ -67,7 +73,10 @@ class StyleStatistics:
         levels = blend_statistics([member.levels for member in members], weights)
         below = [member.underpainting for member in members if member.underpainting is not None]
         underpainting = cls.blend(below, weights) if below else None
-        return cls(levels, members[0].model, members[0].stroke_scale, underpainting)
+        used = [(each.bank, weight) for each, weight in zip(members, weights, strict=True) if weight > 0]
+        banks = [(bank, weight) for bank, weight in used if bank is not None]
+        bank = PatchBank.blend(*zip(*banks, strict=True)) if banks else None
+        return cls(levels, members[0].model, members[0].stroke_scale, underpainting, bank)
 
     def enlarge(self, scale: int, enlarged: StyleStatistics, sharp: StyleStatistics) -> StyleStatistics:
         """Return the statistics of this style for larger strokes.
@@ -82,7 +91,7 @@ class StyleStatistics:
         """
         levels = list(enlarged.levels)
         levels[FINE_LEVELS] = sharp.levels[FINE_LEVELS]
-        return replace(enlarged, levels=tuple(levels), stroke_scale=scale, underpainting=self)
+        return replace(enlarged, levels=tuple(levels), stroke_scale=scale, underpainting=self, bank=None)
 
     def save(self, path: str | Path) -> None:
         """Write the statistics as a safetensors file that appears whole or not at all.
@@ -90,15 +99,23 @@ class StyleStatistics:
         Raises:
             StyleTransferError: The file cannot be written.
         """
-        parts = {"": self.levels, UNDERPAINTING: self.underpainting.levels if self.underpainting else ()}
-        tensors = {
-            f"{prefix}{level}.{field}": getattr(statistics, field).cpu()
-            for prefix, levels in parts.items()
-            for level, statistics in enumerate(levels)
-            for field in Statistics._fields
-        }
+        tensors = self._list_tensors("")
+        if self.underpainting is not None:
+            tensors |= self.underpainting._list_tensors(UNDERPAINTING)
         metadata = {"format": FORMAT, "model": self.model, "stroke_scale": str(self.stroke_scale)}
         write_tensors(Path(path), tensors, metadata)
+
+    def _list_tensors(self, prefix: str) -> dict[str, torch.Tensor]:
+        """Name the tensors of everything but the underpainting."""
+        tensors = {
+            f"{prefix}{level}.{field}": getattr(statistics, field).cpu()
+            for level, statistics in enumerate(self.levels)
+            for field in Statistics._fields
+        }
+        if self.bank is not None:
+            for name, part in ((PIECES, self.bank.pieces), (SHARES, self.bank.shares)):
+                tensors |= {f"{prefix}{name}{scale}": tensor.cpu() for scale, tensor in part.items()}
+        return tensors
 
     @classmethod
     def load(cls, path: str | Path) -> StyleStatistics:
@@ -108,37 +125,49 @@ class StyleStatistics:
             WeightsError: The file is missing, corrupt or holds no style statistics.
         """
         tensors, metadata, _ = read_tensors(Path(path))
-        if metadata.get("format") != FORMAT or "model" not in metadata:
+        if metadata.get("format") not in READABLE_FORMATS or "model" not in metadata:
             raise WeightsError(
                 f"{path}: holds no style statistics", hint="make them with `styletransfer style-stats`"
             )
         model, scale = metadata["model"], metadata.get("stroke_scale", "")
-        below = {name: tensor for name, tensor in tensors.items() if name.startswith(UNDERPAINTING)}
-        levels = _read_levels(path, {name: tensors[name] for name in tensors.keys() - below.keys()}, "")
+        below = {
+            name.removeprefix(UNDERPAINTING): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(UNDERPAINTING)
+        }
+        above = {name: tensor for name, tensor in tensors.items() if not name.startswith(UNDERPAINTING)}
+        statistics = cls._read(path, above, model)
         if not scale.isdecimal() or not int(scale) or (int(scale) > 1) != bool(below):
             raise WeightsError(f"{path}: its stroke scale is {scale!r}", hint="make it again")
         if not below:
-            return cls(levels, model)
-        small = _read_levels(path, below, UNDERPAINTING)
-        if [level.mean.shape for level in small] != [level.mean.shape for level in levels]:
+            return statistics
+        small = cls._read(path, below, model)
+        if [level.mean.shape for level in small.levels] != [level.mean.shape for level in statistics.levels]:
             raise WeightsError(f"{path}: its two sets of statistics do not match", hint="make it again")
-        return cls(levels, model, int(scale), cls(small, model))
+        return replace(statistics, stroke_scale=int(scale), underpainting=small)
+
+    @classmethod
+    def _read(cls, path: str | Path, tensors: Mapping[str, torch.Tensor], model: str) -> StyleStatistics:
+        """Assemble statistics from named tensors."""
+        patches = {name for name in tensors if name.startswith((PIECES, SHARES))}
+        levels = _read_levels(path, {name: tensors[name] for name in tensors.keys() - patches})
+        bank = _read_bank(path, {name: tensors[name] for name in patches}) if patches else None
+        return cls(levels, model, bank=bank)
 
     def to(self, device: torch.device | str) -> StyleStatistics:
         """Return the statistics on a device."""
         levels = tuple(Statistics(*(field.to(device) for field in level)) for level in self.levels)
         underpainting = self.underpainting and self.underpainting.to(device)
-        return StyleStatistics(levels, self.model, self.stroke_scale, underpainting)
+        bank = self.bank and self.bank.to(device)
+        return StyleStatistics(levels, self.model, self.stroke_scale, underpainting, bank)
 
 
-def _read_levels(
-    path: str | Path, tensors: Mapping[str, torch.Tensor], prefix: str
-) -> tuple[Statistics, ...]:
+def _read_levels(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> tuple[Statistics, ...]:
     """Assemble the statistics of all levels from named tensors and check their shapes and values."""
     fields = Statistics._fields
     levels = []
     for level in range(len(tensors) // len(fields)):
-        members = [tensors.get(f"{prefix}{level}.{field}", torch.empty(0)) for field in fields]
+        members = [tensors.get(f"{level}.{field}", torch.empty(0)) for field in fields]
         channels = members[0].shape[-1]
         shapes = [(1, channels), (1, channels, channels), (1,)]
         finite = all(bool(torch.isfinite(member).all()) for member in members)
@@ -146,3 +175,22 @@ def _read_levels(
             raise WeightsError(f"{path}: level {level} is not a mean and a covariance", hint="make it again")
         levels.append(Statistics(*members))
     return tuple(levels)
+
+
+def _read_bank(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> PatchBank:
+    """Assemble patches from named tensors and check their shapes and values."""
+    parts: dict[str, dict[int, torch.Tensor]] = {PIECES: {}, SHARES: {}}
+    for name, tensor in tensors.items():
+        prefix, _, number = name.partition(".")
+        if not number.isdecimal() or not torch.isfinite(tensor).all() or not len(tensor):
+            raise WeightsError(f"{path}: its patches {name} are damaged", hint="make it again")
+        parts[f"{prefix}."][int(number)] = tensor
+    pieces, shares = parts[PIECES], parts[SHARES]
+    for scale, share in shares.items():
+        if scale not in pieces or share.ndim != 1 or not (share > 0).all():
+            raise WeightsError(f"{path}: the shares of its patches are damaged", hint="make it again")
+    for scale, piece in pieces.items():
+        coarser = [each for each in shares if each >= scale]
+        if piece.ndim != 2 or not coarser or len(piece) != len(shares[min(coarser)]):
+            raise WeightsError(f"{path}: its patches of scale {scale} do not match", hint="make it again")
+    return PatchBank(pieces, shares)

@@ -22,13 +22,11 @@ class PrecisionPolicy(NamedTuple):
 
     Attributes:
         name: Name in the options.
-        style: Type of the convolutions that encode a style; rounding averages out in its statistics.
-        content: Type of the convolutions of a content, except the tolerant ones.
-        tolerant: Type of the convolutions of a content in `BFLOAT16_TOLERANT`.
+        content: Type of the convolutions, except the tolerant ones.
+        tolerant: Type of the convolutions in `BFLOAT16_TOLERANT`.
     """
 
     name: str
-    style: torch.dtype
     content: torch.dtype
     tolerant: torch.dtype
 
@@ -40,7 +38,9 @@ class PrecisionPolicy(NamedTuple):
     def map_dtype(self, node: Node, architecture: Architecture) -> torch.dtype:
         """Return the type of a map: that of the convolution it comes from, or else of the next one."""
         kind, scale = node
-        if kind == "merged":
+        if kind == "matches":
+            return torch.float32
+        if kind in {"merged", "matched"}:
             return self.convolution_dtype(Node("decoded", scale - 1) if scale else OUTPUT, 0)
         if kind == "pooled":
             return self.convolution_dtype(Node("encoded", scale + 1), 0)
@@ -58,9 +58,9 @@ class PrecisionPolicy(NamedTuple):
 
 
 PRECISIONS = {
-    "fp32": PrecisionPolicy("fp32", torch.float32, torch.float32, torch.float32),
-    "mixed": PrecisionPolicy("mixed", torch.bfloat16, torch.float32, torch.bfloat16),
-    "bf16": PrecisionPolicy("bf16", torch.bfloat16, torch.bfloat16, torch.bfloat16),
+    "fp32": PrecisionPolicy("fp32", torch.float32, torch.float32),
+    "mixed": PrecisionPolicy("mixed", torch.float32, torch.bfloat16),
+    "bf16": PrecisionPolicy("bf16", torch.bfloat16, torch.bfloat16),
 }
 
 

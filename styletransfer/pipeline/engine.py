@@ -10,10 +10,21 @@ import torch
 from torch import Tensor
 
 from ..linalg import Statistics
-from ..model import Autoencoder
+from ..model import Architecture, Autoencoder
 from ..transfer import TransferTarget
+from ..transfer.matching import MAX_PATCHES, PatchBank
 from .device import PrecisionPolicy
-from .feature_graph import OUTPUT, FeatureGraph, Node, Pass, list_passes
+from .feature_graph import (
+    OUTPUT,
+    FeatureGraph,
+    Node,
+    Pass,
+    decoder_input,
+    list_passes,
+    list_sources,
+    merged_map,
+)
+from .matching_layers import PatchMatcher, PatchSampler, ScaleMatching, whiten_patches
 from .memory import limit_resident_memory
 from .memory_plan import StreamingPlan, count_products
 from .streaming import WHITE, FeatureMap, FeatureStore, Observer, StatisticsAccumulator, run
@@ -21,6 +32,8 @@ from .streaming_layers import ConvParameters, PictureMap, read_parameters
 
 # Statistics of every level: the picture, then the features of every scale, finest first.
 Levels = Sequence[Statistics]
+# Number of patches of a content by which the use of a style's patches is balanced.
+QUERY_PATCHES = 512
 # Called after every strip with the share of the work that is done, 0..1. An exception that it raises ends the
 # work and reaches the caller.
 ProgressCallback = Callable[[float], None]
@@ -32,6 +45,8 @@ class FittedNetwork:
 
     Attributes:
         parameters: Convolutions by the map they compute. Those of the decoder contain the transfers.
+        architecture: The network's architecture, without matching if no patches are matched.
+        matching: What is matched at every scale.
         color_map: Matrix [3, 3] and offset [3] of the color transfer of the output, in 0..255.
         stores: Maps of the content that the passes have stored.
         done: Share of the work that `fit` has done on the content, 0..1; `apply` does the rest.
@@ -39,6 +54,8 @@ class FittedNetwork:
     """
 
     parameters: dict[Node, list[ConvParameters]]
+    architecture: Architecture
+    matching: dict[int, ScaleMatching] = field(default_factory=dict)
     color_map: tuple[Tensor, Tensor] | None = None
     stores: dict[Node, FeatureStore] = field(default_factory=dict)
     done: float = 0.0
@@ -57,23 +74,19 @@ class Engine:
     def __init__(self, model: Autoencoder, precision: PrecisionPolicy, device: torch.device) -> None:
         self.precision, self.device = precision, device
         self.architecture = model.architecture
-        self.depth = len(model.architecture.widths) - 1
-        self.pooling = model.architecture.pooling
-        self.negative_slope = model.architecture.negative_slope
+        self.plain_architecture = replace(self.architecture, key_widths=(), match_strengths=())
+        self.depth = self.architecture.depth
         encoder = [read_parameters(scale) for scale in model.encoder.scales]
         encoder[0][0] = encoder[0][0].scale_inputs(WHITE)
         encoded = {Node("encoded", scale): parameters for scale, parameters in enumerate(encoder)}
         self._encoder = {node: self._place(node, parameters) for node, parameters in encoded.items()}
-        self._style_encoder = {
-            node: [each.to(precision.style, device) for each in parameters]
-            for node, parameters in encoded.items()
-        }
         self.skips = [skip.detach().flatten() for skip in model.decoder.skips]
         # The decoder's convolutions, into which transfers will be folded.
         finest, *coarser = [read_parameters(scale) for scale in model.decoder.scales]
         finest[-1] = finest[-1].scale_outputs(WHITE)
         self._decoder = {Node("decoded", scale): parameters for scale, parameters in enumerate(coarser)}
         self._decoder[OUTPUT] = finest
+        self._matcher = PatchMatcher(model.decoder, device)
 
     def map_dtype(self, node: Node) -> torch.dtype:
         """Return the type in which a map of a content is computed."""
@@ -102,8 +115,52 @@ class Engine:
             Statistics of every level, the picture's first.
         """
         plan = replace(plan, store=frozenset())
-        fitted = FittedNetwork(self._style_encoder, alpha=alpha)
-        return self._encode(samples, fitted, plan, range(self.depth + 2), _Span(progress, 0, 1))
+        fitted = FittedNetwork(self._encoder, self.plain_architecture, alpha=alpha)
+        levels, _ = self._encode(samples, fitted, plan, range(self.depth + 2), _Span(progress, 0, 1))
+        return levels
+
+    def measure_with_patches(
+        self,
+        samples: Tensor,
+        plan: StreamingPlan,
+        progress: ProgressCallback | None = None,
+        alpha: Tensor | None = None,
+    ) -> tuple[tuple[Statistics, ...], PatchBank | None]:
+        """Measure a style as `measure` does, and collect patches of what the decoder makes of it.
+
+        Returns:
+            Statistics of every level, and the patches; None from a network that matches none.
+        """
+        scales = [scale for scale in range(self.depth + 1) if self.architecture.key_scale(scale) is not None]
+        if not scales:
+            return self.measure(samples, plan, progress, alpha), None
+        finest = merged_map(scales[0], self.plain_architecture)
+        plan = replace(plan, store=frozenset(node for node in plan.store if node.scale >= scales[0]))
+        fitted = FittedNetwork(dict(self._encoder), self.plain_architecture, alpha=alpha)
+        passes = self._list_passes(fitted, plan)
+        passes = passes[: [step.target for step in passes].index(finest) + 1]
+        spans = self._spans(passes, progress)
+        levels, patches = self._encode(
+            samples,
+            fitted,
+            plan,
+            range(self.depth + 2),
+            spans[0],
+            self._matcher.piece_stride(self.depth),
+            MAX_PATCHES,
+        )
+        target = TransferTarget(levels, "wct")
+        found, scale = levels[-1], self.depth
+        pieces = {}
+        for step, span in zip(passes[1:], spans[1:], strict=True):
+            pieces[scale] = whiten_patches(patches, found)
+            self._fold_transfer(fitted, target, found, scale)
+            scale = step.target.scale
+            found, patches = self._measure(
+                samples, fitted, plan, step, span, self._matcher.piece_stride(scale), MAX_PATCHES
+            )
+        pieces[scale] = whiten_patches(patches, found)
+        return levels, self._matcher.build_bank(pieces, samples.shape[1:], alpha)
 
     def fit(
         self,
@@ -112,6 +169,8 @@ class Engine:
         plan: StreamingPlan,
         progress: ProgressCallback | None = None,
         alpha: Tensor | None = None,
+        bank: PatchBank | None = None,
+        match: float = 1.0,
     ) -> FittedNetwork:
         """Find the map of every level that gives the content the statistics of its target.
 
@@ -121,24 +180,50 @@ class Engine:
             plan: How to go over the content.
             progress: Called after every strip; the last pass, `apply`, is part of the work.
             alpha: As for `measure`.
+            bank: Patches of the style, which are matched where the network does that; None matches none.
+            match: Factor for the strength of matching, 0..1.
         """
-        spans = self._spans(plan, progress)
-        fitted = FittedNetwork(dict(self._encoder), done=spans[-1].start, alpha=alpha)
+        matches = bank is not None and match > 0
+        architecture = self.architecture if matches else self.plain_architecture
+        fitted = FittedNetwork(dict(self._encoder), architecture, alpha=alpha)
+        passes = self._list_passes(fitted, plan)
+        spans = self._spans(passes, progress)
+        fitted.done = spans[-1].start
         coarsest = self.depth + 1
         levels = range(coarsest if isinstance(target, TransferTarget) else 0, coarsest + 1)
-        own = self._encode(samples, fitted, plan, levels, spans[0])
+        own, patches = self._encode(samples, fitted, plan, levels, spans[0], 1, QUERY_PATCHES)
         if not isinstance(target, TransferTarget):
             target = target(own)
-        found = own[-1]
-        for step, span in zip(self._list_passes(plan)[1:-1], spans[1:-1], strict=True):
-            node, level = find_consumer(step.target)
-            first, *rest = self._decoder[node]
-            folded = first.fold_map(*find_map(target, found, level))
-            fitted.parameters[node] = self._place(node, [folded, *rest])
-            found = self._measure(samples, fitted, plan, step, span)
-        matrix, offset = find_map(target, found, 0)
-        fitted.color_map = matrix.float().to(self.device), offset.float().to(self.device)
+        found, measured = own[-1], passes[0].target
+        for step, span in zip(passes[1:-1], spans[1:-1], strict=True):
+            if measured == decoder_input(measured.scale, architecture):
+                self._fold_transfer(fitted, target, found, measured.scale)
+            else:
+                assert bank is not None
+                scale = measured.scale
+                matching, keys = self._matcher.prepare(bank, match, scale, found, patches)
+                fitted.matching[scale] = matching
+                if keys is not None:
+                    node = Node("matches", scale)
+                    fitted.parameters[node] = self._place(node, [keys])
+            measured = step.target
+            chooses = Node("matches", measured.scale) in list_sources(
+                decoder_input(measured.scale, architecture), architecture
+            )
+            most = QUERY_PATCHES if measured.kind == "merged" and chooses else 0
+            found, patches = self._measure(samples, fitted, plan, step, span, 1, most)
+        matrix, offset = target.find_map(found, 0)
+        fitted.color_map = matrix.float().to(self.device), (WHITE * offset).float().to(self.device)
         return fitted
+
+    def _fold_transfer(
+        self, fitted: FittedNetwork, target: TransferTarget, found: Statistics, scale: int
+    ) -> None:
+        """Fold the transfer of a scale into the convolution that follows it."""
+        node = Node("decoded", scale - 1) if scale else OUTPUT
+        first, *rest = self._decoder[node]
+        folded = first.fold_map(*target.find_map(found, scale + 1))
+        fitted.parameters[node] = self._place(node, [folded, *rest])
 
     def apply(
         self,
@@ -177,41 +262,53 @@ class Engine:
         plan: StreamingPlan,
         levels: range,
         span: _Span,
-    ) -> tuple[Statistics, ...]:
-        """Encode a picture and measure some levels."""
-        step = self._list_passes(plan)[0]
+        stride: int = 1,
+        most: int = 0,
+    ) -> tuple[tuple[Statistics, ...], Tensor]:
+        """Encode a picture, measure some levels, and sample patches of the deepest features."""
+        step = self._list_passes(fitted, plan)[0]
         graph = self._graph(samples, fitted, plan, step.stored - step.released)
         maps = [graph.find(Node("encoded", level - 1)) if level else graph.picture for level in levels]
         accumulators = [
             StatisticsAccumulator(each, graph.weights(max(0, level - 1)))
             for each, level in zip(maps, levels, strict=True)
         ]
-        self._run(graph.find(Node("encoded", self.depth)), self.depth, plan.tile, plan, span)
+        sink = graph.find(step.target)
+        sampler = PatchSampler(sink, stride, most)
+        self._run(sink, self.depth, plan.tile, plan, span)
         found = [accumulator.result() for accumulator in accumulators]
-        return tuple(found if levels.start else [in_unit_range(found[0]), *found[1:]])
+        found = found if levels.start else [in_unit_range(found[0]), *found[1:]]
+        return tuple(found), sampler.result()
 
     def _measure(
-        self, samples: Tensor, fitted: FittedNetwork, plan: StreamingPlan, step: Pass, span: _Span
-    ) -> Statistics:
-        """Measure a map of the decoder; the colors of the output in 0..1."""
+        self,
+        samples: Tensor,
+        fitted: FittedNetwork,
+        plan: StreamingPlan,
+        step: Pass,
+        span: _Span,
+        stride: int,
+        most: int,
+    ) -> tuple[Statistics, Tensor]:
+        """Measure a map of the decoder, the output's colors in 0..1, and sample its patches."""
         graph = self._graph(samples, fitted, plan, step.stored - step.released, step.released)
         sink = graph.find(step.target)
         accumulator = StatisticsAccumulator(sink, graph.weights(step.target.scale))
+        sampler = PatchSampler(sink, stride, most)
         self._run(sink, step.target.scale, plan.tile << graph.finest_scale, plan, span)
         for each in step.released - step.stored:
             del fitted.stores[each]
         found = accumulator.result()
-        return in_unit_range(found) if step.target.kind == "output" else found
+        found = in_unit_range(found) if step.target.kind == "output" else found
+        return found, sampler.result()
 
-    def _list_passes(self, plan: StreamingPlan) -> tuple[Pass, ...]:
-        return list_passes(self.depth, plan.store)
+    @staticmethod
+    def _list_passes(fitted: FittedNetwork, plan: StreamingPlan) -> tuple[Pass, ...]:
+        return list_passes(fitted.architecture, plan.store)
 
-    def _spans(self, plan: StreamingPlan, progress: ProgressCallback | None) -> list[_Span]:
-        """Divide the work among the passes, by their products."""
-        work = [
-            sum(count_products(self.architecture, node) for node in step.computed)
-            for step in self._list_passes(plan)
-        ]
+    def _spans(self, passes: Sequence[Pass], progress: ProgressCallback | None) -> list[_Span]:
+        """Divide the work among passes, by their products."""
+        work = [sum(count_products(self.architecture, node) for node in step.computed) for step in passes]
         ends = list(accumulate(work, initial=0.0))
         return [_Span(progress, start / ends[-1], stop / ends[-1]) for start, stop in pairwise(ends)]
 
@@ -242,8 +339,10 @@ class Engine:
         alpha = fitted.alpha
         return FeatureGraph(
             self,
+            fitted.architecture,
             picture,
             fitted.parameters,
+            fitted.matching,
             fitted.stores,
             store,
             last_use,
@@ -270,19 +369,6 @@ class _Span:
         """Report the share of the pass that is done."""
         if self.callback is not None:
             self.callback(self.start + (self.stop - self.start) * share)
-
-
-def find_consumer(target: Node) -> tuple[Node, int]:
-    """Return the map whose convolutions lead to a measured map, and the level of what they read."""
-    if target.kind == "output":
-        return target, 1
-    return Node("decoded", target.scale), target.scale + 2
-
-
-def find_map(target: TransferTarget, found: Statistics, level: int) -> tuple[Tensor, Tensor]:
-    """Return the map to the statistics of a level; the map of the colors is for pictures in 0..255."""
-    matrix, offset = target.find_map(found, level)
-    return matrix, offset if level else WHITE * offset
 
 
 def in_unit_range(colors: Statistics) -> Statistics:

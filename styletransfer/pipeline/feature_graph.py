@@ -14,13 +14,17 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from ..model import Architecture
+from .matching_layers import MatchedMap, MatchesMap, ScaleMatching
 from .streaming import FeatureMap, FeatureStore, StoredMap
 from .streaming_layers import ConvParameters, MergedMap, PictureMap, PooledMap, chain_convolutions
 
 # "encoded": the encoder's features of a scale. "pooled": the same at half the size. "decoded": the decoder's
-# features from the next coarser scale, before they are upsampled. "merged": the sum of both, which is given
-# the style's statistics. "output": the picture that the decoder makes of the finest merged map.
-Kind = Literal["encoded", "pooled", "decoded", "merged", "output"]
+# features from the next coarser scale, before they are upsampled. "merged": the sum of both. "matches": the
+# patches of the style that resemble the merged map. "matched": the merged map, whitened, with these patches
+# in it. The merged map, or the matched one where there is one, is given the style's statistics. "output": the
+# picture that the decoder makes of it at the finest scale.
+Kind = Literal["encoded", "pooled", "decoded", "merged", "matches", "matched", "output"]
 
 
 class Node(NamedTuple):
@@ -41,7 +45,7 @@ OUTPUT = Node("output", 0)
 HALF_PRECISION_SCALES = 2
 
 
-def list_sources(node: Node, depth: int) -> tuple[Node, ...]:
+def list_sources(node: Node, architecture: Architecture) -> tuple[Node, ...]:
     """Return the maps from which a map is computed; none for a map that is computed from the picture."""
     kind, scale = node
     match kind:
@@ -50,32 +54,33 @@ def list_sources(node: Node, depth: int) -> tuple[Node, ...]:
         case "pooled":
             return (Node("encoded", scale),)
         case "decoded":
-            return (decoder_input(scale + 1, depth),)
+            return (decoder_input(scale + 1, architecture),)
         case "output":
-            return (decoder_input(0, depth),)
+            return (decoder_input(0, architecture),)
         case "merged":
             return Node("decoded", scale), Node("encoded", scale)
+        case "matches":
+            return (merged_map(scale, architecture),)
+        case "matched":
+            key_scale = architecture.key_scale(scale)
+            assert key_scale is not None
+            return Node("matches", key_scale), merged_map(scale, architecture)
 
 
-def decoder_input(scale: int, depth: int) -> Node:
-    """Return the map that the decoder reads at a scale; at the deepest scale that is the encoder's."""
-    return Node("encoded" if scale == depth else "merged", scale)
+def merged_map(scale: int, architecture: Architecture) -> Node:
+    """Return the map in which encoder and decoder meet; at the deepest scale that is the encoder's."""
+    return Node("encoded" if scale == architecture.depth else "merged", scale)
+
+
+def decoder_input(scale: int, architecture: Architecture) -> Node:
+    """Return the map that the decoder reads at a scale, after it was given the style's statistics."""
+    if architecture.key_scale(scale) is not None:
+        return Node("matched", scale)
+    return merged_map(scale, architecture)
 
 
 class Network(Protocol):
     """The properties of a network that a graph uses."""
-
-    @property
-    def depth(self) -> int:
-        """The deepest scale."""
-
-    @property
-    def pooling(self) -> str:
-        """How features are halved, "average" or "max"."""
-
-    @property
-    def negative_slope(self) -> float:
-        """Slope of the activations below zero."""
 
     @property
     def skips(self) -> Sequence[Tensor]:
@@ -93,8 +98,10 @@ class FeatureGraph:
 
     Args:
         network: The network's properties.
+        architecture: The network's architecture, without matching where no patches are matched.
         picture: The picture.
         parameters: Convolutions by the map that they compute, as far as they are known.
+        matching: What is matched at every scale, as far as it is known.
         stores: Stores of earlier passes. This pass adds its own.
         store: The maps that this pass stores when it computes them.
         last_use: The stores that no later pass reads.
@@ -105,8 +112,10 @@ class FeatureGraph:
     def __init__(
         self,
         network: Network,
+        architecture: Architecture,
         picture: PictureMap,
         parameters: Mapping[Node, Sequence[ConvParameters]],
+        matching: Mapping[int, ScaleMatching],
         stores: dict[Node, FeatureStore],
         store: frozenset[Node] = frozenset(),
         last_use: frozenset[Node] = frozenset(),
@@ -116,9 +125,10 @@ class FeatureGraph:
     ) -> None:
         self._weights: list[FeatureMap] = [] if alpha is None else [alpha]
         self.network, self.picture, self.parameters = network, picture, parameters
+        self.architecture, self.matching = architecture, matching
         self.stores, self.store, self.last_use = stores, store, last_use
         self.half_precision = half_precision
-        self.finest_scale = network.depth  # scale of the largest map that this pass computes
+        self.finest_scale = architecture.depth  # scale of the largest map that this pass computes
         self._maps: dict[Node, FeatureMap] = {}
 
     def find(self, node: Node) -> FeatureMap:
@@ -145,17 +155,25 @@ class FeatureGraph:
 
     def _build(self, node: Node) -> FeatureMap:
         """Build a map from its sources."""
-        sources: list[FeatureMap] = [self.find(each) for each in list_sources(node, self.network.depth)]
+        sources: list[FeatureMap] = [self.find(each) for each in list_sources(node, self.architecture)]
         source = sources[0] if sources else self.picture
         if node.kind == "pooled":
             consumer = self.parameters[Node("encoded", node.scale + 1)][0]
-            return PooledMap(source, self.network.pooling, consumer.weight.dtype)
+            return PooledMap(source, self.architecture.pooling, consumer.weight.dtype)
         if node.kind == "merged":
             decoded, encoded = sources
             return MergedMap(decoded, encoded, self.network.skips[node.scale], self.network.map_dtype(node))
-        return chain_convolutions(
-            source, self.parameters[node], self.network.negative_slope, activate_last=node.kind != "output"
+        if node.kind == "matched":
+            matches, merged = sources
+            dtype = self.network.map_dtype(node)
+            return MatchedMap(matches, merged, self.matching[node.scale], dtype)
+        chain = chain_convolutions(
+            source,
+            self.parameters[node],
+            self.architecture.negative_slope,
+            activate_last=node.kind in {"encoded", "decoded"},
         )
+        return MatchesMap(chain, self.matching[node.scale]) if node.kind == "matches" else chain
 
 
 class Pass(NamedTuple):
@@ -175,18 +193,21 @@ class Pass(NamedTuple):
 
 
 @cache
-def list_passes(depth: int, store: frozenset[Node]) -> tuple[Pass, ...]:
+def list_passes(architecture: Architecture, store: frozenset[Node]) -> tuple[Pass, ...]:
     """List the passes in their order.
 
     Args:
-        depth: The deepest scale.
+        architecture: The network's architecture, without matching where no patches are matched.
         store: The maps that are stored by the pass that computes them first.
     """
-    targets = [Node("encoded", depth), *(Node("merged", scale) for scale in range(depth - 1, -1, -1))]
+    targets: list[Node] = []
+    for scale in range(architecture.depth, -1, -1):
+        # A merged map is whitened before it is matched, and the mixture is whitened again.
+        targets += dict.fromkeys((merged_map(scale, architecture), decoder_input(scale, architecture)))
     found: list[tuple[Node, frozenset[Node], frozenset[Node], frozenset[Node]]] = []
     present: set[Node] = set()
     for target in [*targets, OUTPUT, OUTPUT]:
-        reached = _reach(target, depth, present)
+        reached = _reach(target, architecture, present)
         computed = frozenset(reached - present)
         found.append((target, computed, computed & store, frozenset(reached & present)))
         present |= computed & store
@@ -198,7 +219,7 @@ def list_passes(depth: int, store: frozenset[Node]) -> tuple[Pass, ...]:
     return tuple(reversed(passes))
 
 
-def _reach(target: Node, depth: int, present: set[Node]) -> set[Node]:
+def _reach(target: Node, architecture: Architecture, present: set[Node]) -> set[Node]:
     """Return the maps that a pass touches, from its target back to those that are stored."""
     reached, ahead = set(), [target]
     while ahead:
@@ -206,5 +227,5 @@ def _reach(target: Node, depth: int, present: set[Node]) -> set[Node]:
         if node not in reached:
             reached.add(node)
             if node not in present:
-                ahead += list_sources(node, depth)
+                ahead += list_sources(node, architecture)
     return reached

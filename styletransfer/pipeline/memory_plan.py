@@ -11,10 +11,12 @@ from typing import NamedTuple
 import torch
 
 from ..model import Architecture
+from ..transfer.matching import MAX_PATCHES, NEAREST, PASTE_BLOCK
 from .device import PrecisionPolicy
 from .feature_graph import HALF_PRECISION_SCALES, OUTPUT, Node, list_passes
 
 MIB = 2**20
+FLOAT_BYTES = 4
 # Memory without a limit of the user, in bytes and in bytes per pixel. Up to about 14 megapixels it allows the
 # plans with the least work; above, it leaves a laptop usable.
 SMALL_BYTES, SMALL_BYTES_PER_PIXEL = 184 * MIB, 32
@@ -30,6 +32,8 @@ STRIP_PIXELS, STRIP_ROWS = 2**17, 64
 STRIP_SHARE = 0.4
 # A number of a map that is merged or pooled takes as long as this many products of a convolution.
 PRODUCTS_PER_MERGED_NUMBER = 72
+# Finding the best of many scores takes as long as this many products per score.
+PRODUCTS_PER_SCORE = 100
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,17 @@ def waiting_bytes(architecture: Architecture, precision: PrecisionPolicy, height
     return round(width * rows * values * precision.content.itemsize)
 
 
+def matching_bytes(architecture: Architecture) -> int:
+    """Return the bytes that matching takes, whatever the size of the picture."""
+    values, largest = 0, 0
+    for scale, width in enumerate(architecture.widths):
+        if (key_scale := architecture.key_scale(scale)) is not None:
+            piece = ((1 << (key_scale - scale)) + 2) ** 2 * width
+            values += MAX_PATCHES * (piece + (architecture.key_widths[scale]))
+            largest = max(largest, 2 * PASTE_BLOCK * piece)
+    return FLOAT_BYTES * (values + largest)
+
+
 @cache
 def list_storage(architecture: Architecture, precision: PrecisionPolicy) -> list[StorageCost]:
     """List the sets of maps that may be stored, the one with the least work first.
@@ -146,7 +161,13 @@ def list_storage(architecture: Architecture, precision: PrecisionPolicy) -> list
     which the encoder continues. For the finer scales, which are computed again in each pass, the decoder's
     small maps are stored, either all or from some scale on. The output map is stored or computed again.
     """
-    depth = len(architecture.widths) - 1
+    depth = architecture.depth
+    matched = {
+        Node(kind, scale)
+        for scale in range(depth + 1)
+        if (key_scale := architecture.key_scale(scale)) is not None
+        for kind in (("matches", "matched") if key_scale == scale else ("matched",))
+    }
     candidates: list[set[Node]] = []
     for finest in range(depth + 1):
         encoded = {Node("encoded", scale) for scale in range(finest, depth + 1)}
@@ -157,7 +178,15 @@ def list_storage(architecture: Architecture, precision: PrecisionPolicy) -> list
     decoded = [{Node("decoded", scale) for scale in range(finest, depth)} for finest in range(depth)]
     candidates += [{Node("encoded", depth)} | each for each in decoded]
     candidates += [{Node("encoded", depth)}, set()]
-    every = {frozenset(nodes | output) for nodes in candidates for output in (set(), {OUTPUT})}
+    # What is matched takes long to compute and, at its coarse scales, little memory. Where memory is short,
+    # only the choice of patches is kept, or nothing.
+    chosen = {node for node in matched if node.kind == "matches"}
+    every = {
+        frozenset(nodes | output | kept)
+        for nodes in candidates
+        for output in (set(), {OUTPUT})
+        for kept in (matched, chosen, set())
+    }
     costs = sorted(
         (measure_storage(architecture, precision, nodes) for nodes in every), key=attrgetter("work", "full")
     )
@@ -173,24 +202,24 @@ def measure_storage(
     architecture: Architecture, precision: PrecisionPolicy, store: frozenset[Node]
 ) -> StorageCost:
     """Return the work and the memory of storing some maps."""
-    widths = architecture.widths
     present: set[Node] = set()
     work = full = half = 0.0
-    for step in list_passes(len(widths) - 1, store):
+    for step in list_passes(architecture, store):
         work += sum(count_products(architecture, node) for node in step.computed)
         # Stores that are read for the last time shrink while new ones grow.
         present = (present | step.stored) - step.released
         sizes = {node: precision.store_dtype(node, architecture).itemsize for node in present}
-        full = max(full, sum(count_numbers(widths, node) * size for node, size in sizes.items()))
+        full = max(full, sum(count_numbers(architecture, node) * size for node, size in sizes.items()))
         halves = {node: 2 if node.scale < HALF_PRECISION_SCALES else size for node, size in sizes.items()}
-        half = max(half, sum(count_numbers(widths, node) * size for node, size in halves.items()))
+        half = max(half, sum(count_numbers(architecture, node) * size for node, size in halves.items()))
     return StorageCost(store, work, full, half)
 
 
-def count_numbers(widths: tuple[int, ...], node: Node) -> float:
+def count_numbers(architecture: Architecture, node: Node) -> float:
     """Return how many numbers a map holds per pixel of the picture."""
     halvings = node.scale + (node.kind in {"decoded", "pooled"})
-    return (3 if node.kind == "output" else widths[node.scale]) / 4.0**halvings
+    channels = {"output": 3, "matches": 2 * NEAREST}.get(node.kind, architecture.widths[node.scale])
+    return channels / 4.0**halvings
 
 
 def count_products(architecture: Architecture, node: Node) -> float:
@@ -199,6 +228,14 @@ def count_products(architecture: Architecture, node: Node) -> float:
     width = widths[scale]
     if node.kind in {"merged", "pooled"}:  # no products; the time that memory takes counts as products
         return PRODUCTS_PER_MERGED_NUMBER * width / 4.0**scale
+    if node.kind == "matches":
+        keys = architecture.key_widths[scale]
+        return (9 * width + MAX_PATCHES) * keys / 4.0**scale + PRODUCTS_PER_SCORE * MAX_PATCHES / 4.0**scale
+    if node.kind == "matched":
+        key_scale = architecture.key_scale(scale)
+        assert key_scale is not None
+        pieces = ((1 << (key_scale - scale)) + 2) ** 2 * width / 4.0**key_scale
+        return PRODUCTS_PER_MERGED_NUMBER * NEAREST * pieces
     if node.kind == "encoded":
         pairs = (widths[scale - 1] if scale else 3) * width
         return 9 * (pairs + (architecture.convolutions[scale] - 1) * width**2) / 4.0**scale

@@ -18,12 +18,13 @@ from ..model import LoadedModel, StyleStatistics
 from ..options import RuntimeOptions, StylizeOptions, parse_bytes
 from ..transfer import TransferTarget, blend_statistics
 from .device import PRECISIONS, resolve_device, resolve_precision
-from .engine import Engine, FittedNetwork, Levels, ProgressCallback
+from .engine import Engine, Levels, ProgressCallback
 from .memory import available_memory, is_tuned, resident_memory, return_freed_memory
 from .memory_plan import (
     MIB,
     StreamingPlan,
     default_memory,
+    matching_bytes,
     minimum_bytes,
     plan_passes,
     row_bytes,
@@ -79,20 +80,26 @@ class StylizationPipeline:
             return self.engine
         return Engine(self._network, PRECISIONS["fp32"], self.device)
 
-    def measure(self, style: Tensor, alpha: Tensor | None = None, *, exact: bool = False) -> StyleStatistics:
+    def measure(
+        self, style: Tensor, alpha: Tensor | None = None, *, exact: bool = False, patches: bool = True
+    ) -> StyleStatistics:
         """Compute the statistics of a style picture.
 
         Args:
             style: The style. The colors of its transparent pixels must be like those beside them.
             alpha: Opacity [1, H, W], with which pixels count; None if all are opaque.
             exact: Whether to measure in float32 under mixed precision too, for results of more than 8 bits.
+            patches: Whether to collect patches to match.
         """
         engine = self._float32_engine if exact else self.engine
         samples, alpha = as_samples(style), as_weights(alpha)
         with self._computing():
-            plan = self._plan(engine, samples)
-            levels = engine.measure(samples, plan, self._check_stop, alpha)
-        return StyleStatistics(levels, self.fingerprint)
+            plan = self._plan(engine, samples, match=patches)
+            if not patches:
+                levels = engine.measure(samples, plan, self._check_stop, alpha)
+                return StyleStatistics(levels, self.fingerprint)
+            levels, bank = engine.measure_with_patches(samples, plan, self._check_stop, alpha)
+        return StyleStatistics(levels, self.fingerprint, bank=bank)
 
     def stylize(
         self,
@@ -156,7 +163,9 @@ class StylizationPipeline:
         # The last pass reads every row once, before it is overwritten.
         keeps_chroma = options.preserve_color == "luma"
         result = OutputImage(original, dtype, keep_chroma=keeps_chroma, reuse=reuse)
-        plan = self._plan(engine, samples, 0 if result.pixels is reuse else result_bytes)
+        # Towards the content itself the patches fade out.
+        match = 0.0 if style.bank is None else options.match * options.alpha
+        plan = self._plan(engine, samples, 0 if result.pixels is reuse else result_bytes, match=match > 0)
         report = self._reporter(progress, copy_share, 1)
 
         def blend(own: Levels) -> TransferTarget:
@@ -166,12 +175,15 @@ class StylizationPipeline:
         with self._computing():
             target = self._find_target(style, options.transform) if options.alpha == 1 else blend
             if options.content_statistics == "exact":
-                fitted = engine.fit(samples, target, plan, report, alpha)
+                fitted = engine.fit(samples, target, plan, report, alpha, style.bank, match)
             else:
                 thumbnail, opacity = make_thumbnail(samples, alpha)
-                small_plan = self._plan(engine, thumbnail)
-                small = engine.fit(thumbnail, target, small_plan, self._check_stop, opacity)
-                fitted = FittedNetwork(small.parameters, small.color_map)  # its stores are of another size
+                small_plan = self._plan(engine, thumbnail, match=match > 0)
+                small = engine.fit(
+                    thumbnail, target, small_plan, self._check_stop, opacity, style.bank, match
+                )
+                # Its stores are of another size.
+                fitted = replace(small, stores={}, done=0.0, alpha=None)
             engine.apply(samples, fitted, plan, result.write, report)
         if self.runtime.max_memory is not None:
             return_freed_memory()  # for the caller, who is going to write the result
@@ -224,7 +236,9 @@ class StylizationPipeline:
             result = (result * torch.iinfo(dtype).max).round().to(dtype)
         return result.view(content.shape)
 
-    def _plan(self, engine: Engine, samples: Tensor, result_bytes: int = 0) -> StreamingPlan:
+    def _plan(
+        self, engine: Engine, samples: Tensor, result_bytes: int = 0, *, match: bool = False
+    ) -> StreamingPlan:
         """Plan the passes over a picture within the user's limit, or within what the machine has left.
 
         Raises:
@@ -232,7 +246,8 @@ class StylizationPipeline:
         """
         height, width = samples.shape[1:]
         pixels = height * width
-        architecture, precision = engine.architecture, engine.precision
+        architecture = engine.architecture if match else engine.plain_architecture
+        precision = engine.precision
         limited = self.runtime.max_memory is not None
         trims = pixels >= TRIM_PIXELS or limited
         if trims:
@@ -242,7 +257,7 @@ class StylizationPipeline:
         taken = max(taken, samples.nbytes) + result_bytes
         limit = None
         if self.runtime.max_memory is not None:
-            taken += waiting_bytes(architecture, precision, height, width)
+            taken += waiting_bytes(architecture, precision, height, width) + matching_bytes(architecture)
             limit = parse_bytes(self.runtime.max_memory) - taken
             if (least := minimum_bytes(architecture, precision, height, width)) > limit:
                 raise MemoryLimitError(

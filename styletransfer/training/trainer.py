@@ -19,18 +19,20 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..errors import StyleTransferError
 from ..model import Autoencoder, save_model
-from ..model.vgg import VGG19
+from ..model.vgg import VGG16, VGG19
 from ..options import TrainOptions
 from ..spectrum import state_dict_without_norm_caps
 from .data import TrainingPairs, load_batches
 from .distributed import Processes, any_process, average_gradients
-from .losses import LossTerms, TransferLoss
+from .losses import DEEP_STEP_EVERY, LossTerms, TransferLoss
 from .run_folder import CHECKPOINT, SAMPLES, MetricsLog, load_checkpoint, save_checkpoint, write_samples
 from .soap import SOAP
 
 WEIGHTS = "model.safetensors"
 # Options that do not change the result, so that a resumed run may have other values.
 OPTIONS_WITHOUT_EFFECT = frozenset({"workers", "checkpoint_every", "sample_every"})
+# Every so many steps no patches are matched, for pictures that are painted over a copy and for --match 0.
+PLAIN_STEP_EVERY = 5
 SAMPLE_PAIRS = 4  # rows of a sheet of samples
 OPTIMIZERS = {"soap": SOAP, "adam": torch.optim.Adam}
 
@@ -68,6 +70,7 @@ class Trainer:
         model: The network to train. Parameters that require no gradient stay as they are.
         data: Numbered pairs, at least `options.steps * options.batch` per process.
         perceptual: Frozen VGG-19 with the style layers.
+        deep_network: Frozen VGG-16 with deeper style layers; None leaves their term out.
         options: The options of the run.
         processes: This process and the number of processes. Each takes `options.batch` pairs per step.
         resume: Continue from the folder's checkpoint if it has one. More `steps` than before extend the run.
@@ -86,6 +89,7 @@ class Trainer:
         options: TrainOptions,
         processes: Processes,
         *,
+        deep_network: VGG16 | None = None,
         resume: bool = False,
     ) -> None:
         self.folder = folder
@@ -95,8 +99,11 @@ class Trainer:
         self.model = model.to(processes.device).to(memory_format=torch.channels_last)
         self.average = AveragedModel(self.model, multi_avg_fn=make_average(options.ema))
         perceptual = perceptual.to(processes.device).to(memory_format=torch.channels_last)
-        loss = TransferLoss(self.model, perceptual, options)
+        if deep_network is not None:
+            deep_network = deep_network.to(processes.device).to(memory_format=torch.channels_last)
+        loss = TransferLoss(self.model, perceptual, options, deep_network)
         self.penalty = loss.penalty
+        self.has_deep_network = deep_network is not None
         self.loss = average_gradients(loss) if processes.world_size > 1 else loss
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = OPTIMIZERS[options.optimizer](trained, lr=options.learning_rate)
@@ -207,7 +214,12 @@ class Trainer:
         device, low_precision = self.processes.device, self.options.precision == "bf16"
         # With the cache a capped weight is computed once a step instead of once a pass.
         with torch.autocast(device.type, torch.bfloat16, enabled=low_precision), parametrize.cached():
-            terms: LossTerms = self.loss(self._to_device(content), self._to_device(style))
+            terms: LossTerms = self.loss(
+                self._to_device(content),
+                self._to_device(style),
+                match=self.step % PLAIN_STEP_EVERY != 0,
+                deep=self.step % DEEP_STEP_EVERY == 0,
+            )
         self.optimizer.zero_grad()
         terms.total.backward()  # type: ignore[no-untyped-call]
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip))
@@ -266,7 +278,13 @@ class Trainer:
         )
         options = asdict(self.options)
         options = {name: value for name, value in options.items() if name not in OPTIONS_WITHOUT_EFFECT}
-        return {"content": contents, "style": styles, "processes": self.processes.world_size, **options}
+        return {
+            "content": contents,
+            "style": styles,
+            "processes": self.processes.world_size,
+            "vgg16": self.has_deep_network,
+            **options,
+        }
 
     def save(self) -> None:
         """Write the checkpoint and the averaged model."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from ..linalg import (
     Statistics,
     TransferMethod,
+    compute_statistics,
     eigh,
     inverse_sqrt,
     matrix_sqrt,
@@ -49,6 +51,26 @@ def transfer_features(features: Tensor, target: Statistics, transform: str = "wc
     flat = features.flatten(2).float()  # [B, C, H*W]
     moved = whitening_coloring(flat, target, eps=EPS, method=METHODS[transform])
     return moved.view(features.shape).to(features.dtype)
+
+
+def whitening_map(statistics: Statistics) -> tuple[Tensor, Tensor]:
+    """Return the map y = matrix @ x + offset that whitens features: mean 0, covariance of the identity.
+
+    Args:
+        statistics: Statistics of the features.
+
+    Returns:
+        matrix [B, C, C] and offset [B, C], float64.
+    """
+    matrix = inverse_sqrt(statistics.covariance, eps=EPS)
+    return matrix, -(matrix @ statistics.mean.unsqueeze(-1)).squeeze(-1)
+
+
+def whiten_features(features: Tensor) -> Tensor:
+    """Whiten features [B, C, H, W] in float32, with gradients as robust as those of `transfer_features`."""
+    flat = features.flatten(2).float()
+    matrix, offset = whitening_map(compute_statistics(flat))
+    return torch.baddbmm(offset.float().unsqueeze(-1), matrix.float(), flat).view(features.shape)
 
 
 class TransferTarget:

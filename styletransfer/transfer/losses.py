@@ -88,6 +88,29 @@ def style_distance(output: Mapping[str, Tensor], target: Mapping[str, Tensor]) -
     return torch.stack(terms).mean()
 
 
+def patch_distance(output: Tensor, target: Tensor) -> Tensor:
+    """Compute the mean distance of patches from their nearest patches in the other picture, both ways.
+
+    Gram matrices do not see where features lie. A patch of 3 x 3 does, so this distance knows planes,
+    outlines and strokes. It counts how far the output's patches are from the style's, and which of the
+    style's patches the output lacks.
+
+    Args:
+        output: Features [B, C, H, W] of the result, both sides at least 3.
+        target: Features [B, C, H', W'] of the style.
+
+    Returns:
+        0 for equal pictures, about 1 where no patch is nearer than chance.
+
+    Source: Li & Wand 2016 (arXiv 1601.04589), nearest neighbors by normalized cross-correlation. Differs:
+    cosines instead of squared distances; both directions; the style's channel means are subtracted.
+    """
+    mean = target.mean((2, 3), keepdim=True)
+    a, b = (F.normalize(F.unfold(features - mean, 3), dim=1) for features in (output, target))
+    cosines = a.mT @ b  # [B, outputs, styles]
+    return 1 - (cosines.amax(2).mean() + cosines.amax(1).mean()) / 2
+
+
 def moments_distance(output: Tensor, target: Statistics) -> Tensor:
     """Compute the relative squared distance of the mean and the covariance of features from a target.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from styletransfer.cli.configured_command import find_configuration, read_configuration
-from styletransfer.cli.process_setup import find_weights_folder
+from styletransfer.cli.paths import find_weights_folder
 from styletransfer.errors import OptionError, WeightsError
 
 from .conftest import Run

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from styletransfer.cli.process_setup import find_style_folder
+from styletransfer.cli.paths import find_style_folder
 from styletransfer.model import StyleStatistics
 from styletransfer.style_measurer import StyleMeasurer
 

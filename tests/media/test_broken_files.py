@@ -101,7 +101,7 @@ def error_of(file: bytes | Path) -> str:
         read_picture(io.BytesIO(file) if isinstance(file, bytes) else file)
     line = str(caught.value)
     assert "\n" not in line
-    assert len(line) < 400
+    assert len(line) < 400 + (len(str(file)) if isinstance(file, Path) else 0)
     assert caught.value.hint
     return line
 

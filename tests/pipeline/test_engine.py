@@ -239,7 +239,9 @@ def test_a_strip_reads_only_the_rows_in_its_receptive_field(
     fitted = engine.fit(content, TransferTarget(levels, "wct"), StreamingPlan(64))
 
     def compute_first_rows(samples: Tensor) -> tuple[Tensor, int]:
-        graph = engine._graph(samples, FittedNetwork(fitted.parameters), StreamingPlan(64))
+        graph = engine._graph(
+            samples, FittedNetwork(fitted.parameters, fitted.architecture), StreamingPlan(64)
+        )
         rows = graph.find(OUTPUT).reader().read(0, 8).clone()
         return rows, graph.picture._done
 

@@ -15,7 +15,7 @@ from ...errors import StyleTransferError
 from ..click_options import json_option
 from ..configured_command import PREFIX, Command, find_configuration
 from ..console import Console
-from ..process_setup import find_style_folder, find_weights_folder
+from ..paths import find_style_folder, find_weights_folder
 
 PACKAGES = ("torch", "torchvision", "pillow", "safetensors", "click")
 

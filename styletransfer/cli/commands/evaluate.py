@@ -25,8 +25,8 @@ from ..click_options import (
 from ..configured_command import ConfiguredCommand
 from ..console import Console
 from ..paths import check_contact_sheet, describe_unreadable, expand_contents
-from ..process_setup import load_stylizer, set_threads
-from ..thread_pool import ReportProgress, run_jobs
+from ..stylize_job import load_stylizer
+from ..thread_pool import ReportProgress, run_jobs, set_threads
 
 if TYPE_CHECKING:
     from ...evaluation import Candidate, Pair, ScoredCandidate, Scores
@@ -80,6 +80,7 @@ def _check_alphas(
 @stroke_scale_option
 @dataclass_option(StylizeOptions, "preserve_color")
 @dataclass_option(StylizeOptions, "transform")
+@dataclass_option(StylizeOptions, "match", metavar="0..1")
 @dataclass_option(StylizeOptions, "refine", metavar="N")
 @vgg_option
 @click.option(

@@ -13,7 +13,7 @@ from ...options import DEFAULT_MODEL
 from ..click_options import json_option
 from ..configured_command import Command
 from ..console import Console
-from ..process_setup import find_weights_folder
+from ..paths import find_weights_folder
 
 
 @click.group()

@@ -29,9 +29,16 @@ from ..click_options import (
 from ..configured_command import ConfiguredCommand
 from ..console import Console
 from ..job_planning import StylizeJob, pair_inputs
-from ..paths import InputFile, check_contact_sheet, describe_unreadable, expand_contents, expand_styles
-from ..process_setup import divide_threads, find_style_folder, load_stylizer
-from ..thread_pool import ReportProgress, run_jobs
+from ..paths import (
+    InputFile,
+    check_contact_sheet,
+    describe_unreadable,
+    expand_contents,
+    expand_styles,
+    find_style_folder,
+)
+from ..stylize_job import load_stylizer
+from ..thread_pool import ReportProgress, divide_threads, run_jobs
 
 if TYPE_CHECKING:
     from ...media import Picture
@@ -80,6 +87,7 @@ def _check_edge(context: click.Context, parameter: click.Parameter, value: int |
 @stroke_scale_option
 @dataclass_option(StylizeOptions, "preserve_color")
 @dataclass_option(StylizeOptions, "transform")
+@dataclass_option(StylizeOptions, "match", metavar="0..1")
 @dataclass_option(StylizeOptions, "refine", metavar="N")
 @cache_styles_option
 @model_option

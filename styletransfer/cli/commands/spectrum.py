@@ -17,7 +17,8 @@ from ...options import ProcessOptions
 from ..click_options import json_option, threads_option
 from ..configured_command import Command
 from ..console import Console
-from ..process_setup import find_weights_folder, set_threads
+from ..paths import find_weights_folder
+from ..thread_pool import set_threads
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

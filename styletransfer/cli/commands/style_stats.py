@@ -35,8 +35,8 @@ from ..paths import (
     fill_template,
     resolve_template,
 )
-from ..process_setup import load_stylizer, set_threads
-from ..thread_pool import ReportProgress, explain_resuming, run_jobs
+from ..stylize_job import load_stylizer
+from ..thread_pool import ReportProgress, explain_resuming, run_jobs, set_threads
 
 DEFAULT_TEMPLATE = "{style}" + STATISTICS_SUFFIX
 

@@ -24,10 +24,9 @@ from ..click_options import (
 from ..configured_command import ConfiguredCommand
 from ..console import Console
 from ..job_planning import StylizeJob, plan_jobs
-from ..paths import STDOUT
-from ..process_setup import divide_threads, find_style_folder, load_stylizer, set_threads
-from ..stylize_job import JobRunner, compare_settings
-from ..thread_pool import ReportProgress, explain_resuming, run_jobs
+from ..paths import STDOUT, find_style_folder
+from ..stylize_job import JobRunner, compare_settings, load_stylizer
+from ..thread_pool import ReportProgress, divide_threads, explain_resuming, run_jobs, set_threads
 
 
 @click.command(cls=ConfiguredCommand)
@@ -48,6 +47,7 @@ from ..thread_pool import ReportProgress, explain_resuming, run_jobs
 @stroke_scale_option
 @dataclass_option(StylizeOptions, "preserve_color")
 @dataclass_option(StylizeOptions, "transform")
+@dataclass_option(StylizeOptions, "match", metavar="0..1")
 @dataclass_option(StylizeOptions, "refine", metavar="N")
 @dataclass_option(StylizeOptions, "content_statistics")
 @cache_styles_option

@@ -10,10 +10,16 @@ from typing import Any
 import click
 
 from ...options import ProcessOptions, TrainOptions
-from ..click_options import dataclass_options, device_option, threads_option, vgg_option
+from ..click_options import (
+    dataclass_options,
+    device_option,
+    threads_option,
+    vgg16_option,
+    vgg_option,
+)
 from ..configured_command import ConfiguredCommand
 from ..console import Console
-from ..process_setup import set_threads
+from ..thread_pool import set_threads
 
 PATHS = click.Path(exists=True, path_type=Path)
 SECONDS_PER_LINE = 60  # of the log of a run whose stderr is no terminal
@@ -46,6 +52,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Folder of the run.",
 )
 @vgg_option
+@vgg16_option
 @click.option("--resume", is_flag=True, help="Continue from the checkpoint in the folder, if there is one.")
 @click.option("--init", type=FILE, show_default="random weights", help="Start from these weights.")
 @click.option(
@@ -73,6 +80,7 @@ def train(
     styles: tuple[Path, ...],
     folder: Path,
     vgg: Path | None,
+    vgg16: Path | None,
     resume: bool,
     init: Path | None,
     encoder: str | None,
@@ -91,7 +99,7 @@ def train(
     """
     from tqdm import tqdm
 
-    from ...model.vgg import load_vgg19
+    from ...model.vgg import load_vgg16, load_vgg19
     from ...pipeline.device import resolve_device
     from ...training import (
         PicturePool,
@@ -116,7 +124,10 @@ def train(
         options.steps * options.batch * processes.world_size,
     )
     model = build_network(options, init=init, encoder=encoder, perceptual=perceptual)
-    trainer = Trainer(folder, model, data, perceptual, options, processes, resume=resume)
+    deep_network = None if vgg16 is None else load_vgg16(vgg16)
+    trainer = Trainer(
+        folder, model, data, perceptual, options, processes, deep_network=deep_network, resume=resume
+    )
     seconds = math.inf if time_limit is None else 60 * time_limit
     reports = trainer.run(seconds=seconds, tensorboard=tensorboard)
     silent = console.quiet or processes.rank > 0

@@ -1,0 +1,215 @@
+"""Matching: replace each patch of whitened features by the patches of a style that resemble it most.
+
+Mean and covariance say what a style is made of, but not which piece of paint belongs where. Whitened features
+count all directions alike, so that patches of a content and of a style can be compared. The transfer becomes
+attention: patches of the content are queries, patches of the style are keys, and what is pasted are the
+style's own patches, overlapping.
+
+Sources: Chen & Schmidt 2016 (arXiv 1612.04337), swap of patches; Sheng et al. 2018 (CVPR), swap of whitened
+patches. Differs: the choice is soft and continuous, the use of every patch is balanced, and a choice at one
+scale also places the finer patches of the same pieces.
+
+Maps here are channels-last, [H, W, C]. A position at one scale covers a cell of stride x stride pixels of a
+map that is `stride` times larger; its piece there is the cell with one pixel around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Most patches of a style, and of a blend of styles, at each scale. More take time and look the same.
+MAX_PATCHES, MAX_BLEND_PATCHES = 1024, 2048
+# Positions whose pieces are pasted at a time, to bound the memory.
+PASTE_BLOCK = 2048
+# Number of pieces that are mixed at each position.
+NEAREST = 4
+# Difference of cosines at which a patch counts e times less than the nearest.
+TEMPERATURE = 0.05
+# Share of the content that is kept where the nearest patch is no nearer than the next ones. It makes the
+# choice continuous: pieces fade in and out, and a rounded score changes nothing visible.
+AMBIGUITY = 0.1
+# Steps towards an equal use of all patches, and their length.
+BALANCE_STEPS = 2
+BALANCE_RATE = 0.5
+# Least share of its fair use with which a patch is counted; rarer ones are not pushed any further.
+LEAST_USE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class PatchBank:
+    """Whitened patches of a style, or of several.
+
+    Attributes:
+        pieces: For each matched scale its pieces [M, P * P * C], see `cut_pieces`.
+        shares: For each scale at which matches are chosen, the share [M] of the picture that each patch is
+            due. The shares of a scale add up to 1.
+    """
+
+    pieces: Mapping[int, Tensor]
+    shares: Mapping[int, Tensor]
+
+    @classmethod
+    def of(cls, pieces: Mapping[int, Tensor], key_scales: Iterable[int]) -> PatchBank:
+        """Make a bank whose patches are all due the same share."""
+        shares = {scale: torch.full((len(pieces[scale]),), 1 / len(pieces[scale])) for scale in key_scales}
+        return cls(pieces, shares)
+
+    @classmethod
+    def blend(cls, banks: Sequence[PatchBank], weights: Sequence[float]) -> PatchBank:
+        """Join the patches of several styles, each of which is due a share of the picture.
+
+        Args:
+            banks: The banks, all of the same model.
+            weights: One positive number per bank; only their ratios matter.
+        """
+        if len(banks) == 1:
+            return banks[0]
+        # Many styles contribute fewer patches each, so that time and memory stay bounded.
+        most = MAX_BLEND_PATCHES // len(banks)
+        kept = [bank.thin(most) for bank in banks]
+        return cls(
+            {scale: torch.cat([bank.pieces[scale] for bank in kept]) for scale in kept[0].pieces},
+            {
+                scale: torch.cat(
+                    [
+                        bank.shares[scale] * (weight / sum(weights))
+                        for bank, weight in zip(kept, weights, strict=True)
+                    ]
+                )
+                for scale in kept[0].shares
+            },
+        )
+
+    def thin(self, most: int) -> PatchBank:
+        """Return a bank of at most `most` patches per scale, spread evenly over those of this one."""
+
+        def spread(count: int) -> Tensor:
+            kept = min(most, count)
+            return (torch.arange(kept) + 0.5).mul(count / kept).long()
+
+        pieces = {scale: each[spread(len(each)).to(each.device)] for scale, each in self.pieces.items()}
+        shares = {scale: each[spread(len(each)).to(each.device)] for scale, each in self.shares.items()}
+        return PatchBank(pieces, {scale: each / each.sum() for scale, each in shares.items()})
+
+    def to(self, device: torch.device | str) -> PatchBank:
+        """Return the bank on a device."""
+        pieces, shares = (
+            {scale: tensor.to(device) for scale, tensor in part.items()}
+            for part in (self.pieces, self.shares)
+        )
+        return PatchBank(pieces, shares)
+
+
+class Matches(NamedTuple):
+    """For every position the pieces of a style that are mixed there.
+
+    Attributes:
+        indices: Positions in the bank, [N, K].
+        weights: Their weights [N, K], not negative; the sum is at most 1, and the rest is the content's.
+    """
+
+    indices: Tensor
+    weights: Tensor
+
+
+def find_matches(queries: Tensor, keys: Tensor, bias: Tensor) -> Matches:
+    """Find the nearest patches of a style.
+
+    The weights are those of a softmax from which the weight of the first patch that is left out is
+    subtracted, so that they are continuous in all scores.
+
+    Args:
+        queries: Unit vectors of the content's patches, [N, D].
+        keys: Unit vectors of the style's patches, [M, D].
+        bias: Added to all scores of a patch, [M].
+    """
+    scores = torch.addmm(bias, queries, keys.T)
+    best, indices = scores.topk(min(NEAREST + 1, len(keys)))
+    likelihoods = ((best - best[:, :1]) / TEMPERATURE).exp()
+    if len(keys) > NEAREST:
+        indices = indices[:, :-1]
+        likelihoods = likelihoods[:, :-1] - likelihoods[:, -1:]
+    return Matches(indices, likelihoods / (likelihoods.sum(1, keepdim=True) + AMBIGUITY))
+
+
+@torch.no_grad()
+def balance_use(queries: Tensor, keys: Tensor, shares: Tensor) -> Tensor:
+    """Find a bias with which the patches of a style are used as much as they are due.
+
+    Otherwise a few patches would be stamped all over the picture.
+
+    Args:
+        queries: Unit vectors of some patches of the content, [N, D].
+        keys: Unit vectors of the style's patches, [M, D].
+        shares: Share of the picture that each patch is due, [M].
+
+    Returns:
+        The bias [M] for `find_matches`.
+
+    Source: Cuturi 2013 (NIPS), entropic optimal transport. Differs: a few steps of half length for the
+    style's side only, because not every style has a place for each of its pieces in every picture.
+    """
+    scores = queries @ keys.T
+    bias = TEMPERATURE * (shares * len(shares)).log()
+    for _ in range(BALANCE_STEPS):
+        use = torch.softmax((scores + bias) / TEMPERATURE, 1).mean(0) / shares
+        bias = bias - BALANCE_RATE * TEMPERATURE * use.clamp_min(LEAST_USE).log()
+    return bias
+
+
+def cut_pieces(features: Tensor, stride: int) -> Tensor:
+    """Cut a map into the overlapping pieces of all positions of a map that is `stride` times smaller.
+
+    Args:
+        features: [H, W, C].
+        stride: Pixels per position, in either direction.
+
+    Returns:
+        [h * w, P * P * C] with P = stride + 2, h = ceil(H / stride) and w = ceil(W / stride). Beyond its
+        border the map continues with copies of the border.
+    """
+    height, width, channels = features.shape
+    missing = -height % stride, -width % stride
+    padding = (1, 1 + missing[1], 1, 1 + missing[0])
+    padded = F.pad(features.permute(2, 0, 1)[None], padding, mode="replicate")
+    pieces = padded[0].unfold(1, stride + 2, stride).unfold(2, stride + 2, stride)  # [C, h, w, P, P]
+    return pieces.permute(1, 2, 3, 4, 0).reshape(-1, (stride + 2) ** 2 * channels)
+
+
+def paste_pieces(pieces: Tensor, matches: Matches, width: int, stride: int) -> tuple[Tensor, Tensor]:
+    """Paste the matched pieces beside each other and average them where they overlap.
+
+    Args:
+        pieces: The pieces of the style, [M, P * P * C] with P = stride + 2.
+        matches: The matches of some whole rows of positions.
+        width: Number of positions in a row.
+        stride: Pixels per position, in either direction.
+
+    Returns:
+        The mean of the pieces, [h * stride, width * stride, C], and the weight that they have there together,
+        0..1, [h * stride, width * stride, 1].
+    """
+    size = stride + 2
+    pasted = F.embedding_bag(matches.indices, pieces, per_sample_weights=matches.weights, mode="sum")
+    pasted = pasted.view(-1, width, size, size, pieces.shape[1] // size**2)
+    weight = matches.weights.sum(1).view(-1, width, 1, 1, 1).expand(-1, -1, size, size, 1)
+    count = _add_overlaps(torch.ones_like(weight), stride)
+    return _add_overlaps(pasted, stride) / count, _add_overlaps(weight, stride) / count
+
+
+def _add_overlaps(pieces: Tensor, stride: int) -> Tensor:
+    """Add pieces [h, w, P, P, C] where they overlap and return [h * stride, w * stride, C]."""
+    height, width, size, _, channels = pieces.shape
+    canvas = pieces.new_zeros(height * stride + 2, width * stride + 2, channels)
+    for y in range(size):
+        for x in range(size):
+            rows = slice(y, y + (height - 1) * stride + 1, stride)
+            columns = slice(x, x + (width - 1) * stride + 1, stride)
+            canvas[rows, columns] += pieces[:, :, y, x]
+    return canvas[1:-1, 1:-1]
