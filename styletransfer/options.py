@@ -326,6 +326,9 @@ class TrainOptions:
     decoder_convolutions: tuple[int, ...] | None = option(
         None, "Number of 3x3 convolutions at every scale of the decoder. None copies the encoder's."
     )
+    key_width: int = option(
+        0, "Length of the keys by which patches are matched at the three coarsest scales; 0 matches none."
+    )
     stage: Stage = option(
         "all", "Part that is trained: encoder and decoder together, or the decoder with a fixed encoder."
     )
@@ -372,7 +375,7 @@ class TrainOptions:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "octaves", "checkpoint_every", "sample_every"):
             check_integer(name, getattr(self, name), 1)
-        for name in ("warmup", "workers", "seed"):
+        for name in ("warmup", "workers", "seed", "key_width"):
             check_integer(name, getattr(self, name), 0)
         for name in [each.name for each in fields(self) if each.name.endswith("_weight")]:
             check_range(name, getattr(self, name), 0, 1e9)

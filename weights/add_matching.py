@@ -11,7 +11,6 @@ its nearest neighbors stay the same (docs/training.md). The new model stylizes a
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,11 +18,10 @@ from torch import Tensor
 
 from styletransfer.model import Autoencoder, load_model, measure_levels, save_model
 from styletransfer.training.data import PicturePool, crop_randomly
+from styletransfer.training.initialization import with_matching
 
 PICTURES, CROP = 60, 256
 KEY_WIDTH = 128
-# Strengths at the three coarsest scales, finest first; the finest of them takes the matches of the next.
-STRENGTHS = (0.5, 1.0, 1.0)
 
 
 @torch.no_grad()
@@ -34,13 +32,7 @@ def add_matching(model: Autoencoder, styles: Tensor) -> Autoencoder:
         model: The network.
         styles: Pictures [B, 3, H, W] in 0..1.
     """
-    scales = len(model.architecture.widths)
-    plain = scales - len(STRENGTHS)
-    architecture = replace(
-        model.architecture,
-        key_widths=(0,) * (plain + 1) + (KEY_WIDTH,) * (len(STRENGTHS) - 1),
-        match_strengths=(0.0,) * plain + STRENGTHS,
-    )
+    architecture = with_matching(model.architecture, KEY_WIDTH)
     matching = Autoencoder(architecture)
     matching.load_state_dict(model.state_dict(), strict=False)
     features = matching.encode(styles)

@@ -44,7 +44,8 @@ def release(source: Path, name: str) -> ModelEntry:
         license=texts.get("license", "MIT"),
         architecture=f"encoder and decoder, widths {'/'.join(map(str, architecture.widths))}, "
         f"{sum(architecture.convolutions)} + {sum(architecture.decoder_depths)} convolutions, a transfer at "
-        f"each of {len(architecture.widths)} scales and of the picture's colors",
+        f"each of {len(architecture.widths)} scales and of the picture's colors, patches matched at "
+        f"{sum(strength > 0 for strength in architecture.match_strengths)} scales",
         trained_on=texts.get("trained_on", ""),
         description=texts.get("description", ""),
     )

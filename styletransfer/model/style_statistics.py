@@ -188,7 +188,7 @@ def _read_bank(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> PatchBa
     pieces, shares = parts[PIECES], parts[SHARES]
     for scale, share in shares.items():
         if scale not in pieces or share.ndim != 1 or not (share > 0).all():
-            raise WeightsError(f"{path}: the shares of its patches are damaged", hint="make it again")
+            raise WeightsError(f"{path}: its patches of scale {scale} are damaged", hint="make it again")
     for scale, piece in pieces.items():
         coarser = [each for each in shares if each >= scale]
         if piece.ndim != 2 or not coarser or len(piece) != len(shares[min(coarser)]):

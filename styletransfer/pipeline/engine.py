@@ -216,6 +216,10 @@ class Engine:
         fitted.color_map = matrix.float().to(self.device), (WHITE * offset).float().to(self.device)
         return fitted
 
+    def release_patches(self) -> None:
+        """Free what is kept ready for the next content in the same style."""
+        self._matcher.release()
+
     def _fold_transfer(
         self, fitted: FittedNetwork, target: TransferTarget, found: Statistics, scale: int
     ) -> None:

@@ -145,6 +145,10 @@ class PatchMatcher:
         self._decoder = decoder
         self._prepare_bank = lru_cache(PREPARED_BANKS)(self._convert_bank)
 
+    def release(self) -> None:
+        """Forget the styles that are kept ready."""
+        self._prepare_bank.cache_clear()
+
     def piece_stride(self, scale: int) -> int:
         """Return the pixels of a scale per position at which its pieces are chosen."""
         key_scale = self.architecture.key_scale(scale)

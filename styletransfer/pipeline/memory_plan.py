@@ -148,7 +148,7 @@ def matching_bytes(architecture: Architecture) -> int:
         if (key_scale := architecture.key_scale(scale)) is not None:
             piece = ((1 << (key_scale - scale)) + 2) ** 2 * width
             values += MAX_PATCHES * (piece + (architecture.key_widths[scale]))
-            largest = max(largest, 2 * PASTE_BLOCK * piece)
+            largest = max(largest, PASTE_BLOCK * piece)
     return FLOAT_BYTES * (values + largest)
 
 

@@ -160,6 +160,9 @@ class StylizationPipeline:
             report = self._reporter(progress, 0, copy_share)
             below, scale = style.underpainting, style.stroke_scale
             samples = reuse = self._underpaint(samples, below, scale, options, report, refiner, alpha)
+            if self.runtime.max_memory is not None:
+                for each in {self.engine, self._float32_engine}:
+                    each.release_patches()
         # The last pass reads every row once, before it is overwritten.
         keeps_chroma = options.preserve_color == "luma"
         result = OutputImage(original, dtype, keep_chroma=keeps_chroma, reuse=reuse)

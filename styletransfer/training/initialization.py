@@ -14,6 +14,7 @@ from ..model.vgg import VGG19
 from ..options import TrainOptions
 from ..spectrum import register_norm_caps
 
+MATCH_STRENGTHS = (0.5, 1.0, 1.0)  # at the three coarsest scales, finest first
 VGG19_ENCODER = "vgg19"  # value of --encoder that stands for the perceptual network
 
 
@@ -57,11 +58,30 @@ def build_network(
     else:
         depths = options.decoder_convolutions
         check_depths(options.widths, options.convolutions, depths)
-        network = Autoencoder(Architecture(options.widths, options.convolutions, decoder_convolutions=depths))
+        architecture = Architecture(options.widths, options.convolutions, decoder_convolutions=depths)
+        if options.key_width:
+            architecture = with_matching(architecture, options.key_width)
+        network = Autoencoder(architecture)
     network.encoder.requires_grad_(options.stage == "all")
     if options.spectral_cap is not None:
         register_norm_caps(network.decoder, options.spectral_cap)
     return network
+
+
+def with_matching(architecture: Architecture, key_width: int) -> Architecture:
+    """Return an architecture whose three coarsest scales match patches.
+
+    The finest of the three takes the matches of the next one, because there are many places to search for at
+    a fine scale and few that look alike (docs/matching.md).
+
+    Args:
+        architecture: An architecture of any depth.
+        key_width: Length of the keys.
+    """
+    scales = len(architecture.widths)
+    keys = (*(0,) * max(0, scales - 2), *(key_width,) * min(scales, 2))
+    strengths = (*(0.0,) * max(0, scales - 3), *MATCH_STRENGTHS[-scales:])
+    return replace(architecture, key_widths=keys, match_strengths=strengths)
 
 
 def check_depths(

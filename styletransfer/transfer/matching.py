@@ -26,7 +26,7 @@ from torch import Tensor
 # Most patches of a style, and of a blend of styles, at each scale. More take time and look the same.
 MAX_PATCHES, MAX_BLEND_PATCHES = 1024, 2048
 # Positions whose pieces are pasted at a time, to bound the memory.
-PASTE_BLOCK = 2048
+PASTE_BLOCK = 512
 # Number of pieces that are mixed at each position.
 NEAREST = 4
 # Difference of cosines at which a patch counts e times less than the nearest.
@@ -68,6 +68,15 @@ class PatchBank:
             banks: The banks, all of the same model.
             weights: One positive number per bank; only their ratios matter.
         """
+        # A style that is given twice is one style. Its copies would take each other's places.
+        unlike: list[tuple[PatchBank, float]] = []
+        for bank, weight in zip(banks, weights, strict=True):
+            found = next((index for index, (other, _) in enumerate(unlike) if bank.equals(other)), None)
+            if found is None:
+                unlike.append((bank, weight))
+            else:
+                unlike[found] = unlike[found][0], unlike[found][1] + weight
+        banks, weights = zip(*unlike, strict=True)
         if len(banks) == 1:
             return banks[0]
         # Many styles contribute fewer patches each, so that time and memory stay bounded.
@@ -84,6 +93,12 @@ class PatchBank:
                 )
                 for scale in kept[0].shares
             },
+        )
+
+    def equals(self, other: PatchBank) -> bool:
+        """Return whether another bank holds the same pieces."""
+        return self.pieces.keys() == other.pieces.keys() and all(
+            torch.equal(pieces, other.pieces[scale]) for scale, pieces in self.pieces.items()
         )
 
     def thin(self, most: int) -> PatchBank:

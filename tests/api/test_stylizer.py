@@ -83,7 +83,8 @@ def test_large_strokes_are_painted_small_first(stylizer: Stylizer, style: Path) 
         for factor in (2, 2**0.5)
     )
     # The two finest scales are those of a style enlarged by less: its edges are sharper.
-    target = replace(large, levels=(large.levels[0], *sharp.levels[1:3], *large.levels[3:]))
+    levels = large.levels[0], *sharp.levels[1:3], *large.levels[3:]
+    target = replace(large, levels=levels, bank=None)  # patches are matched in the small copy
     expected = stylizer.stylize((content + enlarged).clamp(0, 1), target)
     torch.testing.assert_close(stylizer.stylize(content, style, stroke_scale=2), expected)
 

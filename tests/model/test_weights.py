@@ -11,6 +11,7 @@ import torch
 
 from styletransfer.errors import OptionError, WeightsError
 from styletransfer.files import compute_sha256, read_tensors, write_tensors
+from styletransfer.linalg import Statistics
 from styletransfer.model import (
     Architecture,
     Autoencoder,
@@ -22,6 +23,7 @@ from styletransfer.model import (
     save_model,
     verify_model,
 )
+from styletransfer.transfer.matching import PatchBank
 
 
 @pytest.fixture
@@ -105,6 +107,36 @@ def test_headers_that_lack_something_are_refused(tmp_path: Path) -> None:
         write_tensors(tmp_path / "c.safetensors", tensors, metadata)
         with pytest.raises(WeightsError, match="level 0"):
             StyleStatistics.load(tmp_path / "c.safetensors")
+
+
+def test_patches_are_saved_and_damaged_ones_are_refused(tmp_path: Path) -> None:
+    levels = (Statistics(torch.zeros(1, 3), torch.eye(3)[None], torch.ones(1)),)
+    bank = PatchBank.of({0: torch.randn(5, 12).half(), 1: torch.randn(5, 27).half()}, [1])
+    StyleStatistics(levels, "m", bank=bank).save(tmp_path / "a.safetensors")
+    loaded = StyleStatistics.load(tmp_path / "a.safetensors")
+    assert loaded.bank is not None
+    for scale in (0, 1):
+        assert torch.equal(loaded.bank.pieces[scale], bank.pieces[scale])
+    assert torch.equal(loaded.bank.shares[1], bank.shares[1])
+
+    tensors, metadata, _ = read_tensors(tmp_path / "a.safetensors")
+    for name, tensor in {
+        "pieces.0": torch.zeros(4, 12),
+        "pieces.1": torch.full((5, 27), torch.nan),
+        "shares.1": torch.zeros(5),
+        "shares.2": torch.ones(5),
+        "pieces.x": torch.zeros(5, 12),
+    }.items():
+        write_tensors(tmp_path / "b.safetensors", tensors | {name: tensor}, metadata)
+        with pytest.raises(WeightsError, match="patches"):
+            StyleStatistics.load(tmp_path / "b.safetensors")
+
+
+def test_statistics_of_networks_without_matching_have_no_patches(tmp_path: Path) -> None:
+    tensors = {"0.mean": torch.zeros(1, 3), "0.covariance": torch.eye(3)[None], "0.count": torch.ones(1)}
+    metadata = {"format": "styletransfer-statistics-3", "model": "m", "stroke_scale": "1"}
+    write_tensors(tmp_path / "a.safetensors", tensors, metadata)
+    assert StyleStatistics.load(tmp_path / "a.safetensors").bank is None
 
 
 @pytest.mark.parametrize("weights", [[0, 0], [float("nan"), 1], [2, -1]])

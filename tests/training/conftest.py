@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from styletransfer.media import Picture, write_picture
-from styletransfer.model.vgg import VGG19, needed_convolutions
+from styletransfer.model.vgg import DEEP_LAYERS, STYLE_LAYERS, VGG16, VGG19, Kernel, needed_convolutions
 from styletransfer.options import TrainOptions
 from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, build_network
 
@@ -39,26 +39,51 @@ def picture_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def perceptual() -> VGG19:
+    return VGG19(make_kernels(STYLE_LAYERS, VGG19))
+
+
+@pytest.fixture(scope="session")
+def deep_network() -> VGG16:
+    return VGG16(make_kernels(DEEP_LAYERS, VGG16), DEEP_LAYERS)
+
+
+def make_kernels(layers: Sequence[str], network: type[VGG19 | VGG16]) -> dict[str, Kernel]:
+    """Return random kernels for the convolutions up to some layers."""
     torch.manual_seed(0)
-    layers = ("relu1_1", "relu2_1", "relu3_1")
-    kernels = {}
-    for convolution in needed_convolutions(layers):
+    kernels: dict[str, Kernel] = {}
+    for convolution in needed_convolutions(layers, network):
         kernel = torch.empty(convolution.out_channels, convolution.in_channels, 3, 3)
         kernels[convolution.name] = (
             torch.nn.init.kaiming_normal_(kernel),
             torch.zeros(convolution.out_channels),
         )
-    return VGG19(kernels, layers)
+    return kernels
 
 
 @pytest.fixture
 def start_run(picture_folder: Path, perceptual: VGG19) -> StartRun:
     """A function that builds a network and its trainer in a folder."""
 
-    def start(run: Path, options: TrainOptions = OPTIONS, *, resume: bool = False, **initial: Any) -> Trainer:
+    def start(
+        run: Path,
+        options: TrainOptions = OPTIONS,
+        *,
+        resume: bool = False,
+        deep_network: VGG16 | None = None,
+        **initial: Any,
+    ) -> Trainer:
         pools = [PicturePool(picture_folder)]
         data = TrainingPairs(pools, pools, options.crop, options.seed, options.steps * options.batch)
         model = build_network(options, perceptual=perceptual, **initial)
-        return Trainer(run, model, data, perceptual, options, SINGLE_PROCESS, resume=resume)
+        return Trainer(
+            run,
+            model,
+            data,
+            perceptual,
+            options,
+            SINGLE_PROCESS,
+            deep_network=deep_network,
+            resume=resume,
+        )
 
     return start

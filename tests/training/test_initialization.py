@@ -11,6 +11,7 @@ import torch
 from styletransfer.errors import OptionError
 from styletransfer.model import load_model
 from styletransfer.model.vgg import VGG19
+from styletransfer.training import build_network
 
 from .conftest import OPTIONS, StartRun
 
@@ -21,6 +22,32 @@ def test_a_run_can_start_from_weights(start_run: StartRun, tmp_path: Path) -> No
     trainer = start_run(tmp_path / "second", init=weights)
     expected = load_model(weights).network.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in trainer.model.state_dict().items())
+
+
+@pytest.mark.parametrize("scales", [1, 2, 3, 5])
+def test_networks_of_any_depth_can_match(scales: int, perceptual: VGG19) -> None:
+    options = replace(OPTIONS, widths=(4,) * scales, convolutions=(1,) * scales, key_width=6)
+    architecture = build_network(options, perceptual=perceptual).architecture
+    assert architecture.match_strengths == (0, 0, 0.5, 1, 1)[-scales:]
+    assert architecture.key_scales == list(range(max(0, scales - 2), scales))
+
+
+def test_keys_are_trained_and_a_resumed_run_ends_alike(start_run: StartRun, tmp_path: Path) -> None:
+    options = replace(OPTIONS, key_width=6)
+    whole = start_run(tmp_path / "whole", options)
+    before = {name: tensor.clone() for name, tensor in whole.model.decoder.keys.state_dict().items()}
+    list(whole.run())
+    after = whole.model.decoder.keys.state_dict()
+    assert all(not torch.equal(after[name], tensor) for name, tensor in before.items())
+    first = start_run(tmp_path / "parts", options)
+    reports = first.run()
+    for _ in range(3):
+        next(reports)
+    reports.close()
+    second = start_run(tmp_path / "parts", options, resume=True)
+    list(second.run())
+    for name, tensor in whole.model.state_dict().items():
+        torch.testing.assert_close(second.model.state_dict()[name], tensor, atol=1e-6, rtol=1e-5)
 
 
 def test_a_frozen_encoder_does_not_change(start_run: StartRun, tmp_path: Path) -> None:

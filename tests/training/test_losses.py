@@ -7,7 +7,7 @@ import torch
 
 from styletransfer.model.vgg import VGG19
 from styletransfer.training.losses import average_octaves, simulate_next_frame
-from styletransfer.transfer.losses import color_distance, content_distance, style_distance
+from styletransfer.transfer.losses import color_distance, content_distance, patch_distance, style_distance
 
 
 def test_style_and_content_see_what_they_should_and_nothing_else(perceptual: VGG19) -> None:
@@ -21,6 +21,23 @@ def test_style_and_content_see_what_they_should_and_nothing_else(perceptual: VGG
     target = features["relu3_1"]
     assert content_distance(3 * target + 1, target) < 0.01  # the eps of the normalization
     assert content_distance(target.flip(-1), target) > 0.1
+
+
+def test_patches_see_where_features_lie() -> None:
+    features = torch.randn(2, 5, 12, 12, generator=torch.Generator().manual_seed(0))
+    assert patch_distance(features, features).abs() < 1e-6
+    # Moved as a whole, most patches are still there; scattered, none is, though the Gram matrix is the same.
+    assert patch_distance(features.roll(3, 3), features) < 0.25
+    scattered = features.flatten(2)[..., torch.randperm(144)].view_as(features)
+    assert style_distance({"a": scattered}, {"a": features}) < 1e-6
+    assert patch_distance(scattered, features) > 0.4
+
+
+def test_patches_that_the_output_lacks_count_too() -> None:
+    features = torch.randn(1, 5, 12, 24, generator=torch.Generator().manual_seed(0))
+    half = features[..., :12]
+    assert patch_distance(half, features) > 0.15
+    assert patch_distance(features, half) > 0.15
 
 
 @pytest.mark.parametrize(("decay", "expected"), [(0.0, 4.0), (0.5, 3.0), (1.0, 7 / 3)])

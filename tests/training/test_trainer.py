@@ -19,7 +19,7 @@ from styletransfer.errors import StyleTransferError
 from styletransfer.files import read_tensors, write_tensors
 from styletransfer.media import read_picture, write_picture
 from styletransfer.model import load_model
-from styletransfer.model.vgg import TORCHVISION_KEYS, VGG19
+from styletransfer.model.vgg import TORCHVISION_KEYS, VGG16, VGG19
 from styletransfer.options import TrainOptions
 from styletransfer.spectrum import norm_bounds
 from styletransfer.training import PicturePool, Trainer, TrainingPairs, TrainingReport, build_network
@@ -314,3 +314,10 @@ def test_two_processes_learn_like_one_with_the_joint_batch(
     rows = [(tmp_path / run / "metrics.jsonl").read_text().splitlines()[0] for run in ("joint", "shared")]
     norms = [json.loads(row)["gradient_norm"] for row in rows]
     assert norms[1] == pytest.approx(norms[0], rel=1e-5)
+
+
+def test_the_deep_network_judges_every_second_step(
+    start_run: StartRun, deep_network: VGG16, tmp_path: Path
+) -> None:
+    reports = start_run(tmp_path / "run", replace(OPTIONS, steps=4, batch=1), deep_network=deep_network).run()
+    assert [report.terms["deep"] > 0 for report in reports] == [True, False, True, False]
