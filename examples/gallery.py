@@ -1,6 +1,7 @@
 """Draw a sheet of example photographs in example styles: `python -m examples.gallery -o FILE`.
 
-With `--refine 40`, the sheet shows four of the pairs: the network's result above, the refined one below.
+With `--refine 40`, the sheet shows four pairs in three rows: without matching (`--match 0`), as the program
+does it by default, and refined.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from styletransfer.media.contact_sheet import Tile, draw_contact_sheet
 
 EXAMPLES = Path(__file__).parent
 CONTENTS = ("astronaut", "chelsea", "china", "coffee")
-STYLES = ("nocturne", "stained_glass", "knife", "woodcut", "watercolor")
+STYLES = ("facets", "nocturne", "knife", "woodcut", "watercolor")
 CELL = 300  # long edge of every picture on the sheet in pixels
 REFINED_PAIRS = {
-    "astronaut": "marbling",
-    "chelsea": "woodcut",
+    "astronaut": "facets",
+    "chelsea": "nocturne",
     "china": "knife",
-    "coffee": "watercolor",
+    "coffee": "facets",
 }
 REFINED_CELL = 420
 
@@ -40,7 +41,7 @@ def paint_gallery(model: str = "default") -> Picture:
 
 
 def paint_refined(iterations: int, model: str = "default") -> Picture:
-    """Stylize some pairs, one per column, without refinement in the first row and with it in the second."""
+    """Stylize some pairs, one per column: without matching, with it, and refined."""
     stylizer = Stylizer(model)
     pairs = [
         (read_picture(EXAMPLES / "content" / f"{content}.jpg"), EXAMPLES / "style" / f"{style}.jpg")
@@ -48,10 +49,10 @@ def paint_refined(iterations: int, model: str = "default") -> Picture:
     ]
     rows = [
         [
-            Tile(stylizer.stylize(content, style, size=512, refine=refine).to_float(), "")
+            Tile(stylizer.stylize(content, style, size=512, match=match, refine=refine).to_float(), "")
             for content, style in pairs
         ]
-        for refine in (0, iterations)
+        for match, refine in ((0, 0), (1, 0), (1, iterations))
     ]
     return Picture.from_float(draw_contact_sheet(rows, REFINED_CELL))
 

@@ -1,4 +1,4 @@
-"""Eight style images, each painted by a short program: `python -m examples.paint all -o examples/style`.
+"""Nine style images, each painted by a short program: `python -m examples.paint all -o examples/style`.
 
 A style is a module with a function `paint(side, rng)` that returns a picture [side, side, 3] in 0..1. All
 lengths in it are fractions of the picture's side and all randomness comes from `rng`, so a seed gives the
@@ -14,7 +14,9 @@ from PIL import Image
 
 from .canvas import SUPERSAMPLING, finish
 
-STYLES = ("nocturne", "stained_glass", "marbling", "woodcut", "mosaic", "knife", "watercolor", "ink")
+STYLES = (
+    *("nocturne", "stained_glass", "marbling", "woodcut", "mosaic", "knife", "watercolor", "ink", "facets"),
+)
 
 
 def render(style: str, size: int = 640, seed: int = 0) -> Image.Image:
