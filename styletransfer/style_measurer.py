@@ -23,7 +23,7 @@ StyleSource: TypeAlias = PictureSource | StyleStatistics
 
 # Most pixels of a style that is enlarged for larger strokes, because it exists in full.
 MAX_ENLARGED_STYLE_PIXELS = 2**26
-# Number of styles whose statistics and patches are remembered, some 10 MB each.
+# Number of styles whose statistics and patches are remembered, some 6 MB each.
 REMEMBERED_STYLES = 32
 STATISTICS_SUFFIX = ".safetensors"
 

@@ -1,4 +1,4 @@
-"""What is known of a style: mean and covariance at every level, and patches, in a file of about 10 MB."""
+"""What is known of a style: mean and covariance at every level, and patches, in a file of about 6 MB."""
 
 from __future__ import annotations
 

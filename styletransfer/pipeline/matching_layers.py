@@ -26,9 +26,9 @@ from .resampling import white_level
 from .streaming import FeatureMap, MapShape
 from .streaming_layers import ConvParameters
 
-# Positions that are matched at a time: 512 x 2048 scores stay in a processor's cache.
+# Most positions that are matched at a time: 512 x 1024 scores stay in a processor's cache.
 MATCH_BLOCK = 512
-# Number of styles that are kept ready for matching, some 22 MB each.
+# Number of styles that are kept ready for matching, some 11 MB each.
 PREPARED_BANKS = 4
 
 
@@ -72,15 +72,15 @@ class MatchesMap(FeatureMap):
 
     def compute(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         """Match rows."""
-        queries = self.sources[0].read(start, stop).flatten(0, 1).float()
-        queries = torch.nn.functional.normalize(queries, dim=1)
+        queries = torch.nn.functional.normalize(self.sources[0].read(start, stop).float(), dim=2)
         out = self.shape.allocate(stop - start) if out is None else out
-        result = torch.empty(len(queries), self.shape.channels, device=queries.device)
-        for first in range(0, len(queries), MATCH_BLOCK):
-            block = slice(first, first + MATCH_BLOCK)
-            indices, weights = find_matches(queries[block], self.keys, self.bias)
-            result[block, : self.count], result[block, self.count :] = indices, weights
-        return out.copy_(result.view(out.shape))
+        # Products round differently for other numbers of rows, so that every row is matched alone.
+        for row, target in zip(queries, out, strict=True):
+            for first in range(0, len(row), MATCH_BLOCK):
+                block = slice(first, first + MATCH_BLOCK)
+                indices, weights = find_matches(row[block], self.keys, self.bias)
+                target[block, : self.count], target[block, self.count :] = indices, weights
+        return out
 
 
 class MatchedMap(FeatureMap):
@@ -109,9 +109,9 @@ class MatchedMap(FeatureMap):
         # Beyond the border there are no matches. The copies of the border there are not read.
         above, below = min(1, first), min(1, height - last)
         found = self.sources[0].read(first, last)[1 - above : last - first + 1 + below, 1:-1]
-        merged = self.sources[1].read(start, stop).float().flatten(0, 1)
-        white = torch.addmm(self.matching.offset, merged, self.matching.matrix.T)
-        white = white.view(stop - start, *self.shape[1:3])
+        merged = self.sources[1].read(start, stop).float()
+        matrix = self.matching.matrix.T.expand(len(merged), -1, -1)
+        white = torch.baddbmm(self.matching.offset, merged, matrix)
         out = self.shape.allocate(stop - start) if out is None else out
         rows = max(1, PASTE_BLOCK // width)
         for top in range(first, last, rows):

@@ -26,14 +26,14 @@ from torch import Tensor
 # Most patches of a style, and of a blend of styles, at each scale. More take time and look the same.
 MAX_PATCHES, MAX_BLEND_PATCHES = 1024, 2048
 # Positions whose pieces are pasted at a time, to bound the memory.
-PASTE_BLOCK = 512
+PASTE_BLOCK = 1024
 # Number of pieces that are mixed at each position.
 NEAREST = 4
 # Difference of cosines at which a patch counts e times less than the nearest.
 TEMPERATURE = 0.05
 # Share of the content that is kept where the nearest patch is no nearer than the next ones. It makes the
 # choice continuous: pieces fade in and out, and a rounded score changes nothing visible.
-AMBIGUITY = 0.1
+AMBIGUITY = 0.2
 # Steps towards an equal use of all patches, and their length.
 BALANCE_STEPS = 2
 BALANCE_RATE = 0.5
