@@ -2,13 +2,14 @@
 
 The runs are the parts of one training, each started from the weights of the one before. The script writes the
 means over every `STEPS` steps to training.jsonl and draws them in training.png, both beside this file. It
-needs matplotlib. Hours are summed over all processes.
+needs matplotlib. Hours are summed over all processes. With `--append` the rows of the present log stay, and
+the runs follow them.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
@@ -22,13 +23,18 @@ from safetensors import safe_open
 
 WEIGHTS = Path(__file__).parent
 STEPS = 100  # steps per row of the log
-TERMS = ("style", "content", "color", "identity", "stability")
+TERMS = ("style", "content", "patch", "color", "identity", "stability")
 
 
-def condense(runs: list[Path]) -> Iterator[dict[str, Any]]:
-    """Yield the means over every `STEPS` steps, with steps and hours counted from the first run on."""
-    before, seconds = 0, 0.0
-    for part, run in enumerate(runs, 1):
+def condense(runs: list[Path], earlier: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the means over every `STEPS` steps, with steps and hours counted from the first run on.
+
+    Args:
+        runs: Folders of runs.
+        earlier: The last row of the runs before them; empty if there are none.
+    """
+    before, seconds = earlier.get("step", 0), 3600 * earlier.get("hours", 0.0)
+    for part, run in enumerate(runs, earlier.get("part", 0) + 1):
         rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         batch, processes = read_batch(run / "model.safetensors")
         for start in range(0, len(rows), STEPS):
@@ -68,9 +74,15 @@ def draw(rows: list[dict[str, Any]], target: Path) -> None:
 
 def main() -> None:
     """Write the log and its plot."""
-    rows = list(condense([Path(name) for name in sys.argv[1:]]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="Folders of runs.")
+    parser.add_argument("--append", action="store_true", help="Keep the rows of the present log.")
+    arguments = parser.parse_args()
+    log = WEIGHTS / "training.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines()] if arguments.append else []
+    rows += condense(arguments.runs, rows[-1] if rows else {})
     lines = [json.dumps(row) for row in rows]
-    (WEIGHTS / "training.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    log.write_text("\n".join(lines) + "\n", encoding="utf-8")
     draw(rows, WEIGHTS / "training.png")
 
 
