@@ -139,7 +139,7 @@ vgg_option = click.option(
 vgg16_option = click.option(
     "--vgg16",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    show_default="none",
+    show_default="none, without the deep layers",
     help="VGG-16 as a .safetensors file, whose deep layers judge large strokes too.",
 )
 cache_styles_option = click.option(

@@ -20,6 +20,7 @@ from ..click_options import (
     runtime_options,
     stroke_scale_option,
     style_size_option,
+    vgg16_option,
     vgg_option,
 )
 from ..configured_command import ConfiguredCommand
@@ -83,12 +84,7 @@ def _check_alphas(
 @dataclass_option(StylizeOptions, "match", metavar="0..1")
 @dataclass_option(StylizeOptions, "refine", metavar="N")
 @vgg_option
-@click.option(
-    "--vgg16",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    show_default="none, without style_deep",
-    help="VGG-16 as a .safetensors file, for the score style_deep.",
-)
+@vgg16_option
 @click.option(
     "--contact-sheet",
     type=click.Path(dir_okay=False, path_type=Path),
