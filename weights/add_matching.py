@@ -3,8 +3,8 @@
     python weights/add_matching.py MODEL NEW.safetensors --style ARTWORKS
 
 ARTWORKS is a folder or tar archive, as for training. The keys of a scale are the leading principal components
-of the 3 x 3 patches of its whitened maps, over many artworks. In them a patch has a ninth of its numbers, and
-its nearest neighbors stay the same (docs/training.md). The new model stylizes as the old one does with
+of the 3 x 3 patches of its whitened maps, over many artworks, so that a patch is compared by a ninth of its
+numbers or less (docs/matching.md). The new model stylizes as the old one does with
 `--match 0`; it has to be trained further, because the old decoder has never seen matched patches.
 """
 

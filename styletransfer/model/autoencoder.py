@@ -84,7 +84,9 @@ class Architecture:
         matched = [scale for scale, strength in enumerate(strengths) if strength]
         has_keys = max(matched, default=-1) <= max(self.key_scales, default=-1)
         in_range = all(width >= 0 for width in keys) and all(0 <= strength <= 1 for strength in strengths)
-        fits = {len(keys), len(strengths)} == {len(self.widths)}
+        # Matches are handed on from scale to scale, so that none is left out up to the coarsest.
+        coarsest = list(range(len(self.widths) - len(matched), len(self.widths)))
+        fits = {len(keys), len(strengths)} == {len(self.widths)} and matched == coarsest
         if (keys or strengths) and not (has_keys and in_range and fits):
             raise WeightsError(f"architecture with keys {keys} for matching of strengths {strengths}")
 
@@ -281,8 +283,7 @@ class Decoder(nn.Module):
         # Nearest-neighbor upsampling would show as blocks in flat sky, because whitening amplifies the coarse
         # scales.
         maps = F.interpolate(maps, scale_factor=2, mode="bilinear")[..., :height, :width]
-        merged: Tensor = maps + self.skips[level - 1] * features[level]
-        return merged
+        return torch.add(maps, self.skips[level - 1] * features[level])
 
     def _match(
         self, maps: Tensor, scale: int, banks: Sequence[PatchBank], matches: dict[int, list[Matches]]

@@ -21,7 +21,6 @@ from .feature_graph import (
     Pass,
     decoder_input,
     list_passes,
-    list_sources,
     merged_map,
 )
 from .matching_layers import PatchMatcher, PatchSampler, ScaleMatching, whiten_patches
@@ -191,7 +190,9 @@ class Engine:
         fitted.done = spans[-1].start
         coarsest = self.depth + 1
         levels = range(coarsest if isinstance(target, TransferTarget) else 0, coarsest + 1)
-        own, patches = self._encode(samples, fitted, plan, levels, spans[0], 1, QUERY_PATCHES)
+        own, patches = self._encode(
+            samples, fitted, plan, levels, spans[0], 1, QUERY_PATCHES if matches else 0
+        )
         if not isinstance(target, TransferTarget):
             target = target(own)
         found, measured = own[-1], passes[0].target
@@ -207,10 +208,8 @@ class Engine:
                     node = Node("matches", scale)
                     fitted.parameters[node] = self._place(node, [keys])
             measured = step.target
-            chooses = Node("matches", measured.scale) in list_sources(
-                decoder_input(measured.scale, architecture), architecture
-            )
-            most = QUERY_PATCHES if measured.kind == "merged" and chooses else 0
+            chooses = measured.kind == "merged" and architecture.key_scale(measured.scale) == measured.scale
+            most = QUERY_PATCHES if chooses else 0
             found, patches = self._measure(samples, fitted, plan, step, span, 1, most)
         matrix, offset = target.find_map(found, 0)
         fitted.color_map = matrix.float().to(self.device), (WHITE * offset).float().to(self.device)

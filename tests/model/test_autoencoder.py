@@ -125,3 +125,21 @@ def test_the_decoder_may_be_deeper_than_the_encoder() -> None:
 def test_unknown_architecture_is_refused(text: str) -> None:
     with pytest.raises(WeightsError):
         Architecture.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("keys", "strengths"),
+    [
+        ((0, 4), (0.5, 1.0)),  # fewer than scales
+        ((0, 4, 4), (0.5, 0.0, 1.0)),  # a scale between matched ones
+        ((0, 4, 4), (0.0, 1.0, 0.0)),  # not up to the coarsest
+        ((4, 4, 0), (0.5, 1.0, 1.0)),  # no keys where they are needed
+        ((0, 4, 4), (0.5, 1.0, 1.5)),
+        ((0, 4, -4), (0.5, 1.0, 1.0)),
+    ],
+)
+def test_matching_that_fits_no_network_is_refused(
+    keys: tuple[int, ...], strengths: tuple[float, ...]
+) -> None:
+    with pytest.raises(WeightsError, match="matching"):
+        Architecture((4, 6, 8), (1, 1, 1), key_widths=keys, match_strengths=strengths)
