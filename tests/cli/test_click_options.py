@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from styletransfer.cli.click_options import Decorator, build_options, dataclass_option, dataclass_options
 from styletransfer.errors import OptionError
-from styletransfer.options import check_range, option
+from styletransfer.options.checks import check_range, option
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,36 @@
+"""All options of the program with their defaults, ranges and help texts; they are written nowhere else.
+
+The command line, the Python interface and TOML files all build these frozen dataclasses, so every value is
+checked once and means the same everywhere. This package imports no torch because `--help` reads it.
+"""
+
+from .checks import check_kind, check_style_weights, parse_bytes
+from .running import DEFAULT_MODEL, IfExists, OutputOptions, Precision, ProcessOptions, RuntimeOptions
+from .stylizing import (
+    ContentStatistics,
+    PreserveColor,
+    StylizeOptions,
+    Transform,
+    change_options,
+    resolve_stroke_scale,
+)
+from .training import TrainOptions
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "ContentStatistics",
+    "IfExists",
+    "OutputOptions",
+    "Precision",
+    "PreserveColor",
+    "ProcessOptions",
+    "RuntimeOptions",
+    "StylizeOptions",
+    "TrainOptions",
+    "Transform",
+    "change_options",
+    "check_kind",
+    "check_style_weights",
+    "parse_bytes",
+    "resolve_stroke_scale",
+]

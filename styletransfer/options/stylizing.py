@@ -1,0 +1,134 @@
+"""What a stylized picture looks like: `StylizeOptions`, and the values that are chosen by size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from ..errors import OptionError
+from .checks import check_choice, check_integer, check_kind, check_range, check_style_weights, option
+
+PreserveColor = Literal["none", "luma"]
+Transform = Literal["wct", "monge", "adain"]
+ContentStatistics = Literal["exact", "thumbnail"]
+
+# The network paints strokes that suit a picture of this size, in pixels. Larger pictures get larger strokes.
+NATIVE_LONG_EDGE, NATIVE_SHORT_EDGE = 512, 128
+# The stroke scale that is chosen automatically never exceeds this: the largest prints are viewed from nearby.
+MAX_AUTO_STROKE_SCALE = 8
+# Long edge to which a style is reduced before it is measured, for stroke scale 1 and for larger ones.
+STYLE_SIZE, STYLE_SIZE_FOR_LARGE_STROKES = 1024, 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class StylizeOptions:
+    """Options that decide what a stylized picture looks like.
+
+    Each field's help text describes it. None means: `style_weights` weighs all styles equally, `size` keeps
+    the content's size, `style_size` and `stroke_scale` are chosen by `resolve_stroke_scale`.
+
+    Raises:
+        OptionError: A value is of the wrong type or out of its range.
+    """
+
+    alpha: float = option(
+        1.0, "Strength of the style, from 0 (the content is reconstructed) to 1 (the full transfer)."
+    )
+    match: float = option(
+        1.0,
+        "Strength with which pieces of the style replace what resembles them, from 0 (only the statistics "
+        "of the style are used) to 1.",
+    )
+    style_weights: tuple[float, ...] | None = option(
+        None, "Blend all styles into one, in these proportions. Give one number per style, such as 2,1."
+    )
+    size: int | None = option(None, "Long edge of the result in pixels.")
+    style_size: int | None = option(
+        None,
+        "Long edge in pixels to which larger styles are reduced before they are measured. Smaller values "
+        "give finer strokes. Auto is 1024 for stroke scale 1 and 512 for larger strokes.",
+    )
+    stroke_scale: int | None = option(
+        None,
+        "Size of the strokes. With K, a copy K times smaller is stylized first and the picture is stylized "
+        "over it, with the style enlarged K times. Auto enlarges strokes for pictures of 1024 pixels and "
+        "more, so that the copy has at least 512 pixels, and by 8 at most.",
+    )
+    preserve_color: PreserveColor = option(
+        "none", "Colors to keep. Luma takes the lightness from the style and the colors from the content."
+    )
+    transform: Transform = option(
+        "wct",
+        "Map between the feature statistics. Wct whitens and colors, monge is optimal transport, adain "
+        "matches the variance of each channel.",
+    )
+    content_statistics: ContentStatistics = option(
+        "exact",
+        "Where the content is measured. Thumbnail measures a copy of at most 1024 pixels, which is faster "
+        "for pictures of 4096 pixels and more and gives slightly different results.",
+    )
+
+    refine: int = option(
+        0,
+        "Iterations of an optimization that starts from the result and repaints it with pieces of the style. "
+        "40 is a good number and takes about a minute for 512 pixels. 0 leaves it out.",
+    )
+
+    def __post_init__(self) -> None:
+        check_range("alpha", self.alpha, 0, 1)
+        check_range("match", self.match, 0, 1)
+        check_integer("refine", self.refine, 0, 10_000)
+        for name, largest in (("size", 1_000_000), ("style_size", 1_000_000), ("stroke_scale", 64)):
+            if (value := getattr(self, name)) is not None:
+                check_integer(name, value, 1, largest)
+        if self.style_weights is not None:
+            try:  # the numbers of NumPy's and torch's arrays become Python's
+                weights = tuple(each.item() if hasattr(each, "item") else each for each in self.style_weights)
+            except (TypeError, ValueError, RuntimeError):  # no sequence, or one of more than numbers
+                weights = self.style_weights
+            check_style_weights(weights if not isinstance(self.style_weights, str) else self.style_weights)
+            object.__setattr__(self, "style_weights", weights)
+        check_choice("preserve_color", self.preserve_color, PreserveColor)
+        check_choice("transform", self.transform, Transform)
+        check_choice("content_statistics", self.content_statistics, ContentStatistics)
+
+
+def change_options(options: StylizeOptions, changes: Mapping[str, Any]) -> StylizeOptions:
+    """Return options with some fields replaced.
+
+    Raises:
+        OptionError: There is no such field, or a value is out of its range.
+    """
+    check_kind("options", options, (StylizeOptions,), "give StylizeOptions(...), or single options by name")
+    names = {field.name for field in fields(StylizeOptions)}
+    if unknown := sorted(set(changes) - names):
+        raise OptionError(f"unknown option {unknown[0]!r}", hint=f"choose among {', '.join(sorted(names))}")
+    return replace(options, **changes)
+
+
+def resolve_stroke_scale(
+    options: StylizeOptions, width: int = 1, height: int = 1, measured: Iterable[int] = ()
+) -> StylizeOptions:
+    """Choose the stroke scale and the style size where the options leave them open.
+
+    Pictures of 1024 pixels and more get a stroke scale above 1: the largest one that leaves the small copy at
+    least 512 pixels along its long edge and 128 along the short one, but at most 8.
+
+    Args:
+        options: The options to complete.
+        width: Width of the content in pixels, before it is resized to `options.size`.
+        height: Height of the content in pixels.
+        measured: Stroke scales of styles that were measured before. They cannot change, so the first one is
+            used.
+
+    Returns:
+        The options with `stroke_scale` and `style_size` set.
+    """
+    long, short = max(width, height), min(width, height)
+    if options.size is not None:
+        long, short = options.size, short * options.size // long
+    suitable = max(1, min(long // NATIVE_LONG_EDGE, short // NATIVE_SHORT_EDGE, MAX_AUTO_STROKE_SCALE))
+    scale = options.stroke_scale or next(iter(measured), suitable)
+    size = options.style_size or (STYLE_SIZE if scale == 1 else STYLE_SIZE_FOR_LARGE_STROKES)
+    return replace(options, stroke_scale=scale, style_size=size)
