@@ -26,6 +26,7 @@ from styletransfer.pipeline.engine import Engine
 from styletransfer.pipeline.feature_graph import OUTPUT, Node
 from styletransfer.pipeline.memory_plan import StreamingPlan, list_storage
 from styletransfer.pipeline.output_image import OutputImage
+from styletransfer.pipeline.regions import RegionStyle
 from styletransfer.transfer import TransferTarget
 
 
@@ -83,7 +84,7 @@ def stylize(
     plan = StreamingPlan(64, list_storage(engine.architecture, precision)[0].nodes, half_precision)
     target = TransferTarget(engine.measure(pair.style, plan), "wct")
     result = OutputImage(pair.content, torch.uint8, keep_chroma=False)
-    engine.apply(pair.content, engine.fit(pair.content, target, plan), plan, result.write)
+    engine.apply(pair.content, engine.fit(pair.content, [RegionStyle(target)], plan), plan, result.write)
     return result.pixels.float()
 
 

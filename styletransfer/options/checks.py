@@ -57,6 +57,23 @@ def check_kind(name: str, value: object, kinds: tuple[type, ...], hint: str) -> 
         raise OptionError(f"{name} is {value!r}", hint=hint)
 
 
+def as_numbers(values: Any) -> Any:
+    """Convert a sequence, an array or a tensor of numbers to a tuple; anything else stays as it is."""
+    try:  # the numbers of NumPy's and torch's arrays become Python's
+        numbers = tuple(each.item() if hasattr(each, "item") else each for each in values)
+    except (TypeError, ValueError, RuntimeError):  # no sequence, or one of more than numbers
+        return values
+    return values if isinstance(values, str) else numbers
+
+
+def check_numbers(name: str, numbers: object, low: float, high: float, *, hint: str) -> None:
+    """Raise OptionError unless a value is a sequence of numbers with low <= number <= high."""
+    if isinstance(numbers, str) or not isinstance(numbers, Sequence) or not numbers:
+        raise OptionError(f"{name} is {numbers!r}", hint=hint)
+    for number in numbers:
+        check_range(f"a number of {name}", number, low, high)
+
+
 def check_style_weights(weights: Sequence[float]) -> None:
     """Raise OptionError unless weights are non-negative numbers that are not all zero."""
     if isinstance(weights, str) or not isinstance(weights, Sequence):

@@ -7,9 +7,19 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from ..errors import OptionError
-from .checks import check_choice, check_integer, check_kind, check_range, check_style_weights, option
+from .checks import (
+    as_numbers,
+    check_choice,
+    check_integer,
+    check_kind,
+    check_numbers,
+    check_range,
+    check_style_weights,
+    option,
+)
 
 PreserveColor = Literal["none", "luma"]
+Outside = Literal["content", "first"]
 Transform = Literal["wct", "monge", "adain"]
 ContentStatistics = Literal["exact", "thumbnail"]
 
@@ -35,6 +45,11 @@ class StylizeOptions:
     alpha: float = option(
         1.0, "Strength of the style, from 0 (the content is reconstructed) to 1 (the full transfer)."
     )
+    alpha_scales: tuple[float, ...] | None = option(
+        None,
+        "Factors for the strength of the style at every scale of the network, finest first, such as "
+        "1,1,0.8,0.5,0.5. The colors of the picture follow --alpha alone.",
+    )
     match: float = option(
         1.0,
         "Strength with which pieces of the style replace what resembles them, from 0 (only the statistics "
@@ -57,6 +72,9 @@ class StylizeOptions:
     )
     preserve_color: PreserveColor = option(
         "none", "Colors to keep. Luma takes the lightness from the style and the colors from the content."
+    )
+    outside: Outside = option(
+        "content", "What no mask covers: the content, whose pixels stay as they are, or the first style."
     )
     transform: Transform = option(
         "wct",
@@ -83,15 +101,32 @@ class StylizeOptions:
             if (value := getattr(self, name)) is not None:
                 check_integer(name, value, 1, largest)
         if self.style_weights is not None:
-            try:  # the numbers of NumPy's and torch's arrays become Python's
-                weights = tuple(each.item() if hasattr(each, "item") else each for each in self.style_weights)
-            except (TypeError, ValueError, RuntimeError):  # no sequence, or one of more than numbers
-                weights = self.style_weights
-            check_style_weights(weights if not isinstance(self.style_weights, str) else self.style_weights)
+            weights = as_numbers(self.style_weights)
+            check_style_weights(weights)
             object.__setattr__(self, "style_weights", weights)
+        if self.alpha_scales is not None:
+            factors = as_numbers(self.alpha_scales)
+            check_numbers(
+                "alpha_scales", factors, 0, 1, hint="give one number per scale, such as (1, 1, 0.5)"
+            )
+            object.__setattr__(self, "alpha_scales", factors)
+        check_choice("outside", self.outside, Outside)
         check_choice("preserve_color", self.preserve_color, PreserveColor)
         check_choice("transform", self.transform, Transform)
         check_choice("content_statistics", self.content_statistics, ContentStatistics)
+
+    def level_alphas(self, scales: int) -> list[float]:
+        """Return the strength of the style at every level: the picture's colors, then every scale.
+
+        Raises:
+            OptionError: `alpha_scales` has another number of scales.
+        """
+        factors = self.alpha_scales or (1.0,) * scales
+        if len(factors) != scales:
+            raise OptionError(
+                f"alpha_scales has {len(factors)} numbers", hint=f"the model has {scales} scales"
+            )
+        return [self.alpha, *(self.alpha * factor for factor in factors)]
 
 
 def change_options(options: StylizeOptions, changes: Mapping[str, Any]) -> StylizeOptions:

@@ -3,62 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
 
 from ..linalg import Statistics
-from ..model import Architecture, Autoencoder
+from ..model import Autoencoder
 from ..transfer import TransferTarget
 from ..transfer.matching import MAX_PATCHES, PatchBank
 from .device import PrecisionPolicy
 from .feature_graph import (
     OUTPUT,
     FeatureGraph,
+    FittedNetwork,
     Node,
     Pass,
     decoder_input,
     list_passes,
     merged_map,
 )
-from .matching_layers import PatchMatcher, PatchSampler, ScaleMatching, whiten_patches
+from .matching_layers import PatchMatcher, PatchSampler, whiten_patches
 from .memory import limit_resident_memory
 from .memory_plan import StreamingPlan, count_products
-from .streaming import WHITE, FeatureMap, FeatureStore, Observer, StatisticsAccumulator, run
+from .regions import (
+    NO_WEIGHTS,
+    Levels,
+    PixelWeights,
+    RegionStyle,
+    borrow_statistics,
+    mix_maps,
+    sample_weights,
+)
+from .resampling import WHITE
+from .streaming import FeatureMap, Observer, StatisticsAccumulator, run
 from .streaming_layers import ConvParameters, PictureMap, read_parameters
 
-# Statistics of every level: the picture, then the features of every scale, finest first.
-Levels = Sequence[Statistics]
 # Number of patches of a content by which the use of a style's patches is balanced.
 QUERY_PATCHES = 512
 # Called after every strip with the share of the work that is done, 0..1. An exception that it raises ends the
 # work and reaches the caller.
 ProgressCallback = Callable[[float], None]
-
-
-@dataclass
-class FittedNetwork:
-    """A feed-forward network that stylizes one content in one style, as the measuring passes found it.
-
-    Attributes:
-        parameters: Convolutions by the map they compute. Those of the decoder contain the transfers.
-        architecture: The network's architecture, without matching if no patches are matched.
-        matching: What is matched at every scale.
-        color_map: Matrix [3, 3] and offset [3] of the color transfer of the output, in 0..255.
-        stores: Maps of the content that the passes have stored.
-        done: Share of the work that `fit` has done on the content, 0..1; `apply` does the rest.
-        alpha: Opacity of the picture that is measured, [1, H, W]; None if all pixels are opaque.
-    """
-
-    parameters: dict[Node, list[ConvParameters]]
-    architecture: Architecture
-    matching: dict[int, ScaleMatching] = field(default_factory=dict)
-    color_map: tuple[Tensor, Tensor] | None = None
-    stores: dict[Node, FeatureStore] = field(default_factory=dict)
-    done: float = 0.0
-    alpha: Tensor | None = None
 
 
 class Engine:
@@ -114,8 +100,10 @@ class Engine:
             Statistics of every level, the picture's first.
         """
         plan = replace(plan, store=frozenset())
-        fitted = FittedNetwork(self._encoder, self.plain_architecture, alpha=alpha)
-        levels, _ = self._encode(samples, fitted, plan, range(self.depth + 2), _Span(progress, 0, 1))
+        fitted = FittedNetwork(
+            self._encoder, self.plain_architecture, weights=PixelWeights.of(None, alpha, self.device)
+        )
+        (levels,), _ = self._encode(samples, fitted, plan, range(self.depth + 2), _Span(progress, 0, 1))
         return levels
 
     def measure_with_patches(
@@ -135,11 +123,13 @@ class Engine:
             return self.measure(samples, plan, progress, alpha), None
         finest = merged_map(scales[0], self.plain_architecture)
         plan = replace(plan, store=frozenset(node for node in plan.store if node.scale >= scales[0]))
-        fitted = FittedNetwork(dict(self._encoder), self.plain_architecture, alpha=alpha)
+        fitted = FittedNetwork(
+            dict(self._encoder), self.plain_architecture, weights=PixelWeights.of(None, alpha, self.device)
+        )
         passes = self._list_passes(fitted, plan)
         passes = passes[: [step.target for step in passes].index(finest) + 1]
         spans = self._spans(passes, progress)
-        levels, patches = self._encode(
+        (levels,), patches = self._encode(
             samples,
             fitted,
             plan,
@@ -153,80 +143,109 @@ class Engine:
         pieces = {}
         for step, span in zip(passes[1:], spans[1:], strict=True):
             pieces[scale] = whiten_patches(patches, found)
-            self._fold_transfer(fitted, target, found, scale)
+            self._add_transfers(fitted, [target], [found], scale)
             scale = step.target.scale
-            found, patches = self._measure(
+            (found,), patches = self._measure(
                 samples, fitted, plan, step, span, self._matcher.piece_stride(scale), MAX_PATCHES
             )
         pieces[scale] = whiten_patches(patches, found)
-        return levels, self._matcher.build_bank(pieces, samples.shape[1:], alpha)
+        return levels, self._matcher.build_bank(pieces, alpha)
 
     def fit(
         self,
         samples: Tensor,
-        target: TransferTarget | Callable[[Levels], TransferTarget],
+        styles: Sequence[RegionStyle],
         plan: StreamingPlan,
         progress: ProgressCallback | None = None,
-        alpha: Tensor | None = None,
-        bank: PatchBank | None = None,
-        match: float = 1.0,
+        weights: PixelWeights = NO_WEIGHTS,
     ) -> FittedNetwork:
-        """Find the map of every level that gives the content the statistics of its target.
+        """Find the maps of every level that give the content the statistics of its target.
 
         Args:
             samples: The content, [3, H, W], uint8, uint16 or float in 0..1.
-            target: The statistics to reach, or a function that returns them for those of the content.
+            styles: What each region is given; one entry for a content without regions.
             plan: How to go over the content.
             progress: Called after every strip; the last pass, `apply`, is part of the work.
-            alpha: As for `measure`.
-            bank: Patches of the style, which are matched where the network does that; None matches none.
-            match: Factor for the strength of matching, 0..1.
+            weights: How the pixels count, and the regions' shares of them.
         """
-        matches = bank is not None and match > 0
+        matches = any(style.matches for style in styles)
         architecture = self.architecture if matches else self.plain_architecture
-        fitted = FittedNetwork(dict(self._encoder), architecture, alpha=alpha)
+        fitted = FittedNetwork(dict(self._encoder), architecture, weights=weights)
         passes = self._list_passes(fitted, plan)
         spans = self._spans(passes, progress)
         fitted.done = spans[-1].start
         coarsest = self.depth + 1
-        levels = range(coarsest if isinstance(target, TransferTarget) else 0, coarsest + 1)
+        known = all(isinstance(style.target, TransferTarget) for style in styles)
+        levels = range(coarsest if known else 0, coarsest + 1)
         own, patches = self._encode(
             samples, fitted, plan, levels, spans[0], 1, QUERY_PATCHES if matches else 0
         )
-        if not isinstance(target, TransferTarget):
-            target = target(own)
-        found, measured = own[-1], passes[0].target
+        targets = [
+            style.target if isinstance(style.target, TransferTarget) else style.target(region)
+            for style, region in zip(styles, own, strict=True)
+        ]
+        found, measured = [region[-1] for region in own], passes[0].target
         for step, span in zip(passes[1:-1], spans[1:-1], strict=True):
             if measured == decoder_input(measured.scale, architecture):
-                self._fold_transfer(fitted, target, found, measured.scale)
+                self._add_transfers(fitted, targets, found, measured.scale)
             else:
-                assert bank is not None
-                scale = measured.scale
-                matching, keys = self._matcher.prepare(bank, match, scale, found, patches)
-                fitted.matching[scale] = matching
-                if keys is not None:
-                    node = Node("matches", scale)
-                    fitted.parameters[node] = self._place(node, [keys])
+                self._add_matching(fitted, styles, found, measured.scale, patches)
             measured = step.target
             chooses = measured.kind == "merged" and architecture.key_scale(measured.scale) == measured.scale
             most = QUERY_PATCHES if chooses else 0
             found, patches = self._measure(samples, fitted, plan, step, span, 1, most)
-        matrix, offset = target.find_map(found, 0)
-        fitted.color_map = matrix.float().to(self.device), (WHITE * offset).float().to(self.device)
+        for target, style, region in zip(targets, styles, found, strict=True):
+            # A region that keeps its pixels adds nothing to the result.
+            matrix, offset = target.find_map(region, 0)
+            share = 0 if style.keeps_pixels else 1
+            fitted.color_maps.append(
+                ((share * matrix).float().to(self.device), (share * WHITE * offset).float().to(self.device))
+            )
         return fitted
 
     def release_patches(self) -> None:
         """Free what is kept ready for the next content in the same style."""
         self._matcher.release()
 
-    def _fold_transfer(
-        self, fitted: FittedNetwork, target: TransferTarget, found: Statistics, scale: int
+    def _add_transfers(
+        self, fitted: FittedNetwork, targets: Sequence[TransferTarget], found: Levels, scale: int
     ) -> None:
-        """Fold the transfer of a scale into the convolution that follows it."""
+        """Add the transfers of a scale: one is folded into the convolution that follows it."""
         node = Node("decoded", scale - 1) if scale else OUTPUT
         first, *rest = self._decoder[node]
-        folded = first.fold_map(*target.find_map(found, scale + 1))
-        fitted.parameters[node] = self._place(node, [folded, *rest])
+        maps = [target.find_map(region, scale + 1) for target, region in zip(targets, found, strict=True)]
+        if len(maps) == 1:
+            first = first.fold_map(*maps[0])
+        else:
+            fitted.transfers[node] = [
+                (matrix.float().to(self.device), offset.float().to(self.device)) for matrix, offset in maps
+            ]
+        fitted.parameters[node] = self._place(node, [first, *rest])
+
+    def _add_matching(
+        self,
+        fitted: FittedNetwork,
+        styles: Sequence[RegionStyle],
+        found: Levels,
+        scale: int,
+        patches: Tensor,
+    ) -> None:
+        """Add what is matched at a scale."""
+        weights: Sequence[Tensor | None] = [None] * len(styles)
+        if len(patches) and fitted.weights.statistics is not None:
+            samples = fitted.weights.statistics.samples
+            weights = list(sample_weights(scale, samples, QUERY_PATCHES))
+        fitted.matching[scale] = []
+        banks = [style.bank if style.matches else None for style in styles]
+        pieces, first = self._matcher.join(banks, scale), 0
+        for style, bank, region, weight in zip(styles, banks, found, weights, strict=True):
+            match = style.match_factor(scale)
+            matching, keys = self._matcher.prepare(bank, match, scale, region, patches, weight)
+            fitted.matching[scale].append(matching._replace(pieces=pieces, first=first))
+            first += 0 if bank is None else len(bank.pieces[scale])
+            if keys is not None:
+                node = Node("matches", scale)
+                fitted.parameters[node] = self._place(node, [keys])
 
     def apply(
         self,
@@ -242,19 +261,24 @@ class Engine:
             samples: The content, [3, H, W].
             fitted: What `fit` returned; its stores are used up.
             plan: How to go over the content.
-            emit: Receives the index of the first row and a strip [3, h, W], near 0..255, not clamped.
+            emit: Receives the index of the first row and a strip [3, h, W], near 0..255, not clamped. Regions
+                that keep their pixels count as black there.
             progress: Called after every strip.
         """
-        assert fitted.color_map is not None
-        matrix, offset = fitted.color_map
+        # No later pass would read what this one could store.
+        graph = self._graph(samples, fitted, plan, last_use=frozenset(fitted.stores))
+        output, shares = graph.find(OUTPUT), fitted.weights.shares
 
         def transfer_colors(start: int, rows: Tensor) -> None:
             # Contiguous wherever the rows come from, because products of other strides round differently.
+            if shares is not None:
+                mixed = mix_maps(rows.float(), fitted.color_maps, shares, 0, start)
+                emit(start, mixed.permute(2, 0, 1))
+                return
+            matrix, offset = fitted.color_maps[0]
             colors = rows.permute(2, 0, 1).float().contiguous().flatten(1)
             emit(start, torch.addmm(offset.unsqueeze(1), matrix, colors).view(3, *rows.shape[:2]))
 
-        # No later pass would read what this one could store.
-        output = self._graph(samples, fitted, plan, last_use=frozenset(fitted.stores)).find(OUTPUT)
         output.observers.append(transfer_colors)
         self._run(output, 0, plan.tile, plan, _Span(progress, fitted.done, 1))
 
@@ -267,21 +291,22 @@ class Engine:
         span: _Span,
         stride: int = 1,
         most: int = 0,
-    ) -> tuple[tuple[Statistics, ...], Tensor]:
-        """Encode a picture, measure some levels, and sample patches of the deepest features."""
+    ) -> tuple[list[tuple[Statistics, ...]], Tensor]:
+        """Encode a picture, measure levels of each region, and sample patches of the deepest features."""
         step = self._list_passes(fitted, plan)[0]
         graph = self._graph(samples, fitted, plan, step.stored - step.released)
         maps = [graph.find(Node("encoded", level - 1)) if level else graph.picture for level in levels]
         accumulators = [
-            StatisticsAccumulator(each, graph.weights(max(0, level - 1)))
+            StatisticsAccumulator(each, fitted.weights.statistics, max(0, level - 1))
             for each, level in zip(maps, levels, strict=True)
         ]
         sink = graph.find(step.target)
         sampler = PatchSampler(sink, stride, most)
         self._run(sink, self.depth, plan.tile, plan, span)
-        found = [accumulator.result() for accumulator in accumulators]
-        found = found if levels.start else [in_unit_range(found[0]), *found[1:]]
-        return tuple(found), sampler.result()
+        found = [borrow_statistics(each.result()) for each in accumulators]
+        if not levels.start:
+            found[0] = [in_unit_range(region) for region in found[0]]
+        return list(zip(*found, strict=True)), sampler.result()
 
     def _measure(
         self,
@@ -292,17 +317,17 @@ class Engine:
         span: _Span,
         stride: int,
         most: int,
-    ) -> tuple[Statistics, Tensor]:
-        """Measure a map of the decoder, the output's colors in 0..1, and sample its patches."""
+    ) -> tuple[list[Statistics], Tensor]:
+        """Measure each region of a map of the decoder, the output's colors in 0..1; sample its patches."""
         graph = self._graph(samples, fitted, plan, step.stored - step.released, step.released)
         sink = graph.find(step.target)
-        accumulator = StatisticsAccumulator(sink, graph.weights(step.target.scale))
+        accumulator = StatisticsAccumulator(sink, fitted.weights.statistics, step.target.scale)
         sampler = PatchSampler(sink, stride, most)
         self._run(sink, step.target.scale, plan.tile << graph.finest_scale, plan, span)
         for each in step.released - step.stored:
             del fitted.stores[each]
-        found = accumulator.result()
-        found = in_unit_range(found) if step.target.kind == "output" else found
+        found = borrow_statistics(accumulator.result())
+        found = [in_unit_range(region) for region in found] if step.target.kind == "output" else found
         return found, sampler.result()
 
     @staticmethod
@@ -339,19 +364,8 @@ class Engine:
     ) -> FeatureGraph:
         dtype = fitted.parameters[Node("encoded", 0)][0].weight.dtype
         picture = PictureMap(samples, dtype, self.device)
-        alpha = fitted.alpha
-        return FeatureGraph(
-            self,
-            fitted.architecture,
-            picture,
-            fitted.parameters,
-            fitted.matching,
-            fitted.stores,
-            store,
-            last_use,
-            half_precision=plan.half_precision,
-            alpha=None if alpha is None else PictureMap(alpha, torch.float32, self.device),
-        )
+        half = plan.half_precision
+        return FeatureGraph(self, fitted, picture, store, last_use, half_precision=half)
 
     def _place(self, node: Node, parameters: Sequence[ConvParameters]) -> list[ConvParameters]:
         return [

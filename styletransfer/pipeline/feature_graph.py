@@ -7,7 +7,8 @@ result. What an earlier pass did not store is computed again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, NamedTuple, Protocol
 
@@ -15,9 +16,17 @@ import torch
 from torch import Tensor
 
 from ..model import Architecture
-from .matching_layers import MatchedMap, MatchesMap, ScaleMatching
+from .matching_layers import MatchedMap, MatchesMap, RegionMatchesMap, ScaleMatching
+from .regions import NO_WEIGHTS, AffineMap, PixelWeights
 from .streaming import FeatureMap, FeatureStore, StoredMap
-from .streaming_layers import ConvParameters, MergedMap, PictureMap, PooledMap, chain_convolutions
+from .streaming_layers import (
+    ConvParameters,
+    MergedMap,
+    PictureMap,
+    PooledMap,
+    RegionTransferMap,
+    chain_convolutions,
+)
 
 # "encoded": the encoder's features of a scale. "pooled": the same at half the size. "decoded": the decoder's
 # features from the next coarser scale, before they are upsampled. "merged": the sum of both. "matches": the
@@ -93,42 +102,59 @@ class Network(Protocol):
         """Return the type in which a map is stored."""
 
 
+@dataclass
+class FittedNetwork:
+    """A feed-forward network that stylizes one content, as far as the measuring passes have found it.
+
+    Attributes:
+        parameters: Convolutions by the map they compute. Those of the decoder contain the transfers, unless
+            there are several regions.
+        architecture: The network's architecture, without matching if no patches are matched.
+        matching: What is matched at every scale, one entry per region.
+        transfers: With several regions, the transfer of each before the decoder's convolutions.
+        color_maps: Matrix [3, 3] and offset [3] of the color transfer of the output, in 0..255, per region.
+        stores: Maps of the content that the passes have stored.
+        done: Share of the work that `fit` has done on the content, 0..1; `apply` does the rest.
+        weights: How the pixels of the content count.
+    """
+
+    parameters: dict[Node, list[ConvParameters]]
+    architecture: Architecture
+    matching: dict[int, list[ScaleMatching]] = field(default_factory=dict)
+    transfers: dict[Node, list[AffineMap]] = field(default_factory=dict)
+    color_maps: list[AffineMap] = field(default_factory=list)
+    stores: dict[Node, FeatureStore] = field(default_factory=dict)
+    done: float = 0.0
+    weights: PixelWeights = NO_WEIGHTS
+
+
 class FeatureGraph:
     """The maps of one pass: read from stores where earlier passes have left them, computed otherwise.
 
     Args:
         network: The network's properties.
-        architecture: The network's architecture, without matching where no patches are matched.
+        fitted: The network as far as it is fitted. This pass adds its stores.
         picture: The picture.
-        parameters: Convolutions by the map that they compute, as far as they are known.
-        matching: What is matched at every scale, as far as it is known.
-        stores: Stores of earlier passes. This pass adds its own.
         store: The maps that this pass stores when it computes them.
         last_use: The stores that no later pass reads.
         half_precision: Whether the maps of the finest scales are stored in half precision.
-        alpha: Opacity of the pixels, with which they count in statistics; None if all pixels are opaque.
     """
 
     def __init__(
         self,
         network: Network,
-        architecture: Architecture,
+        fitted: FittedNetwork,
         picture: PictureMap,
-        parameters: Mapping[Node, Sequence[ConvParameters]],
-        matching: Mapping[int, ScaleMatching],
-        stores: dict[Node, FeatureStore],
         store: frozenset[Node] = frozenset(),
         last_use: frozenset[Node] = frozenset(),
         *,
         half_precision: bool = False,
-        alpha: PictureMap | None = None,
     ) -> None:
-        self._weights: list[FeatureMap] = [] if alpha is None else [alpha]
-        self.network, self.picture, self.parameters = network, picture, parameters
-        self.architecture, self.matching = architecture, matching
-        self.stores, self.store, self.last_use = stores, store, last_use
+        self.network, self.fitted, self.picture = network, fitted, picture
+        self.architecture, self.stores = fitted.architecture, fitted.stores
+        self.store, self.last_use = store, last_use
         self.half_precision = half_precision
-        self.finest_scale = architecture.depth  # scale of the largest map that this pass computes
+        self.finest_scale = self.architecture.depth  # scale of the largest map that this pass computes
         self._maps: dict[Node, FeatureMap] = {}
 
     def find(self, node: Node) -> FeatureMap:
@@ -147,18 +173,12 @@ class FeatureGraph:
         self._maps[node] = found
         return found
 
-    def weights(self, scale: int) -> FeatureMap | None:
-        """Return the weights of the pixels at a scale, averaged as often as the scale was halved."""
-        while 0 < len(self._weights) <= scale:
-            self._weights.append(PooledMap(self._weights[-1], "average", torch.float32))
-        return self._weights[scale] if self._weights else None
-
     def _build(self, node: Node) -> FeatureMap:
         """Build a map from its sources."""
         sources: list[FeatureMap] = [self.find(each) for each in list_sources(node, self.architecture)]
         source = sources[0] if sources else self.picture
         if node.kind == "pooled":
-            consumer = self.parameters[Node("encoded", node.scale + 1)][0]
+            consumer = self.fitted.parameters[Node("encoded", node.scale + 1)][0]
             return PooledMap(source, self.architecture.pooling, consumer.weight.dtype)
         if node.kind == "merged":
             decoded, encoded = sources
@@ -166,14 +186,23 @@ class FeatureGraph:
         if node.kind == "matched":
             matches, merged = sources
             dtype = self.network.map_dtype(node)
-            return MatchedMap(matches, merged, self.matching[node.scale], dtype)
-        chain = chain_convolutions(
-            source,
-            self.parameters[node],
-            self.architecture.negative_slope,
-            activate_last=node.kind in {"encoded", "decoded"},
-        )
-        return MatchesMap(chain, self.matching[node.scale]) if node.kind == "matches" else chain
+            regions = self.fitted.matching[node.scale]
+            return MatchedMap(matches, merged, regions, self.fitted.weights.shares, node.scale, dtype)
+        if node.kind == "matches":
+            regions = self.fitted.matching[node.scale]
+            if (shares := self.fitted.weights.shares) is not None:
+                return RegionMatchesMap(source, regions, shares, node.scale)
+            queries = chain_convolutions(source, self.fitted.parameters[node], 1, activate_last=False)
+            return MatchesMap(queries, regions[0])
+        parameters = self.fitted.parameters[node]
+        if node in self.fitted.transfers:
+            (read,) = list_sources(node, self.architecture)
+            shares = self.fitted.weights.shares
+            assert shares is not None
+            dtype = parameters[0].weight.dtype
+            source = RegionTransferMap(source, self.fitted.transfers[node], shares, read.scale, dtype)
+        slope = self.architecture.negative_slope
+        return chain_convolutions(source, parameters, slope, activate_last=node.kind != "output")
 
 
 class Pass(NamedTuple):

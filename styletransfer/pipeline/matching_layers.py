@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,9 +20,10 @@ from ..transfer.matching import (
     PatchBank,
     balance_use,
     find_matches,
+    keep_heaviest,
     paste_pieces,
 )
-from .resampling import white_level
+from .regions import AffineMap, RegionWeights, mix_maps, sample_weights, spread_positions
 from .streaming import FeatureMap, MapShape
 from .streaming_layers import ConvParameters
 
@@ -36,13 +37,15 @@ class ScaleMatching(NamedTuple):
     """What is matched at one scale.
 
     Attributes:
-        pieces: Pieces of the style, [M, P * P * C].
+        pieces: Pieces of the styles of all regions, one after the other, [M, P * P * C].
         stride: Pixels of this scale per position of the scale at which they are chosen.
         strength: Share of the pieces, 0..1.
         keys: Unit vectors of the style's patches, [M, D]; None where matches are taken from a coarser scale.
         bias: Added to all scores of a patch, [M]; None as for `keys`, and while the content is unknown.
-        matrix: Whitening of the merged map, [C, C]; empty while the content is unknown.
-        offset: Its offset, [C]; likewise.
+        whitening: Matrix [C, C] and offset [C] that whiten the merged map; empty while it is unknown.
+        queries: Weight [9 * C, D] and bias [D] from patches of the merged map to keys; None as for `keys`,
+            and while the content is unknown.
+        first: Index of the first of the region's own pieces.
     """
 
     pieces: Tensor
@@ -50,8 +53,9 @@ class ScaleMatching(NamedTuple):
     strength: float
     keys: Tensor | None = None
     bias: Tensor | None = None
-    matrix: Tensor = torch.empty(0)
-    offset: Tensor = torch.empty(0)
+    whitening: AffineMap = (torch.empty(0), torch.empty(0))
+    queries: AffineMap | None = None
+    first: int = 0
 
 
 class MatchesMap(FeatureMap):
@@ -74,44 +78,113 @@ class MatchesMap(FeatureMap):
         """Match rows."""
         queries = torch.nn.functional.normalize(self.sources[0].read(start, stop).float(), dim=2)
         out = self.shape.allocate(stop - start) if out is None else out
-        # Products round differently for other numbers of rows, so that every row is matched alone.
-        for row, target in zip(queries, out, strict=True):
-            for first in range(0, len(row), MATCH_BLOCK):
-                block = slice(first, first + MATCH_BLOCK)
-                indices, weights = find_matches(row[block], self.keys, self.bias)
-                target[block, : self.count], target[block, self.count :] = indices, weights
+        for rows in blocks_of_rows(queries):
+            indices, weights = find_matches(queries[rows], self.keys, self.bias)
+            out[rows, :, : self.count], out[rows, :, self.count :] = indices, weights
         return out
 
 
-class MatchedMap(FeatureMap):
-    """A merged map, whitened and mixed with the matched pieces of the style.
+def blocks_of_rows(positions: Tensor) -> Iterator[slice]:
+    """Divide positions [h, W, ...] into rows that are matched at a time."""
+    height, width = positions.shape[:2]
+    step = max(1, MATCH_BLOCK // max(1, width))
+    for top in range(0, height, step):
+        yield slice(top, min(top + step, height))
+
+
+class RegionMatchesMap(FeatureMap):
+    """The nearest patches of the styles of several regions, as a `MatchesMap` holds them.
+
+    The pieces of all regions are numbered one after the other. Each region finds its own where it has a share
+    of the position, with weights in proportion to this share.
 
     Args:
-        matches: A MatchesMap, of this scale or of a coarser one.
         merged: The merged map.
-        matching: The whitening, and the pieces of the style.
+        regions: The patches of every region's style; regions without keys match none.
+        shares: Shares of the regions.
+        scale: Scale of the map.
+    """
+
+    def __init__(
+        self, merged: FeatureMap, regions: Sequence[ScaleMatching], shares: RegionWeights, scale: int
+    ) -> None:
+        self.regions, self.shares, self.scale = regions, shares, scale
+        shape = merged.shape._replace(channels=2 * NEAREST, dtype=torch.float32)
+        super().__init__(shape, [merged.reader(margin=1)])
+
+    def compute(self, start: int, stop: int, out: Tensor | None) -> Tensor:
+        """Match rows, each alone."""
+        merged = self.sources[0].read(start, stop).float()
+        size = stop - start, self.shape.width, NEAREST * len(self.regions)
+        indices = torch.zeros(size, device=merged.device)
+        weights = torch.zeros_like(indices)
+        for region, inside, columns, share in self.shares.parts(self.scale, start, stop):
+            matching = self.regions[region]
+            if matching.keys is None:
+                continue
+            assert matching.bias is not None
+            around = slice(inside.start, inside.stop + 2), slice(columns.start, columns.stop + 2)
+            queries = self._find_queries(merged[around], matching)
+            for rows in blocks_of_rows(queries):
+                found = find_matches(queries[rows], matching.keys, matching.bias)
+                target = slice(NEAREST * region, NEAREST * region + found.indices.shape[-1])
+                indices[inside, columns, target][rows] = (found.indices + matching.first).float()
+                weights[inside, columns, target][rows] = found.weights * share[rows].unsqueeze(2)
+        found = keep_heaviest(Matches(indices, weights))
+        out = self.shape.allocate(stop - start) if out is None else out
+        return torch.cat(found, 2, out=out)
+
+    @staticmethod
+    def _find_queries(merged: Tensor, region: ScaleMatching) -> Tensor:
+        """Return the keys [h, w, D] of patches of the merged map [h + 2, w + 2, C]."""
+        assert region.queries is not None
+        weight, bias = region.queries
+        patches = merged.unfold(0, 3, 1).unfold(1, 3, 1)  # [h, w, C, 3, 3]
+        patches = patches.permute(0, 1, 3, 4, 2).flatten(2)  # [h, w, 9 * C]
+        # A product for every row: with other numbers of rows it would round differently.
+        products = torch.baddbmm(bias, patches, weight.expand(len(patches), -1, -1))
+        return torch.nn.functional.normalize(products, dim=2)
+
+
+class MatchedMap(FeatureMap):
+    """A merged map, whitened and mixed with the matched pieces of the styles.
+
+    Args:
+        matches: A MatchesMap or a RegionMatchesMap, of this scale or of a coarser one.
+        merged: The merged map.
+        regions: The whitening of every region, and the pieces of its style.
+        shares: Shares of the regions; None for a single region.
+        scale: Scale of the merged map.
         dtype: Type of the result, which is computed in float32 and rounded once.
     """
 
     def __init__(
-        self, matches: FeatureMap, merged: FeatureMap, matching: ScaleMatching, dtype: torch.dtype
+        self,
+        matches: FeatureMap,
+        merged: FeatureMap,
+        regions: Sequence[ScaleMatching],
+        shares: RegionWeights | None,
+        scale: int,
+        dtype: torch.dtype,
     ) -> None:
         super().__init__(merged.shape._replace(dtype=dtype), [matches.reader(margin=1), merged.reader()])
-        self.matching = matching
-        self.step = matching.stride
+        self.shares, self.scale = shares, scale
+        self.whitenings = [region.whitening for region in regions]
+        self.pieces = regions[0].pieces
+        self.strength = max(region.strength for region in regions)
+        self.step = self.stride = regions[0].stride
         self.positions_shape: MapShape = matches.shape
 
     def compute(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         """Whiten rows and paste the pieces."""
-        stride = self.matching.stride
+        stride = self.stride
         height, width, channels, *_ = self.positions_shape
         first, last = start // stride, -(-stop // stride)
         # Beyond the border there are no matches. The copies of the border there are not read.
         above, below = min(1, first), min(1, height - last)
         found = self.sources[0].read(first, last)[1 - above : last - first + 1 + below, 1:-1]
         merged = self.sources[1].read(start, stop).float()
-        matrix = self.matching.matrix.T.expand(len(merged), -1, -1)
-        white = torch.baddbmm(self.matching.offset, merged, matrix)
+        white = mix_maps(merged, self.whitenings, self.shares, self.scale, start)
         out = self.shape.allocate(stop - start) if out is None else out
         rows = max(1, PASTE_BLOCK // width)
         for top in range(first, last, rows):
@@ -121,13 +194,13 @@ class MatchedMap(FeatureMap):
             block = found[low - first + above : high - first + above].flatten(0, 1)
             count = channels // 2
             matches = Matches(block[:, :count].long(), block[:, count:].contiguous())
-            pasted, weight = paste_pieces(self.matching.pieces, matches, width, stride)
+            pasted, weight = paste_pieces(self.pieces, matches, width, stride)
             inner = slice(
                 (top - low) * stride, (top - low) * stride + min(bottom * stride, stop) - top * stride
             )
             pasted, weight = (part[inner, : self.shape.width] for part in (pasted, weight))
             own = white[top * stride - start :][: len(pasted)]
-            mixed = own + self.matching.strength * (pasted - weight * own)
+            mixed = own + self.strength * (pasted - weight * own)
             out[top * stride - start :][: len(pasted)] = mixed
         return out
 
@@ -144,62 +217,85 @@ class PatchMatcher:
         self.architecture, self.device = decoder.architecture, device
         self._decoder = decoder
         self._prepare_bank = lru_cache(PREPARED_BANKS)(self._convert_bank)
+        self._join_banks = lru_cache(1)(self._join_pieces)
 
     def release(self) -> None:
         """Forget the styles that are kept ready."""
         self._prepare_bank.cache_clear()
+        self._join_banks.cache_clear()
 
     def piece_stride(self, scale: int) -> int:
         """Return the pixels of a scale per position at which its pieces are chosen."""
         key_scale = self.architecture.key_scale(scale)
         return 1 if key_scale is None else 1 << (key_scale - scale)
 
-    def build_bank(
-        self, pieces: Mapping[int, Tensor], size: Sequence[int], alpha: Tensor | None
-    ) -> PatchBank:
+    def build_bank(self, pieces: Mapping[int, Tensor], alpha: Tensor | None) -> PatchBank:
         """Build the bank of a style, in half precision, of pieces from its visible parts.
 
         Args:
             pieces: Whitened pieces [M, P * P * C] at the positions of a `PatchSampler`, by scale.
-            size: Height and width of the style.
-            alpha: Its opacity [1, H, W]; None if all pixels are opaque.
+            alpha: Opacity of the style, [1, H, W]; None if all pixels are opaque.
         """
         kept: dict[int, Tensor] = {}
         for scale, each in pieces.items():
             key_scale = self.architecture.key_scale(scale)
             assert key_scale is not None
-            visible = slice(None) if alpha is None else find_visible_positions(size, key_scale, alpha)
+            visible = slice(None) if alpha is None else find_visible_positions(key_scale, alpha)
             kept[scale] = each[visible].half()
         return PatchBank.of(kept, self.architecture.key_scales)
 
     def prepare(
-        self, bank: PatchBank, match: float, scale: int, found: Statistics, patches: Tensor
+        self,
+        bank: PatchBank | None,
+        match: float,
+        scale: int,
+        found: Statistics,
+        patches: Tensor,
+        weights: Tensor | None = None,
     ) -> tuple[ScaleMatching, ConvParameters | None]:
         """Prepare the matching of a scale.
 
         Args:
-            bank: Patches of the style.
+            bank: Patches of the style; None for a region in which nothing is matched.
             match: Factor for the strength of matching, 0..1.
             scale: The scale.
             found: Statistics of the content's merged map.
             patches: Some of its patches, [N, 3, 3, C].
+            weights: How much each of them counts, [N]; None if all count alike.
 
         Returns:
             What is matched, and the convolution from the merged map to its keys; None where matches are taken
             from a coarser scale.
         """
         matrix, offset = (part[0] for part in whitening_map(found))
-        ready = self._prepare_bank(bank)[scale]._replace(
-            matrix=matrix.float().to(self.device), offset=offset.float().to(self.device)
-        )
-        ready = ready._replace(strength=match * ready.strength)
+        whitening = matrix.float().to(self.device), offset.float().to(self.device)
+        stride = self.piece_stride(scale)
+        if bank is None:
+            return ScaleMatching(torch.empty(0), stride, 0.0, whitening=whitening), None
+        ready = self._prepare_bank(bank)[scale]
+        ready = ready._replace(strength=match * ready.strength, whitening=whitening)
         if ready.keys is None:
             return ready, None
         queries = self._decoder.find_keys(whiten_patches(patches, found), scale).to(self.device)
         weight = self._decoder.key_weight(scale).detach().double()
         keys = ConvParameters(weight, weight.new_zeros(len(weight))).fold_map(matrix, offset)
+        products = keys.weight.permute(2, 3, 1, 0).flatten(0, 2).float(), keys.bias.float()  # [9 * C, D], [D]
         shares = bank.shares[scale].to(self.device)
-        return ready._replace(bias=balance_use(queries, ready.keys, shares)), keys
+        weights = None if weights is None else weights.to(self.device)
+        return ready._replace(
+            bias=balance_use(queries, ready.keys, shares, weights),
+            queries=(products[0].to(self.device), products[1].to(self.device)),
+        ), keys
+
+    def join(self, banks: Sequence[PatchBank | None], scale: int) -> Tensor:
+        """Return the pieces of several banks at a scale, one after the other."""
+        return self._join_banks(tuple(bank for bank in banks if bank is not None))[scale]
+
+    def _join_pieces(self, banks: tuple[PatchBank, ...]) -> dict[int, Tensor]:
+        ready = [self._prepare_bank(bank) for bank in banks]
+        if len(ready) == 1:
+            return {scale: matching.pieces for scale, matching in ready[0].items()}
+        return {scale: torch.cat([each[scale].pieces for each in ready]) for scale in ready[0]}
 
     def _convert_bank(self, bank: PatchBank) -> dict[int, ScaleMatching]:
         """Prepare what does not depend on the content."""
@@ -251,18 +347,6 @@ class PatchSampler:
         return self.pieces.flatten(0, 1)
 
 
-def spread_positions(height: int, width: int, most: int) -> tuple[Tensor, Tensor]:
-    """Spread at most `most` positions evenly over a map and return their rows and columns."""
-    share = min(1.0, (most / (height * width)) ** 0.5)
-    rows = min(max(1, int(share * height)), most)
-    columns = min(width, most // max(1, rows))
-    return _spread(rows, height), _spread(columns, width)
-
-
-def _spread(count: int, length: int) -> Tensor:
-    return (torch.arange(count) + 0.5).mul(length / max(1, count)).long()
-
-
 def _clamp_neighbors(positions: Tensor, stride: int, length: int) -> Tensor:
     """Return the pixels [N, stride + 2] of pieces along one direction; the border repeats beyond it."""
     return (positions[:, None] * stride + torch.arange(-1, stride + 1)).clamp(0, length - 1)
@@ -275,25 +359,17 @@ def whiten_patches(patches: Tensor, found: Statistics) -> Tensor:
     return white.view(len(patches), -1)
 
 
-def find_visible_positions(size: Sequence[int], scale: int, alpha: Tensor) -> Tensor:
+def find_visible_positions(scale: int, alpha: Tensor) -> Tensor:
     """Find the sampled positions of a scale where a picture is visible; all, if it is visible at none.
 
     Args:
-        size: Height and width of the picture.
         scale: The scale at which positions are sampled.
         alpha: Opacity [1, H, W].
 
     Returns:
         Indices into the positions of a `PatchSampler`.
     """
-    cell = 1 << scale
-    height, width = size
-    rows, columns = (
-        (positions * cell + cell // 2).clamp(max=length - 1)
-        for positions, length in zip(
-            spread_positions(-(-height // cell), -(-width // cell), MAX_PATCHES), size, strict=True
-        )
-    )
-    everywhere = torch.arange(len(rows) * len(columns))
-    visible = (alpha[0][rows][:, columns].flatten() / white_level(alpha)) >= 0.5
+    (opacity,) = sample_weights(scale, alpha, MAX_PATCHES)
+    everywhere = torch.arange(len(opacity))
+    visible = opacity >= 0.5
     return everywhere[visible] if visible.any() else everywhere

@@ -6,11 +6,14 @@ import torch
 from torch import Tensor
 
 from ..model import soft_clip
+from .resampling import white_level
 
 # White of an integer type relative to 255, the white of the strips.
 SCALES = {torch.uint8: 1.0, torch.uint16: 257.0}
 # Rec. 601 luma of gamma-encoded R'G'B', the Y of JPEG.
 LUMA = (0.299, 0.587, 0.114)
+# A smaller share of the style is none: that of one level of an 8-bit mask is four times as large.
+SMALLEST_SHARE = 1e-3
 
 
 class OutputImage:
@@ -20,6 +23,8 @@ class OutputImage:
         content: The content [3, H, W].
         dtype: Type of the result: uint8, uint16 or a float type.
         keep_chroma: Whether the colors of the content are kept.
+        kept: Share of the content itself in every pixel, [1, H, W]; None for none of it. The strips hold the
+            rest, multiplied by its share.
         reuse: A tensor that the result may overwrite row by row, so that it takes no memory of its own. It is
             used if it has the right type and is on the CPU.
 
@@ -28,9 +33,16 @@ class OutputImage:
     """
 
     def __init__(
-        self, content: Tensor, dtype: torch.dtype, *, keep_chroma: bool, reuse: Tensor | None = None
+        self,
+        content: Tensor,
+        dtype: torch.dtype,
+        *,
+        keep_chroma: bool,
+        reuse: Tensor | None = None,
+        kept: Tensor | None = None,
     ) -> None:
         self.content = content
+        self.kept = kept
         self.keep_chroma = keep_chroma
         if reuse is not None and reuse.dtype == dtype and reuse.device.type == "cpu":
             self.pixels = reuse
@@ -39,15 +51,21 @@ class OutputImage:
 
     def write(self, start: int, strip: Tensor) -> None:
         """Write a strip [3, h, W], float32 near 0..255, from row `start` on."""
+        rows = slice(start, start + strip.shape[1])
+        if self.kept is not None:
+            kept = self.kept[:, rows].to(strip.device).float() / white_level(self.kept)
+            strip = strip / (1 - kept).clamp_min(SMALLEST_SHARE)
         strip = soft_clip(strip, 255)
-        stop = start + strip.shape[1]
         if self.keep_chroma:
-            strip = self._keep_chroma(strip, self.content[:, start:stop])
+            strip = self._keep_chroma(strip, self.content[:, rows])
+        if self.kept is not None:
+            original = self.content[:, rows].to(strip.device).float() * (255 / white_level(self.content))
+            strip = strip.lerp(original, kept)
         if self.pixels.is_floating_point():
             strip = strip / 255
         else:
             strip = strip.mul_(SCALES[self.pixels.dtype]).round_()
-        self.pixels[:, start:stop] = strip.to(self.pixels.dtype)
+        self.pixels[:, rows] = strip.to(self.pixels.dtype)
 
     @staticmethod
     def _keep_chroma(strip: Tensor, content: Tensor) -> Tensor:

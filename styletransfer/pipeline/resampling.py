@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+WHITE = 255  # of the maps of a picture's samples
 STRIP_VALUES = 2**20  # float32 numbers of a strip: 4 MiB, several times at once
 THUMBNAIL_EDGE = 1024  # pixels
 
@@ -43,21 +44,25 @@ def average_blocks(samples: Tensor, factor: int, alpha: Tensor | None = None) ->
     return averages.div_(white_level(samples))
 
 
-def make_thumbnail(samples: Tensor, alpha: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+def make_thumbnail(
+    samples: Tensor, alpha: Tensor | None = None, shares: Tensor | None = None
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Average blocks of k x k pixels, with k such that the long edge has at most `THUMBNAIL_EDGE` pixels.
 
     Args:
         samples: [3, H, W], uint8, uint16 or float in 0..1.
         alpha: Opacity of the pixels, [1, H, W]; None if all are opaque.
+        shares: Shares of regions, [R, H, W]; None for a single region.
 
     Returns:
-        Colors [3, ceil(H / k), ceil(W / k)] and their opacity, float32 in 0..1; the arguments themselves if
-        they are small enough.
+        Colors [3, ceil(H / k), ceil(W / k)], their opacity and their shares, float32 in 0..1; the arguments
+        themselves if they are small enough.
     """
     factor = -(-max(samples.shape[1:]) // THUMBNAIL_EDGE)
     if factor == 1:
-        return samples, alpha
-    return average_blocks(samples, factor, alpha), None if alpha is None else average_blocks(alpha, factor)
+        return samples, alpha, shares
+    small = [None if each is None else average_blocks(each, factor) for each in (alpha, shares)]
+    return average_blocks(samples, factor, alpha), small[0], small[1]
 
 
 def add_upsampled(samples: Tensor, change: Tensor, factor: int) -> Tensor:
@@ -87,6 +92,17 @@ def _pool(strip: Tensor, factor: int) -> Tensor:
 def white_level(samples: Tensor) -> int:
     """Return the value of white in the type of some samples."""
     return 1 if samples.is_floating_point() else torch.iinfo(samples.dtype).max
+
+
+def convert_samples(samples: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return samples of any type as a copy of another type, on the CPU."""
+    samples = samples.detach().cpu()
+    if samples.dtype == dtype:
+        return samples.clone()
+    floats = samples.float() / white_level(samples)
+    return (
+        floats.to(dtype) if dtype.is_floating_point else (floats * torch.iinfo(dtype).max).round().to(dtype)
+    )
 
 
 def _upsample_strips(samples: Tensor, factor: int) -> Iterator[tuple[slice, Tensor]]:

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ..linalg import NumericalError, Statistics
 from .memory import HugePageBuffer
+from .regions import RegionWeights
 
-WHITE = 255  # of the maps of a picture's samples, and of its opacity
 FLOAT16_MAX = torch.finfo(torch.float16).max
 # Numbers of a block: 1 MiB of float32 stays in a processor's cache between subtraction and product.
 BLOCK_VALUES = 2**18
@@ -256,7 +256,7 @@ class StoredMap(FeatureMap):
 
 
 class StatisticsAccumulator:
-    """Mean and covariance of a streamed map; they do not depend on the height of the strips.
+    """Mean and covariance of a streamed map, for every region; strips of any height give the same.
 
     Products are summed in float32 along a row and in float64 from row to row, for features from which the
     mean of the first row is subtracted. A large common offset costs no precision, no float64 copy of the
@@ -265,50 +265,68 @@ class StatisticsAccumulator:
 
     Args:
         source: The map, before any of its rows is computed.
-        weights: Weights of the pixels, a map [H, W, 1] of numbers in 0..255; None for equal weights.
+        weights: Weights of the pixels for every region; None for a single region in which all count alike.
+        scale: Scale of the map.
     """
 
-    def __init__(self, source: FeatureMap, weights: FeatureMap | None = None) -> None:
+    def __init__(self, source: FeatureMap, weights: RegionWeights | None = None, scale: int = 0) -> None:
         channels, device = source.shape.channels, source.shape.device
         # Apple's GPU has no float64.
         self.device = torch.device("cpu") if device.type == "mps" else device
+        regions = 1 if weights is None else weights.regions
         self.shift: Tensor | None = None  # [C], float32
-        self.sums = torch.zeros(channels, dtype=torch.float64, device=self.device)
-        self.products = torch.zeros(channels, channels, dtype=torch.float64, device=self.device)
-        self.weights = None if weights is None else weights.reader()
-        self.count: float = 0 if weights else source.shape.height * source.shape.width
+        self.sums = torch.zeros(regions, channels, dtype=torch.float64, device=self.device)
+        self.products = torch.zeros(regions, channels, channels, dtype=torch.float64, device=self.device)
+        self.weights, self.scale = weights, scale
+        pixels = source.shape.height * source.shape.width if weights is None else 0
+        self.counts = torch.full((regions,), pixels, dtype=torch.float64, device=self.device)
         source.observers.append(self._add)
 
     def _add(self, start: int, rows: Tensor) -> None:
         """Add rows [h, W, C]."""
-        weights = None
-        if self.weights is not None:
-            weights = self.weights.read(start, start + len(rows)) / WHITE  # [h, W, 1], float32
-            self.count += float(self._total(weights.sum(1)))
         if self.shift is None:
             self.shift = rows[0].float().mean(0)
+        if self.weights is None:
+            self._add_products(0, rows, None)
+            return
+        parts = self.weights.parts(self.scale, start, start + len(rows))
+        for region, inside, columns, weights in parts:
+            self.counts[region] += self._total(weights.sum(1))
+            self._add_products(region, rows[inside, columns], weights)
+
+    def _add_products(self, region: int, rows: Tensor, weights: Tensor | None) -> None:
+        """Add rows [h, W, C] of a region with weights [h, W]; None if all are 1."""
+        assert self.shift is not None
         step = max(1, BLOCK_VALUES // rows[0].numel())
         for top in range(0, len(rows), step):
-            shifted = torch.sub(rows[top : top + step], self.shift)  # [h, W, C], float32
-            weighted = shifted if weights is None else shifted * weights[top : top + step]
-            self.products += self._total(torch.bmm(weighted.mT, shifted))
-            self.sums += self._total(weighted.sum(1))
+            block = slice(top, top + step)
+            shifted = torch.sub(rows[block], self.shift)  # [h, W, C], float32
+            weighted = shifted if weights is None else shifted * weights[block].unsqueeze(2)
+            self.products[region] += self._total(torch.bmm(weighted.mT, shifted))
+            self.sums[region] += self._total(weighted.sum(1))
 
     def _total(self, rows: Tensor) -> Tensor:
         """Sum over rows in float64."""
         return rows.to(self.device).sum(0, dtype=torch.float64)
 
-    def result(self) -> Statistics:
-        """Return the statistics of the map, batch 1, float64 on the CPU.
+    def result(self) -> list[Statistics]:
+        """Return the statistics of every region of the map, batch 1, float64 on the CPU.
+
+        A region without any weight has zeros.
 
         Raises:
             NumericalError: The map holds NaN or infinity.
         """
         assert self.shift is not None
-        offset, products = self.sums.cpu() / self.count, self.products.cpu() / self.count
+        counts = self.counts.cpu()
+        offsets = self.sums.cpu() / counts.clamp_min(1e-9)[:, None]
+        products = self.products.cpu() / counts.clamp_min(1e-9)[:, None, None]
         if not torch.isfinite(products).all():
             raise NumericalError("the features hold NaN or infinity")
-        covariance = products - offset.unsqueeze(1) * offset
-        covariance = (covariance + covariance.T) / 2
-        mean = self.shift.cpu().double() + offset
-        return Statistics(mean[None], covariance[None], torch.tensor([self.count], dtype=torch.float64))
+        covariances = products - offsets.unsqueeze(2) * offsets.unsqueeze(1)
+        covariances = (covariances + covariances.mT) / 2
+        means = self.shift.cpu().double() + offsets
+        return [
+            Statistics(mean[None], covariance[None], count[None])
+            for mean, covariance, count in zip(means, covariances, counts, strict=True)
+        ]

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .regions import AffineMap, RegionWeights, mix_maps
 from .streaming import FeatureMap, MapShape
 
 # float32 values that one instruction of this processor handles.
@@ -221,6 +222,35 @@ def upsample(values: Tensor, out: Tensor) -> None:
         rows = out[index::2]
         count = len(rows)
         torch.lerp(values[1 : 1 + count], neighbors[:count], 0.25, out=rows)
+
+
+class RegionTransferMap(FeatureMap):
+    """The transfers of several regions, mixed by their shares.
+
+    Args:
+        source: The map to transfer, [H, W, C].
+        transfers: The map of each region.
+        shares: Shares of the regions.
+        scale: Scale of the map.
+        dtype: Type of the result, which is computed in float32 and rounded once.
+    """
+
+    def __init__(
+        self,
+        source: FeatureMap,
+        transfers: Sequence[AffineMap],
+        shares: RegionWeights,
+        scale: int,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__(source.shape._replace(dtype=dtype), [source.reader()])
+        self.transfers, self.shares, self.scale = transfers, shares, scale
+
+    def compute(self, start: int, stop: int, out: Tensor | None) -> Tensor:
+        """Transfer rows."""
+        rows = self.sources[0].read(start, stop).float()
+        mixed = mix_maps(rows, self.transfers, self.shares, self.scale, start)
+        return mixed.to(self.shape.dtype) if out is None else out.copy_(mixed)
 
 
 def to_batch(rows: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from threading import Event, Lock
@@ -18,7 +18,7 @@ from ..model import LoadedModel, StyleStatistics
 from ..options import RuntimeOptions, StylizeOptions, parse_bytes
 from ..transfer import TransferTarget, blend_statistics
 from .device import PRECISIONS, resolve_device, resolve_precision
-from .engine import Engine, Levels, ProgressCallback
+from .engine import Engine, ProgressCallback
 from .memory import available_memory, is_tuned, resident_memory, return_freed_memory
 from .memory_plan import (
     MIB,
@@ -32,7 +32,8 @@ from .memory_plan import (
 )
 from .output_image import OutputImage, keep_chroma
 from .refinement import Refiner
-from .resampling import add_upsampled, average_blocks, make_thumbnail, white_level
+from .regions import Levels, PixelWeights, RegionStyle, build_shares
+from .resampling import add_upsampled, average_blocks, convert_samples, make_thumbnail, white_level
 
 # Share of the copy's change that is added to the picture. All of it would cover thin lines of the content,
 # and the statistics are reached without.
@@ -104,18 +105,19 @@ class StylizationPipeline:
     def stylize(
         self,
         content: Tensor,
-        style: StyleStatistics,
+        style: StyleStatistics | Sequence[StyleStatistics],
         options: StylizeOptions,
         dtype: torch.dtype | None = None,
         progress: ProgressCallback | None = None,
         refiner: Refiner | None = None,
         alpha: Tensor | None = None,
+        masks: Tensor | None = None,
     ) -> Tensor:
         """Stylize a picture.
 
         Args:
             content: The content, of any size from a single pixel.
-            style: Statistics of one style or a blend, measured by this model.
+            style: Statistics of one style or a blend, measured by this model; with masks, one per mask.
             options: How the result looks. The sizes and style_weights are the caller's.
             dtype: Type of the result: uint8, uint16 or float32; None for the content's. Mixed precision is
                 used for uint8 only; all else, and the underpainting, is computed in float32.
@@ -124,9 +126,12 @@ class StylizationPipeline:
             refiner: Refines the small copy, or the result if there is no copy.
             alpha: Opacity [1, H, W] of the content, with which its pixels count; None if all are opaque. The
                 colors of transparent pixels must be like those beside them, because the network sees them.
+            masks: Where each style is painted, [S, H, W], uint8; None for everywhere. What no mask covers is
+                decided by `options.outside`.
 
         Returns:
-            A picture in the shape of the content, on the CPU; floats are in 0..1.
+            A picture in the shape of the content, on the CPU; floats are in 0..1. The content's own pixels
+            stay exactly where no mask covers them.
 
         Raises:
             OptionError: The statistics were measured by another model or for another stroke scale.
@@ -134,6 +139,24 @@ class StylizationPipeline:
             StyleTransferError: The computation met NaN or infinity.
             CancelledError: The stop event was set.
         """
+        regions: list[StyleStatistics | None]
+        regions = [style] if isinstance(style, StyleStatistics) else list(style)
+        shares = None
+        if masks is not None:
+            outside = options.outside == "content"
+            shares = build_shares(masks, outside=outside)
+            regions = [*regions, None] if outside else regions
+            present = [index for index, share in enumerate(shares) if share.any()]
+            regions = [regions[index] for index in present]
+            shares = None if len(present) == 1 else shares[present]
+        for each in regions:
+            if each is not None:
+                self._check_style(each, options)
+        if regions == [None]:
+            return convert_samples(content, dtype or content.dtype)
+        return self._stylize_regions(content, regions, shares, options, dtype, progress, refiner, alpha)
+
+    def _check_style(self, style: StyleStatistics, options: StylizeOptions) -> None:
         if style.model != self.fingerprint:
             raise OptionError("the style was measured by another model", hint="measure the style again")
         if options.stroke_scale not in {None, style.stroke_scale}:
@@ -141,61 +164,95 @@ class StylizationPipeline:
                 f"the style was measured for stroke scale {style.stroke_scale}, not {options.stroke_scale}",
                 hint="measure it again for this one",
             )
+
+    def _stylize_regions(
+        self,
+        content: Tensor,
+        regions: Sequence[StyleStatistics | None],
+        shares: Tensor | None,
+        options: StylizeOptions,
+        dtype: torch.dtype | None,
+        progress: ProgressCallback | None,
+        refiner: Refiner | None,
+        alpha: Tensor | None,
+    ) -> Tensor:
+        """Stylize regions; None stands for one whose pixels are kept, which is the last."""
         original, alpha = as_samples(content), as_weights(alpha)
         samples = original
         dtype = dtype or content.dtype
-        if refiner is not None and style.underpainting is None:
-            return self._refine(content, style, options, dtype, progress, refiner, alpha)
+        kept = shares[-1:] if shares is not None and regions[-1] is None else None
+        styles = [style for style in regions if style is not None]
+        if refiner is not None and styles[0].underpainting is None:
+            return self._refine(content, styles[0], options, dtype, progress, refiner, alpha, kept)
         engine = self.engine if dtype == torch.uint8 else self._float32_engine
         result_bytes = samples.numel() * dtype.itemsize
         reuse = None
         copy_share = 0.0
-        if style.underpainting is not None:
+        if styles[0].underpainting is not None:
             # A picture that does not fit is refused before any work. The copy is overwritten by the result
             # where its type allows that.
-            kept = 0 if dtype == samples.dtype and samples.device.type == "cpu" else samples.nbytes
-            self._plan(engine, samples, result_bytes + kept)
+            source = 0 if dtype == samples.dtype and samples.device.type == "cpu" else samples.nbytes
+            self._plan(engine, samples, result_bytes + source)
             # Refinement takes nearly all of the time.
-            copy_share = 1 / (1 + style.stroke_scale**2) if refiner is None else 0.95
+            scale = styles[0].stroke_scale
+            copy_share = 1 / (1 + scale**2) if refiner is None else 0.95
             report = self._reporter(progress, 0, copy_share)
-            below, scale = style.underpainting, style.stroke_scale
-            samples = reuse = self._underpaint(samples, below, scale, options, report, refiner, alpha)
+            below = [style and style.underpainting for style in regions]
+            samples = reuse = self._underpaint(samples, below, shares, scale, options, report, refiner, alpha)
             if self.runtime.max_memory is not None:
                 for each in {self.engine, self._float32_engine}:
                     each.release_patches()
         # The last pass reads every row once, before it is overwritten.
         keeps_chroma = options.preserve_color == "luma"
-        result = OutputImage(original, dtype, keep_chroma=keeps_chroma, reuse=reuse)
-        # Towards the content itself the patches fade out.
-        match = 0.0 if style.bank is None else options.match * options.alpha
-        plan = self._plan(engine, samples, 0 if result.pixels is reuse else result_bytes, match=match > 0)
+        result = OutputImage(original, dtype, keep_chroma=keeps_chroma, reuse=reuse, kept=kept)
+        wanted = [self._find_region_style(style, options, engine) for style in regions]
+        matches = any(each.matches for each in wanted)
+        other_bytes = 0 if shares is None else shares.nbytes
+        other_bytes += 0 if result.pixels is reuse else result_bytes
+        plan = self._plan(engine, samples, other_bytes, match=matches)
         report = self._reporter(progress, copy_share, 1)
-
-        def blend(own: Levels) -> TransferTarget:
-            levels = blend_statistics([own, style.levels], [1 - options.alpha, options.alpha])
-            return TransferTarget(levels, options.transform)
-
         with self._computing():
-            target = self._find_target(style, options.transform) if options.alpha == 1 else blend
+            weights = PixelWeights.of(shares, alpha, self.device)
             if options.content_statistics == "exact":
-                fitted = engine.fit(samples, target, plan, report, alpha, style.bank, match)
+                fitted = engine.fit(samples, wanted, plan, report, weights)
             else:
-                thumbnail, opacity = make_thumbnail(samples, alpha)
-                small_plan = self._plan(engine, thumbnail, match=match > 0)
-                small = engine.fit(
-                    thumbnail, target, small_plan, self._check_stop, opacity, style.bank, match
-                )
+                thumbnail, opacity, small_shares = make_thumbnail(samples, alpha, shares)
+                small_plan = self._plan(engine, thumbnail, match=matches)
+                small_weights = PixelWeights.of(small_shares, opacity, self.device)
+                small = engine.fit(thumbnail, wanted, small_plan, self._check_stop, small_weights)
                 # Its stores are of another size.
-                fitted = replace(small, stores={}, done=0.0, alpha=None)
+                fitted = replace(small, stores={}, done=0.0, weights=weights)
             engine.apply(samples, fitted, plan, result.write, report)
         if self.runtime.max_memory is not None:
             return_freed_memory()  # for the caller, who is going to write the result
         return result.pixels.view(content.shape)
 
+    def _find_region_style(
+        self, style: StyleStatistics | None, options: StylizeOptions, engine: Engine
+    ) -> RegionStyle:
+        """Return what a region is given; None keeps its pixels, and its features for those beside it."""
+        if style is None:
+            return RegionStyle(lambda own: TransferTarget(own, options.transform), keeps_pixels=True)
+        alphas = options.level_alphas(engine.depth + 1)
+        # Towards the content itself the patches fade out.
+        match = [options.match * alpha for alpha in alphas[1:]]
+        if min(alphas) == 1:
+            return RegionStyle(self._find_target(style, options.transform), style.bank, match)
+
+        def blend(own: Levels) -> TransferTarget:
+            levels = [
+                blend_statistics([[content], [target]], [1 - alpha, alpha])[0]
+                for content, target, alpha in zip(own, style.levels, alphas, strict=True)
+            ]
+            return TransferTarget(levels, options.transform)
+
+        return RegionStyle(blend, style.bank, match)
+
     def _underpaint(
         self,
         samples: Tensor,
-        style: StyleStatistics,
+        regions: Sequence[StyleStatistics | None],
+        shares: Tensor | None,
         scale: int,
         options: StylizeOptions,
         progress: ProgressCallback,
@@ -204,9 +261,13 @@ class StylizationPipeline:
     ) -> Tensor:
         """Stylize a small copy and give the picture its colors and strokes."""
         small = average_blocks(samples, scale, alpha)
-        opacity = None if alpha is None else average_blocks(alpha, scale)
+        opacity, small_shares = (
+            None if each is None else average_blocks(each, scale) for each in (alpha, shares)
+        )
         options = replace(options, stroke_scale=1, preserve_color="none")
-        stylized = self.stylize(small, style, options, progress=progress, refiner=refiner, alpha=opacity)
+        stylized = self._stylize_regions(
+            small, regions, small_shares, options, None, progress, refiner, opacity
+        )
         return add_upsampled(samples, (stylized.to(small.device) - small).mul_(UNDERPAINTING), scale)
 
     def _refine(
@@ -218,6 +279,7 @@ class StylizationPipeline:
         progress: ProgressCallback | None,
         refiner: Refiner,
         alpha: Tensor | None,
+        kept: Tensor | None,
     ) -> Tensor:
         """Refine the result for a content whose strokes are not enlarged."""
         samples = as_samples(content)
@@ -235,9 +297,9 @@ class StylizationPipeline:
             result = plain.lerp(result, options.alpha)
         if options.preserve_color == "luma":
             result = keep_chroma(result, floats.cpu())
-        if not dtype.is_floating_point:
-            result = (result * torch.iinfo(dtype).max).round().to(dtype)
-        return result.view(content.shape)
+        if kept is not None:
+            result = result.lerp(floats.cpu(), kept.cpu().float() / white_level(kept))
+        return convert_samples(result.view(content.shape), dtype)
 
     def _plan(
         self, engine: Engine, samples: Tensor, result_bytes: int = 0, *, match: bool = False

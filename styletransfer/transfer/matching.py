@@ -125,8 +125,8 @@ class Matches(NamedTuple):
     """For every position the pieces of a style that are mixed there.
 
     Attributes:
-        indices: Positions in the bank, [N, K].
-        weights: Their weights [N, K], not negative; the sum is at most 1, and the rest is the content's.
+        indices: Positions in the bank, [..., K].
+        weights: Their weights [..., K], not negative; the sum is at most 1, and the rest is the content's.
     """
 
     indices: Tensor
@@ -140,21 +140,41 @@ def find_matches(queries: Tensor, keys: Tensor, bias: Tensor) -> Matches:
     subtracted, so that they are continuous in all scores.
 
     Args:
-        queries: Unit vectors of the content's patches, [N, D].
+        queries: Unit vectors of the content's patches, [N, D], or rows of them, [H, W, D]. Rows are
+            multiplied one by one, because products of other numbers of rows would round differently.
         keys: Unit vectors of the style's patches, [M, D].
         bias: Added to all scores of a patch, [M].
+
+    Returns:
+        [N, K] or [H, W, K].
     """
-    scores = torch.addmm(bias, queries, keys.T)
+    if queries.dim() == 3:
+        scores = torch.baddbmm(bias, queries, keys.T.expand(len(queries), -1, -1))
+    else:
+        scores = torch.addmm(bias, queries, keys.T)
     best, indices = scores.topk(min(NEAREST + 1, len(keys)))
-    likelihoods = ((best - best[:, :1]) / TEMPERATURE).exp()
+    likelihoods = ((best - best[..., :1]) / TEMPERATURE).exp()
     if len(keys) > NEAREST:
-        indices = indices[:, :-1]
-        likelihoods = likelihoods[:, :-1] - likelihoods[:, -1:]
-    return Matches(indices, likelihoods / (likelihoods.sum(1, keepdim=True) + AMBIGUITY))
+        indices = indices[..., :-1]
+        likelihoods = likelihoods[..., :-1] - likelihoods[..., -1:]
+    return Matches(indices, likelihoods / (likelihoods.sum(-1, keepdim=True) + AMBIGUITY))
+
+
+def keep_heaviest(matches: Matches) -> Matches:
+    """Keep the `NEAREST` heaviest matches of each position, with the same total weight.
+
+    As in `find_matches`, the weight of the first one that is left out is subtracted from the others, so that
+    they are continuous. Where no more have any weight, nothing changes.
+    """
+    total = matches.weights.sum(-1, keepdim=True)
+    best, order = matches.weights.topk(NEAREST + 1)
+    kept, rest = best[..., :-1] - best[..., -1:], best[..., -1:]
+    factor = total / (kept.sum(-1, keepdim=True) + rest).clamp_min(torch.finfo(kept.dtype).tiny)
+    return Matches(matches.indices.gather(-1, order[..., :-1]), kept * factor)
 
 
 @torch.no_grad()
-def balance_use(queries: Tensor, keys: Tensor, shares: Tensor) -> Tensor:
+def balance_use(queries: Tensor, keys: Tensor, shares: Tensor, weights: Tensor | None = None) -> Tensor:
     """Find a bias with which the patches of a style are used as much as they are due.
 
     Otherwise a few patches would be stamped all over the picture.
@@ -163,6 +183,7 @@ def balance_use(queries: Tensor, keys: Tensor, shares: Tensor) -> Tensor:
         queries: Unit vectors of some patches of the content, [N, D].
         keys: Unit vectors of the style's patches, [M, D].
         shares: Share of the picture that each patch is due, [M].
+        weights: How much each query counts, [N], not negative; None, or only zeros, if all count alike.
 
     Returns:
         The bias [M] for `find_matches`.
@@ -170,10 +191,14 @@ def balance_use(queries: Tensor, keys: Tensor, shares: Tensor) -> Tensor:
     Source: Cuturi 2013 (NIPS), entropic optimal transport. Differs: a few steps of half length for the
     style's side only, because not every style has a place for each of its pieces in every picture.
     """
+    if weights is None or not weights.any():
+        weights = queries.new_ones(len(queries))
+    counted = weights > 0
+    queries, weights = queries[counted], weights[counted] / weights.sum()
     scores = queries @ keys.T
     bias = TEMPERATURE * (shares * len(shares)).log()
     for _ in range(BALANCE_STEPS):
-        use = torch.softmax((scores + bias) / TEMPERATURE, 1).mean(0) / shares
+        use = weights @ torch.softmax((scores + bias) / TEMPERATURE, 1) / shares
         bias = bias - BALANCE_RATE * TEMPERATURE * use.clamp_min(LEAST_USE).log()
     return bias
 

@@ -17,9 +17,10 @@ from styletransfer.model import Architecture, Autoencoder, measure_levels
 from styletransfer.model.autoencoder import Pooling
 from styletransfer.pipeline import streaming_layers
 from styletransfer.pipeline.device import PRECISIONS
-from styletransfer.pipeline.engine import Engine, FittedNetwork, Levels
-from styletransfer.pipeline.feature_graph import OUTPUT, Kind, Node
+from styletransfer.pipeline.engine import Engine
+from styletransfer.pipeline.feature_graph import OUTPUT, FittedNetwork, Kind, Node
 from styletransfer.pipeline.memory_plan import StreamingPlan, list_storage
+from styletransfer.pipeline.regions import Levels, PixelWeights, RegionStyle
 from styletransfer.pipeline.streaming import FeatureMap, MapShape, Reader
 from styletransfer.pipeline.streaming_layers import PictureMap
 from styletransfer.transfer import TransferTarget, blend_statistics
@@ -71,7 +72,7 @@ def stylize(
     plan: StreamingPlan,
 ) -> Tensor:
     """Fit and apply; return the result [3, H, W], near 0..255."""
-    fitted = engine.fit(samples, target, plan)
+    fitted = engine.fit(samples, [RegionStyle(target)], plan)
     strips: list[Tensor] = []
     engine.apply(samples, fitted, plan, lambda start, strip: strips.append(strip.clone()))
     return torch.cat(strips, 1)
@@ -145,7 +146,7 @@ def test_strips_have_the_planned_height(
     content = make_picture(70, 20)
     engine = Engine(network, FP32, CPU)
     plan = StreamingPlan(16, store)
-    fitted = engine.fit(content, TransferTarget(engine.measure(content, plan), "wct"), plan)
+    fitted = engine.fit(content, [RegionStyle(TransferTarget(engine.measure(content, plan), "wct"))], plan)
     heights: list[int] = []
     engine.apply(content, fitted, plan, lambda start, strip: heights.append(strip.shape[1]))
     assert heights == [16, 16, 16, 16, 6]
@@ -218,7 +219,7 @@ def test_weighted_results_do_not_depend_on_the_tile(network: Autoencoder, precis
 
     def compute(plan: StreamingPlan) -> Tensor:
         strips: list[Tensor] = []
-        fitted = engine.fit(content, target, plan, alpha=alpha)
+        fitted = engine.fit(content, [RegionStyle(target)], plan, weights=PixelWeights.of(None, alpha, CPU))
         engine.apply(content, fitted, plan, lambda _, strip: strips.append(strip.clone()))
         return torch.cat(strips, 1)
 
@@ -236,7 +237,7 @@ def test_a_strip_reads_only_the_rows_in_its_receptive_field(
     content = make_picture(160, 9)
     engine = Engine(network, FP32, CPU)
     levels = engine.measure(make_picture(30, 30, seed=1), StreamingPlan(64))
-    fitted = engine.fit(content, TransferTarget(levels, "wct"), StreamingPlan(64))
+    fitted = engine.fit(content, [RegionStyle(TransferTarget(levels, "wct"))], StreamingPlan(64))
 
     def compute_first_rows(samples: Tensor) -> tuple[Tensor, int]:
         graph = engine._graph(

@@ -9,8 +9,9 @@ from torch import Tensor
 from styletransfer.model import Architecture, Autoencoder, measure_levels
 from styletransfer.pipeline.device import PRECISIONS
 from styletransfer.pipeline.engine import Engine
-from styletransfer.pipeline.matching_layers import PatchSampler, find_visible_positions, spread_positions
+from styletransfer.pipeline.matching_layers import PatchSampler, find_visible_positions
 from styletransfer.pipeline.memory_plan import StreamingPlan, list_storage
+from styletransfer.pipeline.regions import RegionStyle, spread_positions
 from styletransfer.pipeline.streaming import run
 from styletransfer.pipeline.streaming_layers import PictureMap
 from styletransfer.transfer import TransferTarget
@@ -34,7 +35,7 @@ def stylize(
 ) -> Tensor:
     """Measure a style, stylize a content, and return the result [3, H, W], near 0..255."""
     levels, bank = engine.measure_with_patches(style, plan)
-    fitted = engine.fit(content, TransferTarget(levels, "wct"), plan, bank=bank, match=match)
+    fitted = engine.fit(content, [RegionStyle(TransferTarget(levels, "wct"), bank, [match] * 4)], plan)
     strips: list[Tensor] = []
     engine.apply(content, fitted, plan, lambda start, strip: strips.append(strip.clone()))
     return torch.cat(strips, 1)
@@ -98,7 +99,7 @@ def test_a_blend_of_a_style_with_itself_is_that_style(network: Autoencoder) -> N
     assert bank is not None
     results: list[Tensor] = []
     for each in (bank, PatchBank.blend([bank, bank], [2, 1])):
-        fitted = engine.fit(content, TransferTarget(levels, "wct"), plan, bank=each)
+        fitted = engine.fit(content, [RegionStyle(TransferTarget(levels, "wct"), each)], plan)
         engine.apply(content, fitted, plan, lambda start, strip: results.append(strip.clone()))
     assert torch.equal(*results)
 
@@ -130,10 +131,10 @@ def test_positions_are_few_and_inside(size: tuple[int, int]) -> None:
 def test_patches_of_invisible_parts_are_not_used() -> None:
     alpha = torch.zeros(1, 64, 64, dtype=torch.uint8)
     alpha[:, :, 40:] = 255
-    visible = find_visible_positions((64, 64), 3, alpha)
+    visible = find_visible_positions(3, alpha)
     assert len(visible) == 8 * 3
     assert (visible % 8 >= 5).all()
-    assert len(find_visible_positions((64, 64), 3, torch.zeros(1, 64, 64, dtype=torch.uint8))) == 64
+    assert len(find_visible_positions(3, torch.zeros(1, 64, 64, dtype=torch.uint8))) == 64
 
 
 def test_hidden_colors_of_a_style_change_nothing(network: Autoencoder) -> None:

@@ -168,7 +168,7 @@ def test_accumulated_statistics_are_those_of_the_whole_map() -> None:
     source = FixedMap(features)
     accumulator = StatisticsAccumulator(source)
     source.reader().read(0, 37)
-    found = accumulator.result()
+    (found,) = accumulator.result()
     torch.testing.assert_close(found.mean, exact.mean, rtol=1e-7, atol=0)
     scale = exact.covariance.diagonal(dim1=1, dim2=2).mean()
     assert (found.covariance - exact.covariance).abs().max() < 1e-6 * scale
