@@ -33,6 +33,7 @@ from .picture_sources import Array, PictureSource, as_batch, measure_edges, name
 from .pipeline import ProgressCallback, StylizationPipeline
 from .pipeline.memory import check_available_memory
 from .pipeline.refinement import REFINE_LAYERS, PerceptualNetwork, Refiner
+from .region_maps import MaskSource, RegionMaps
 from .style_measurer import StyleMeasurer, StyleSource
 
 
@@ -145,6 +146,8 @@ class Stylizer:
         options: StylizeOptions | None = None,
         *,
         progress: ProgressCallback | None = None,
+        mask: MaskSource | Sequence[MaskSource] | None = None,
+        regions: tuple[PictureSource, PictureSource] | None = None,
         **changes: Any,
     ) -> Tensor | Picture | PILImage:
         """Stylize a picture.
@@ -156,6 +159,9 @@ class Stylizer:
             options: How the result looks; None for the defaults.
             progress: Called after every strip with the share of the work that is done, 0..1. An exception
                 that it raises ends the work and reaches the caller.
+            mask: Where the style is painted: white everywhere, black nowhere, of any size, or "alpha" for the
+                content's alpha channel. A sequence has one mask per style.
+            regions: Maps of labels for the content and for the style. Regions of equal color belong together.
             changes: Fields of `StylizeOptions` that replace those of `options`, such as alpha=0.7.
 
         Returns:
@@ -168,6 +174,7 @@ class Stylizer:
             MemoryLimitError: The picture does not fit into memory.
         """
         options = change_options(StylizeOptions() if options is None else options, changes)
+        maps = RegionMaps.open(mask, regions)
         if progress is not None and not callable(progress):
             raise OptionError(f"progress is {progress!r}", hint="give a function of one number")
         if isinstance(content, Tensor):
@@ -175,17 +182,18 @@ class Stylizer:
             if len(batch) > 1:
                 reports = [_share_progress(progress, index, len(batch)) for index in range(len(batch))]
                 each = [
-                    self.stylize(one, style, options, progress=report)
+                    self.stylize(one, style, options, progress=report, mask=mask, regions=regions)
                     for one, report in zip(batch, reports, strict=True)
                 ]
                 return torch.stack(each)
             if options.size is None:  # floats stay floats unless they are resized
-                pixels, _ = self._stylize_samples(batch, None, style, options, None, progress)
+                pixels, _ = self._stylize_samples(batch, None, style, options, None, progress, maps)
             else:
                 picture = to_picture(batch)
-                pixels = self.stylize_picture(picture, style, options, progress=progress).picture.to_float()
+                result, _ = self.stylize_picture(picture, style, options, progress=progress, maps=maps)
+                pixels = result.to_float()
             return pixels if content.dim() == 4 else pixels[0]
-        picture, _ = self.stylize_picture(to_picture(content), style, options, progress=progress)
+        picture, _ = self.stylize_picture(to_picture(content), style, options, progress=progress, maps=maps)
         return picture if isinstance(content, Picture) else picture_to_pil(picture)
 
     def stylize_picture(
@@ -196,6 +204,7 @@ class Stylizer:
         *,
         bit_depth: int | None = None,
         progress: ProgressCallback | None = None,
+        maps: RegionMaps | None = None,
     ) -> StylizedPicture:
         """Stylize a Picture and return the result together with the resolved options; alpha is kept.
 
@@ -208,6 +217,7 @@ class Stylizer:
             options: How the result looks.
             bit_depth: Bits per channel of the result, 8 or 16; None for the content's.
             progress: As for `stylize`.
+            maps: Where each style is painted; None for everywhere.
         """
         factor = 1.0 if options.size is None else options.size / max(content.width, content.height)
         width, height = round(factor * content.width), round(factor * content.height)
@@ -219,7 +229,7 @@ class Stylizer:
             dtype = torch.uint8 if depth == 8 else torch.uint16
             filled = resized.with_hidden_colors_filled()
             pixels, resolved = self._stylize_samples(
-                filled.pixels, filled.alpha, style, options, dtype, progress
+                filled.pixels, filled.alpha, style, options, dtype, progress, maps
             )
             alpha = None if resized.alpha is None else with_bit_depth(resized.alpha, depth)
             return StylizedPicture(Picture(pixels, alpha), resolved)
@@ -253,6 +263,7 @@ class Stylizer:
         style_size: int | None = None,
         stroke_scale: int | None = None,
         exact: bool = True,
+        mask: PictureSource | None = None,
     ) -> StyleStatistics:
         """Compute the statistics of a style, which can be reused, saved and blended.
 
@@ -265,6 +276,7 @@ class Stylizer:
             stroke_scale: Stroke scale of the results; None for 1, which suits pictures below 1024 pixels.
             exact: Whether to measure in float32 under mixed precision too. Results of 8 bits do not need it
                 and take less time without.
+            mask: The part of the style that is measured, in white; None for all of it.
 
         Raises:
             ImageError: The style cannot be read.
@@ -275,7 +287,8 @@ class Stylizer:
         options = resolve_stroke_scale(StylizeOptions(style_size=style_size, stroke_scale=stroke_scale))
         assert options.stroke_scale is not None
         assert options.style_size is not None
-        return self._measurer.measure(style, options.style_size, options.stroke_scale, exact=exact)
+        part = None if mask is None else to_picture(mask)
+        return self._measurer.measure(style, options.style_size, options.stroke_scale, exact=exact, mask=part)
 
     def _stylize_samples(
         self,
@@ -285,16 +298,24 @@ class Stylizer:
         options: StylizeOptions,
         dtype: torch.dtype | None,
         progress: ProgressCallback | None,
+        maps: RegionMaps | None = None,
     ) -> tuple[Tensor, StylizeOptions]:
-        """Resolve the options, measure and blend the styles, and stylize samples of the final size."""
+        """Resolve the options, measure the styles, and stylize samples of the final size."""
         options = self.resolve_options(options, content, style)
+        sources = as_sequence(style)
+        parts: Sequence[Picture | None] = [None] * len(sources)
+        if maps is not None:
+            maps.check_styles(len(sources), options)
+            if maps.style_masks:
+                parts, sources = maps.style_masks, list(sources) * len(maps.style_masks)
         styles = []
-        for each in as_sequence(style):
+        for each, part in zip(sources, parts, strict=True):
             statistics = self.measure_style(
                 each,
                 style_size=options.style_size,
                 stroke_scale=options.stroke_scale,
                 exact=dtype != torch.uint8,
+                mask=part,
             )
             if statistics.stroke_scale != options.stroke_scale:
                 raise OptionError(
@@ -303,12 +324,16 @@ class Stylizer:
                     hint="measure the picture again for this one, see --stroke-scale",
                 )
             styles.append(statistics)
-        if len(styles) == 1 and options.style_weights is None:
-            blended = styles[0]  # the same object, so that the pipeline finds its square roots again
-        else:
-            blended = StyleStatistics.blend(styles, options.style_weights or [1.0] * len(styles))
+        masks = None if maps is None else maps.content_masks(content.shape[-2], content.shape[-1], alpha)
+        if masks is None or len(masks) != len(styles):
+            # One style stays the same object, so that the pipeline finds its square roots again.
+            weights = options.style_weights or [1.0] * len(styles)
+            single = len(styles) == 1 and options.style_weights is None
+            styles = styles if single else [StyleStatistics.blend(styles, weights)]
         refiner = self._build_refiner(style, options) if options.refine else None
-        return self.pipeline.stylize(content, blended, options, dtype, progress, refiner, alpha), options
+        wanted = styles[0] if masks is None else styles
+        pixels = self.pipeline.stylize(content, wanted, options, dtype, progress, refiner, alpha, masks)
+        return pixels, options
 
     @cached_property
     def _perceptual_network(self) -> PerceptualNetwork:

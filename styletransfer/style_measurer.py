@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
@@ -18,6 +19,9 @@ from .media import Picture, resize_picture
 from .model import StyleStatistics
 from .picture_sources import PictureSource, as_batch, measure_edges, name_style, to_picture
 from .pipeline import StylizationPipeline
+from .pipeline.regions import complete_statistics
+from .region_maps import read_levels, resize_masks
+from .transfer.matching import PatchBank
 
 StyleSource: TypeAlias = PictureSource | StyleStatistics
 
@@ -25,6 +29,8 @@ StyleSource: TypeAlias = PictureSource | StyleStatistics
 MAX_ENLARGED_STYLE_PIXELS = 2**26
 # Number of styles whose statistics and patches are remembered, some 6 MB each.
 REMEMBERED_STYLES = 32
+# A region of a style with fewer patches than this borrows those of the whole style.
+LEAST_REGION_PATCHES = 32
 STATISTICS_SUFFIX = ".safetensors"
 
 Key = TypeVar("Key")
@@ -124,7 +130,8 @@ class StyleFolder:
 class StyleKey(NamedTuple):
     """A style file with its state on disk and what it is measured for; None for a file of statistics.
 
-    `exact` is true for measurements in float32 by a pipeline of mixed precision.
+    `exact` is true for measurements in float32 by a pipeline of mixed precision, `mask` is the part that is
+    measured, or None for all.
     """
 
     path: Path
@@ -133,6 +140,7 @@ class StyleKey(NamedTuple):
     style_size: int | None
     stroke_scale: int | None
     exact: bool = False
+    mask: Picture | None = None
 
     @classmethod
     def of(cls, path: Path, style_size: int | None = None, stroke_scale: int | None = None) -> StyleKey:
@@ -174,17 +182,29 @@ class StyleMeasurer:
         return statistics
 
     def measure(
-        self, style: StyleSource, style_size: int, stroke_scale: int, *, exact: bool
+        self,
+        style: StyleSource,
+        style_size: int,
+        stroke_scale: int,
+        *,
+        exact: bool,
+        mask: Picture | None = None,
     ) -> StyleStatistics:
         """Return the statistics of a style. Arguments and errors are those of `Stylizer.measure_style`."""
         opened = self.open(style)
         if isinstance(opened, StyleStatistics):
+            if mask is not None:
+                raise OptionError(
+                    f"{name_style(style)}: a part of a style is measured on its picture, not on statistics",
+                    hint="give the picture",
+                )
             return opened
         if isinstance(opened, str | Path):
             # Only mixed precision has two ways to measure.
             exact = exact and self._pipeline.precision.name == "mixed"
-            return self._files.get(StyleKey.of(Path(opened), style_size, stroke_scale)._replace(exact=exact))
-        return self._measure(opened, style_size, stroke_scale, exact)
+            key = StyleKey.of(Path(opened), style_size, stroke_scale)
+            return self._files.get(key._replace(exact=exact, mask=mask))
+        return self._measure(opened, style_size, stroke_scale, exact, mask)
 
     def _measure_file(self, key: StyleKey) -> StyleStatistics:
         """Measure or load the style of a key."""
@@ -192,29 +212,34 @@ class StyleMeasurer:
             return StyleStatistics.load(key.path)
         precision = "fp32" if key.exact else self._pipeline.precision.name
         settings = (precision, key.style_size, key.stroke_scale)
-        if self._folder is not None:
-            kept = self._folder.load(key.path, self._pipeline.fingerprint, *settings)
+        folder = self._folder if key.mask is None else None
+        if folder is not None:
+            kept = folder.load(key.path, self._pipeline.fingerprint, *settings)
             if kept is not None:
                 return kept
-        statistics = self._measure(key.path, key.style_size, key.stroke_scale, key.exact)
-        if self._folder is not None:
-            self._folder.save(statistics, key.path, *settings)
+        statistics = self._measure(key.path, key.style_size, key.stroke_scale, key.exact, key.mask)
+        if folder is not None:
+            folder.save(statistics, key.path, *settings)
         return statistics
 
-    def _measure(self, style: PictureSource, size: int, scale: int, exact: bool) -> StyleStatistics:
+    def _measure(
+        self, style: PictureSource, size: int, scale: int, exact: bool, mask: Picture | None
+    ) -> StyleStatistics:
         """Measure a style, for larger strokes at three sizes, and explain a lack of memory."""
         return call_within_memory(
-            lambda: self._measure_sizes(style, size, scale, exact),
+            lambda: self._measure_sizes(style, size, scale, exact, mask),
             f"{name_style(style)}: out of memory while this style is measured"
             + (f" for stroke scale {scale}" if scale > 1 else ""),
             hint="measure it smaller, for example --style-size 256",
         )
 
-    def _measure_sizes(self, style: PictureSource, size: int, scale: int, exact: bool) -> StyleStatistics:
+    def _measure_sizes(
+        self, style: PictureSource, size: int, scale: int, exact: bool, mask: Picture | None
+    ) -> StyleStatistics:
         picture = as_batch(style) if isinstance(style, Tensor) else to_picture(style)
         size = min(max(measure_edges(picture)), size)
         if isinstance(picture, Tensor):  # floats stay floats unless they are resized
-            if scale == 1 and size == max(measure_edges(picture)):
+            if scale == 1 and size == max(measure_edges(picture)) and mask is None:
                 return self._pipeline.measure(picture, exact=exact)
             picture = to_picture(picture)
         picture = picture.as_style()
@@ -225,15 +250,36 @@ class StyleMeasurer:
                 f"a style of {reduced.width}x{reduced.height} cannot be enlarged {scale} times",
                 hint=f"measure it smaller, for example --style-size {largest}",
             )
-        measured = self._measure_picture(reduced, exact)
+        measured = self._measure_picture(reduced, exact, mask)
         if scale == 1:
             return measured
         enlarged, sharp = (
-            self._measure_picture(resize_picture(picture, round(factor * size)), exact, patches=False)
+            self._measure_picture(resize_picture(picture, round(factor * size)), exact, mask, patches=False)
             for factor in (scale, math.sqrt(scale))
         )
         return measured.enlarge(scale, enlarged, sharp)
 
-    def _measure_picture(self, style: Picture, exact: bool, *, patches: bool = True) -> StyleStatistics:
+    def _measure_picture(
+        self, style: Picture, exact: bool, mask: Picture | None, *, patches: bool = True
+    ) -> StyleStatistics:
         style = style.with_hidden_colors_filled()  # resizing leaves black where nothing is visible
-        return self._pipeline.measure(style.pixels, style.alpha, exact=exact, patches=patches)
+        measured = self._pipeline.measure(style.pixels, style.alpha, exact=exact, patches=patches)
+        if mask is None:
+            return measured
+        part = resize_masks(read_levels(mask), style.height, style.width)
+        if (coverage := style.coverage()) is not None:
+            part = (part.float() * coverage[0]).round().to(part.dtype)
+        region = self._pipeline.measure(style.pixels, part, exact=exact, patches=patches)
+        return complete_style(region, measured)
+
+
+def complete_style(region: StyleStatistics, whole: StyleStatistics) -> StyleStatistics:
+    """Complete statistics and patches of a small region of a style by those of the whole style."""
+    levels = tuple(map(complete_statistics, region.levels, whole.levels))
+    bank = region.bank
+    if bank is not None and whole.bank is not None:
+        coarsest = max(bank.shares)
+        present = len(bank.shares[coarsest]) / LEAST_REGION_PATCHES
+        if present < 1:
+            bank = PatchBank.blend([bank, whole.bank], [present, 1 - present])
+    return replace(region, levels=levels, bank=bank)

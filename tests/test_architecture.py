@@ -33,10 +33,17 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"model", "transfer", "linalg", "spectrum", "media", "options", "files", "errors"},
     "evaluation": {"pipeline", "model", "transfer", "linalg", "media", "options", "errors"},
     "picture_sources": {"media", "errors"},
-    "style_measurer": {"picture_sources", "pipeline", "model", "media", "errors"},
-    "api": {"picture_sources", "style_measurer", "pipeline", "model", "media", "options", "errors"},
+    "region_maps": {"picture_sources", "media", "options", "errors"},
+    "style_measurer": {
+        *("picture_sources", "region_maps", "pipeline", "model", "transfer", "media", "errors"),
+    },
+    "api": {
+        *("picture_sources", "region_maps", "style_measurer", "pipeline", "model", "media", "options"),
+        "errors",
+    },
     "cli": {
         "api",
+        "region_maps",
         "style_measurer",
         "training",
         "evaluation",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import ImageError, OptionError
 from ..options import OutputOptions, StylizeOptions
+from .map_files import MapFiles
 from .paths import (
     NAME_VARIANTS,
     STDIN,
@@ -78,13 +79,20 @@ class StylizeJob:
 
 
 def pair_inputs(
-    contents: Sequence[InputFile], styles: Sequence[InputFile], weights: Sequence[float] | None
+    contents: Sequence[InputFile],
+    styles: Sequence[InputFile],
+    weights: Sequence[float] | None,
+    masks: Sequence[str] = (),
 ) -> list[StylizeJob]:
-    """Pair every content with every style or, if there are weights, with the blend of all styles.
+    """Pair every content with every style, or with all styles if there are weights or several masks.
 
     Raises:
-        OptionError: The number of weights is not the number of styles.
+        OptionError: The number of weights, or of masks, is not the number of styles.
     """
+    if len(masks) > 1:
+        if len(masks) != len(styles):
+            raise OptionError(f"{len(masks)} masks for {len(styles)} styles", hint="give one for every STYLE")
+        return [StylizeJob(content, tuple(styles)) for content in contents]
     if weights is None:
         return [StylizeJob(content, (style,)) for content in contents for style in styles]
     if len(weights) != len(styles):
@@ -169,7 +177,9 @@ class JobPlan:
     unreadable: tuple[str, ...] = ()
 
 
-def plan_jobs(content: str, styles: Sequence[str], options: StylizeOptions, output: OutputOptions) -> JobPlan:
+def plan_jobs(
+    content: str, styles: Sequence[str], options: StylizeOptions, output: OutputOptions, files: MapFiles
+) -> JobPlan:
     """Plan a run from its arguments and find everything that can be wrong with them, before any work.
 
     Args:
@@ -177,6 +187,7 @@ def plan_jobs(content: str, styles: Sequence[str], options: StylizeOptions, outp
         styles: The arguments STYLE.
         options: The options; alpha, style_weights and style_size are used.
         output: Where results are written.
+        files: The files that say where each style is painted.
 
     Raises:
         OptionError: A file is missing, an output is not possible, or two results have the same name.
@@ -190,7 +201,7 @@ def plan_jobs(content: str, styles: Sequence[str], options: StylizeOptions, outp
         opened_styles = expand_styles(styles, readable_extensions())
     except OptionError as error:
         raise OptionError(error.message, hint="; ".join(unreadable) or error.hint) from error
-    jobs = pair_inputs(contents, opened_styles, options.style_weights)
+    jobs = pair_inputs(contents, opened_styles, options.style_weights, files.masks)
     if content == STDIN and (sys.stdin is None or sys.stdin.isatty()):
         state = "closed" if sys.stdin is None else "a terminal"
         raise OptionError(f"standard input is {state}", hint="pipe a picture into it")
@@ -208,7 +219,7 @@ def plan_jobs(content: str, styles: Sequence[str], options: StylizeOptions, outp
     for path in outputs:
         _check_format(path, output.bit_depth, are_many)
     inputs = {each for job in kept for each in (job.content, *job.styles)}
-    check_outputs(outputs, [each.path for each in inputs if each.path])
+    check_outputs(outputs, [*(each.path for each in inputs if each.path), *files.paths])
     paths = apply_if_exists(outputs, policy)
     planned = [replace(job, output=path) for job, path in zip(kept, paths, strict=True) if path is not None]
     notes = []

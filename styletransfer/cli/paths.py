@@ -373,3 +373,8 @@ def find_weights_folder() -> Path | None:
     if not folder.is_dir():
         raise WeightsError(f"{PREFIX}_WEIGHTS is {text}, which is not a folder", hint="correct or unset it")
     return folder
+
+
+def decode_name(path: Path) -> str:
+    """Return the name of a file as valid Unicode, whatever bytes it consists of."""
+    return os.fsencode(path.name).decode("utf-8", "replace")

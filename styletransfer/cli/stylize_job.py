@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 import time
 from collections import Counter
@@ -18,11 +17,13 @@ from styletransfer import __version__
 from ..options import OutputOptions, RuntimeOptions, StylizeOptions
 from .console import Console
 from .job_planning import StylizeJob
-from .paths import InputFile, find_weights_folder
+from .map_files import MAP_SETTINGS, MapFiles
+from .paths import InputFile, decode_name, find_weights_folder
 
 if TYPE_CHECKING:
     from ..api import Stylizer
     from ..media import PhotoMetadata, Picture
+    from ..region_maps import RegionMaps
 
 
 class JobRunner:
@@ -34,6 +35,8 @@ class JobRunner:
         options: How results look.
         output: How results are written.
         jobs: All jobs of the run.
+        files: The files that say where each style is painted.
+        maps: What they hold; None if styles are painted everywhere.
     """
 
     def __init__(
@@ -43,6 +46,8 @@ class JobRunner:
         options: StylizeOptions,
         output: OutputOptions,
         jobs: Sequence[StylizeJob],
+        files: MapFiles,
+        maps: RegionMaps | None,
     ) -> None:
         from ..style_measurer import KeyedCache
 
@@ -50,6 +55,7 @@ class JobRunner:
         self.stylizer = stylizer
         self.options = options
         self.output = output
+        self.files, self.maps = files, maps
         # The jobs of one content follow each other, and standard input can be read only once.
         self._contents = KeyedCache(self._read_content, size=1)
         self._noted: set[InputFile] = set()
@@ -64,7 +70,12 @@ class JobRunner:
             self._note_animation(style)
         styles = [each.path for each in job.styles if each.path is not None]  # never standard input
         picture, options = self.stylizer.stylize_picture(
-            content, styles, self.options, bit_depth=self.output.bit_depth, progress=progress
+            content,
+            styles,
+            self.options,
+            bit_depth=self.output.bit_depth,
+            progress=progress,
+            maps=self.maps,
         )
         del content  # freed before the result is encoded
         settings = self._list_settings(job, options) if self.output.metadata else None
@@ -156,21 +167,26 @@ class JobRunner:
             "model_sha256": self.stylizer.fingerprint,
             "device": self.stylizer.device,
             "precision": self.stylizer.precision,
-            **describe_settings(job, options, self.stylizer.model_name),
+            **describe_settings(job, options, self.stylizer.model_name, self.files),
         }
 
 
-def describe_settings(job: StylizeJob, options: StylizeOptions, model: str) -> dict[str, str]:
+def describe_settings(
+    job: StylizeJob, options: StylizeOptions, model: str, files: MapFiles
+) -> dict[str, str]:
     """Return those of the recorded settings that are known before the model is loaded."""
     return {
         "model": decode_name(Path(model)),
         "content": decode_name(job.content.path or Path(job.content.label)),
         "styles": ", ".join(decode_name(style.path) for style in job.styles if style.path),
+        **files.describe(),
         **{name: str(value) for name, value in asdict(options).items() if value is not None},
     }
 
 
-def compare_settings(jobs: Sequence[StylizeJob], options: StylizeOptions, model: str) -> str | None:
+def compare_settings(
+    jobs: Sequence[StylizeJob], options: StylizeOptions, model: str, files: MapFiles
+) -> str | None:
     """Describe how many existing results were made with other settings; None if there are none.
 
     Results without recorded settings are passed over, and so are settings that are chosen by size.
@@ -179,6 +195,7 @@ def compare_settings(jobs: Sequence[StylizeJob], options: StylizeOptions, model:
         jobs: Jobs whose results exist.
         options: The options of this run.
         model: Name of the model of this run or path of its weights.
+        files: The files that say where each style is painted.
     """
     from ..media import read_recorded_settings
 
@@ -191,8 +208,8 @@ def compare_settings(jobs: Sequence[StylizeJob], options: StylizeOptions, model:
         if "styletransfer" not in recorded:
             continue
         recorded = defaults | recorded  # an older version had fewer options
-        wanted = describe_settings(job, options, model)
-        known = {*wanted, *asdict(options)} - chosen_by_size
+        wanted = describe_settings(job, options, model, files)
+        known = {*wanted, *asdict(options), *MAP_SETTINGS} - chosen_by_size
         other = [name for name in wanted | recorded if wanted.get(name) != recorded.get(name)]
         other = [name for name in other if name in known]
         count += bool(other)
@@ -202,11 +219,6 @@ def compare_settings(jobs: Sequence[StylizeJob], options: StylizeOptions, model:
     results = "1 existing result was" if count == 1 else f"{count} existing results were"
     options_named = ", ".join(name.replace("_", "-") for name in names)
     return f"{results} made with other settings ({options_named}); -f makes all results again"
-
-
-def decode_name(path: Path) -> str:
-    """Return the name of a file as valid Unicode, whatever bytes it consists of."""
-    return os.fsencode(path.name).decode("utf-8", "replace")
 
 
 def load_stylizer(

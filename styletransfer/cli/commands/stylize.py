@@ -24,6 +24,7 @@ from ..click_options import (
 from ..configured_command import ConfiguredCommand
 from ..console import Console
 from ..job_planning import StylizeJob, plan_jobs
+from ..map_files import MapFiles, map_options
 from ..paths import STDOUT, find_style_folder
 from ..stylize_job import JobRunner, compare_settings, load_stylizer
 from ..thread_pool import ReportProgress, divide_threads, explain_resuming, run_jobs, set_threads
@@ -41,7 +42,10 @@ from ..thread_pool import ReportProgress, divide_threads, explain_resuming, run_
     show_default="{content}_{style}.png in this folder",
 )
 @dataclass_option(StylizeOptions, "alpha", "-a", "--alpha", metavar="0..1")
+@dataclass_option(StylizeOptions, "alpha_scales", show_default="1 for all")
 @dataclass_option(StylizeOptions, "style_weights", show_default="no blend, one result per style")
+@map_options
+@dataclass_option(StylizeOptions, "outside")
 @dataclass_option(StylizeOptions, "size", none="full", metavar="N|full")
 @style_size_option
 @stroke_scale_option
@@ -74,6 +78,9 @@ def stylize(
     fail_fast: bool,
     cache_styles: bool,
     as_json: bool,
+    masks: tuple[str, ...],
+    content_map: str | None,
+    style_map: str | None,
     **values: Any,
 ) -> int:
     """Repaint pictures in the style of others.
@@ -81,8 +88,9 @@ def stylize(
     CONTENT is a picture, a folder, a quoted pattern such as 'photos/**/*.jpg', or - for standard input. STYLE
     is a picture, a folder, a quoted pattern, or a file that style-stats has written.
 
-    Every content is repainted in every style or, with --style-weights, in the blend of all styles. The paths
-    of the results go to standard output, everything else goes to standard error.
+    Every content is repainted in every style. With --style-weights it is repainted in the blend of all
+    styles, and with one --mask per style each style paints its own part. The paths of the results go to
+    standard output, everything else goes to standard error.
     """
     options = build_options(StylizeOptions, values)
     runtime = build_options(RuntimeOptions, values)
@@ -90,8 +98,9 @@ def stylize(
     output = build_options(OutputOptions, {**values, **({"if_exists": "overwrite"} if force else {})})
     if as_json and output.output == STDOUT and not dry_run:
         raise OptionError("--json and -o - both write to standard output", hint="leave one of them out")
-    plan = plan_jobs(content, styles, options, output)
-    for note in (*plan.notes, compare_settings(plan.skipped, options, model)):
+    files = MapFiles(masks, content_map, style_map)
+    plan = plan_jobs(content, styles, options, output, files)
+    for note in (*plan.notes, compare_settings(plan.skipped, options, model, files)):
         if note is not None:
             console.note(note)
     if dry_run:
@@ -102,6 +111,7 @@ def stylize(
             console.note(line)
         return 0
 
+    maps = files.read(console)
     stop = Event()
     if fail_fast:
         workers = 1
@@ -110,7 +120,7 @@ def stylize(
         workers = divide_threads(process, runtime, len(plan.jobs))
     style_folder = find_style_folder() if cache_styles else None
     stylizer = load_stylizer(console, model, runtime, stop=stop, style_folder=style_folder)
-    runner = JobRunner(console, stylizer, options, output, plan.jobs)
+    runner = JobRunner(console, stylizer, options, output, plan.jobs, files, maps)
 
     def run_job(job: StylizeJob, report: ReportProgress) -> str | None:
         facts = runner.run(job, report)
