@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..linalg import Statistics
@@ -25,7 +26,7 @@ from ..transfer.matching import (
 )
 from .regions import AffineMap, RegionWeights, mix_maps, sample_weights, spread_positions
 from .streaming import FeatureMap, MapShape
-from .streaming_layers import ConvParameters
+from .streaming_layers import ConvParameters, from_batch, to_batch
 
 # Most positions that are matched at a time: 512 x 1024 scores stay in a processor's cache.
 MATCH_BLOCK = 512
@@ -43,8 +44,8 @@ class ScaleMatching(NamedTuple):
         keys: Unit vectors of the style's patches, [M, D]; None where matches are taken from a coarser scale.
         bias: Added to all scores of a patch, [M]; None as for `keys`, and while the content is unknown.
         whitening: Matrix [C, C] and offset [C] that whiten the merged map; empty while it is unknown.
-        queries: Weight [9 * C, D] and bias [D] from patches of the merged map to keys; None as for `keys`,
-            and while the content is unknown.
+        queries: The convolution from the merged map to keys; None as for `keys`, and while the content is
+            unknown.
         first: Index of the first of the region's own pieces.
     """
 
@@ -54,7 +55,7 @@ class ScaleMatching(NamedTuple):
     keys: Tensor | None = None
     bias: Tensor | None = None
     whitening: AffineMap = (torch.empty(0), torch.empty(0))
-    queries: AffineMap | None = None
+    queries: ConvParameters | None = None
     first: int = 0
 
 
@@ -76,7 +77,7 @@ class MatchesMap(FeatureMap):
 
     def compute(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         """Match rows."""
-        queries = torch.nn.functional.normalize(self.sources[0].read(start, stop).float(), dim=2)
+        queries = F.normalize(self.sources[0].read(start, stop).float(), dim=2)
         out = self.shape.allocate(stop - start) if out is None else out
         for rows in blocks_of_rows(queries):
             indices, weights = find_matches(queries[rows], self.keys, self.bias)
@@ -135,15 +136,10 @@ class RegionMatchesMap(FeatureMap):
         return torch.cat(found, 2, out=out)
 
     @staticmethod
-    def _find_queries(merged: Tensor, region: ScaleMatching) -> Tensor:
+    def _find_queries(merged: Tensor, matching: ScaleMatching) -> Tensor:
         """Return the keys [h, w, D] of patches of the merged map [h + 2, w + 2, C]."""
-        assert region.queries is not None
-        weight, bias = region.queries
-        patches = merged.unfold(0, 3, 1).unfold(1, 3, 1)  # [h, w, C, 3, 3]
-        patches = patches.permute(0, 1, 3, 4, 2).flatten(2)  # [h, w, 9 * C]
-        # A product for every row: with other numbers of rows it would round differently.
-        products = torch.baddbmm(bias, patches, weight.expand(len(patches), -1, -1))
-        return torch.nn.functional.normalize(products, dim=2)
+        assert matching.queries is not None
+        return F.normalize(from_batch(F.conv2d(to_batch(merged), *matching.queries)), dim=2)
 
 
 class MatchedMap(FeatureMap):
@@ -279,12 +275,11 @@ class PatchMatcher:
         queries = self._decoder.find_keys(whiten_patches(patches, found), scale).to(self.device)
         weight = self._decoder.key_weight(scale).detach().double()
         keys = ConvParameters(weight, weight.new_zeros(len(weight))).fold_map(matrix, offset)
-        products = keys.weight.permute(2, 3, 1, 0).flatten(0, 2).float(), keys.bias.float()  # [9 * C, D], [D]
         shares = bank.shares[scale].to(self.device)
         weights = None if weights is None else weights.to(self.device)
         return ready._replace(
             bias=balance_use(queries, ready.keys, shares, weights),
-            queries=(products[0].to(self.device), products[1].to(self.device)),
+            queries=keys.to(torch.float32, self.device),
         ), keys
 
     def join(self, banks: Sequence[PatchBank | None], scale: int) -> Tensor:

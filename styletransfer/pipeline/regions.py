@@ -132,7 +132,12 @@ NO_WEIGHTS = PixelWeights()
 
 
 def mix_maps(
-    rows: Tensor, maps: Sequence[AffineMap], shares: RegionWeights | None, scale: int, start: int
+    rows: Tensor,
+    maps: Sequence[AffineMap],
+    shares: RegionWeights | None,
+    scale: int,
+    start: int,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Apply the map of each region to rows of features and mix the results by the regions' shares.
 
@@ -142,13 +147,14 @@ def mix_maps(
         shares: Shares of the regions; None for a single region.
         scale: Scale of the features.
         start: Index of the first row.
+        out: Where the result is written, float32; None for new memory.
 
     Returns:
         [h, W, C], float32.
     """
     if shares is None:
         return _map_rows(rows, *maps[0])
-    mixed = torch.zeros_like(rows)
+    mixed = torch.zeros_like(rows) if out is None else out.zero_()
     for region, inside, columns, share in shares.parts(scale, start, start + len(rows)):
         part = _map_rows(rows[inside, columns], *maps[region])
         mixed[inside, columns].addcmul_(part, share.unsqueeze(2))

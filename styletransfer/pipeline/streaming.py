@@ -297,6 +297,8 @@ class StatisticsAccumulator:
     def _add_products(self, region: int, rows: Tensor, weights: Tensor | None) -> None:
         """Add rows [h, W, C] of a region with weights [h, W]; None if all are 1."""
         assert self.shift is not None
+        if weights is not None and (weights == 1).all():
+            weights = None
         step = max(1, BLOCK_VALUES // rows[0].numel())
         for top in range(0, len(rows), step):
             block = slice(top, top + step)

@@ -249,8 +249,11 @@ class RegionTransferMap(FeatureMap):
     def compute(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         """Transfer rows."""
         rows = self.sources[0].read(start, stop).float()
-        mixed = mix_maps(rows, self.transfers, self.shares, self.scale, start)
-        return mixed.to(self.shape.dtype) if out is None else out.copy_(mixed)
+        target = out if out is not None and out.dtype == torch.float32 else None
+        mixed = mix_maps(rows, self.transfers, self.shares, self.scale, start, target)
+        if out is None:
+            return mixed.to(self.shape.dtype)
+        return mixed if target is not None else out.copy_(mixed)
 
 
 def to_batch(rows: Tensor) -> Tensor:
