@@ -42,7 +42,7 @@ class EmbeddedPicture(NamedTuple):
     @property
     def bytes(self) -> int:
         """Number of bytes that the picture takes in the file."""
-        return len(self.shown) + len(self.full)
+        return len(self.full) + (0 if self.full == self.shown else len(self.shown))
 
 
 class SheetPage:
@@ -159,8 +159,7 @@ class SheetPage:
 
 
 def embed_picture(picture: Picture, cell: int) -> EmbeddedPicture:
-    """Encode a picture, laid on white, in full and at the size of a cell."""
-    picture = picture.on_white()
+    """Encode a picture in full and at the size of a cell."""
     reduced = reduce_picture(picture, cell)
     full = encode_picture(picture)
     return EmbeddedPicture(
@@ -172,7 +171,7 @@ def embed_picture(picture: Picture, cell: int) -> EmbeddedPicture:
 
 
 def encode_picture(picture: Picture) -> str:
-    """Encode a picture as a data URI."""
+    """Encode a picture as a data URI; what is transparent becomes white paper, as on other sheets."""
     from ..media import write_picture
 
     buffer = io.BytesIO()

@@ -177,6 +177,7 @@ def sheet(
             **{name: str(value) for name, value in asdict(options).items() if value is not None},
             **{name: ", ".join(map(format_value, each)) for name, each in lists.items() if len(each) > 1},
         }
+        output.parent.mkdir(parents=True, exist_ok=True)
         facts = {
             "output": str(output),
             **collected.write(settings),
