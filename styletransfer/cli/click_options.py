@@ -22,7 +22,12 @@ Decorator = Callable[[Command], Command]
 
 
 def dataclass_option(
-    options: type, field: str, *names: str, none: str | None = None, **attributes: Any
+    options: type,
+    field: str,
+    *names: str,
+    none: str | None = None,
+    several: str | None = None,
+    **attributes: Any,
 ) -> Decorator:
     """Declare the click option of one field of a dataclass.
 
@@ -31,6 +36,8 @@ def dataclass_option(
         field: Name of the field, from which type, default and help are taken.
         names: Names of the option; by default the field's name with dashes.
         none: Word by which a user says None, such as "full" in `--size full`.
+        several: Sentence that says what several values do, if a user may give a list such as 0.5,1. The
+            command then receives a tuple, also for one value.
         attributes: Further arguments of `click.option`, such as a metavar.
     """
     declared = next(item for item in dataclasses.fields(options) if item.name == field)
@@ -43,15 +50,20 @@ def dataclass_option(
         default = ",".join(map(str, default))
     elif default is None:
         attributes.setdefault("show_default", "none")
+    help_text = declared.metadata["help"]
+    if several is not None:
+        kind = split_values(kind)
+        help_text = f"{help_text} {several}"
 
     def check(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
         try:
-            options(**{field: value})
+            for each in (value,) if several is None else value:
+                options(**{field: each})
         except OptionError as error:
             raise click.BadParameter(str(error), context, parameter) from error
         return value
 
-    attributes.setdefault("help", declared.metadata["help"])
+    attributes.setdefault("help", help_text)
     names = names or (f"--{field.replace('_', '-')}",)
     return click.option(*names, field, type=kind, default=default, callback=check, **attributes)
 
@@ -98,6 +110,19 @@ def parse_numbers(kind: type) -> Callable[[Any], tuple[Any, ...]]:
             raise click.BadParameter(f"{value!r} is not a list of numbers such as 2,1") from error
 
     parse.__name__ = "n,n,..."  # click's metavar
+    return parse
+
+
+def split_values(kind: Any) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a parser of one value of a type, or of several separated by commas or in a TOML list."""
+    inner = click.types.convert_type(kind)
+
+    def parse(value: Any) -> tuple[Any, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        parts = parts if isinstance(parts, list | tuple) else [parts]
+        return tuple(inner.convert(part, None, None) for part in parts)
+
+    parse.__name__ = f"{inner.name},..."
     return parse
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from math import ceil
 from typing import NamedTuple
 
 import torch
@@ -61,6 +62,13 @@ def draw_contact_sheet(rows: Sequence[Sequence[Tile | None]], cell_size: int | N
             left += column_width + MARGIN
         top += row_height + below
     return sheet
+
+
+def draw_label(text: str, width: int | None = None) -> Tile:
+    """Return a tile of text alone, as wide as the text or as given in pixels."""
+    if width is None:
+        width = ceil(ImageFont.load_default(FONT_SIZE).getlength(text)) + 1
+    return Tile(torch.full((3, 1, width), PAPER), text)
 
 
 def _fit(picture: Tensor, cell_size: int | None) -> Tensor:

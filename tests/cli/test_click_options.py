@@ -54,6 +54,24 @@ def test_what_the_dataclass_refuses_is_a_usage_error_of_the_option(words: tuple[
     assert words[0] in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [((), (None,)), (("--salt", "4"), (4,)), (("--salt", "4,unsalted, 2"), (4, None, 2))],
+)
+def test_an_option_may_have_several_values(words: tuple[str, ...], expected: tuple[int | None, ...]) -> None:
+    several = dataclass_option(Recipe, "salt", none="unsalted", several="Several make a series.")
+
+    def cook(salt: tuple[int | None, ...]) -> None:
+        click.echo(repr(salt))
+
+    command = click.command(several(cook))
+    assert CliRunner().invoke(command, words).stdout == f"{expected!r}\n"
+    assert "Grams of salt. Several make a series." in CliRunner().invoke(command, ["--help"]).stdout
+    result = CliRunner().invoke(command, ["--salt", "4,0"])
+    assert result.exit_code == 2
+    assert "salt is 0" in result.stderr
+
+
 def test_a_word_stands_for_none() -> None:
     salt = dataclass_option(Recipe, "salt", "-s", "--salt", none="unsalted")
     assert invoke(salt, "-s", "unsalted").stdout == f"{Recipe()!r}\n"
