@@ -143,9 +143,9 @@ def test_each_style_is_measured_once_per_stroke_scale(run: Run, monkeypatch: pyt
     measured = []
     measure = StyleMeasurer._measure
 
-    def count(self: StyleMeasurer, style: Path, size: int, scale: int, exact: bool) -> object:
+    def count(self: StyleMeasurer, style: Path, size: int, scale: int, *others: Any) -> object:
         measured.append((style, scale))
-        return measure(self, style, size, scale, exact)
+        return measure(self, style, size, scale, *others)
 
     monkeypatch.setattr(StyleMeasurer, "_measure", count)
     result = run("sheet", "in/0.png", "art/0.png", "--stroke-scale", "1,2", "--alpha", "0.2,0.6,1")

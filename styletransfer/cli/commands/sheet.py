@@ -93,6 +93,7 @@ def _check_edge(context: click.Context, parameter: click.Parameter, value: int |
     metavar="K|auto,...",
     several=f"{SEVERAL} Large strokes need a larger --size.",
 )
+@dataclass_option(StylizeOptions, "alpha_scales", show_default="1 for all")
 @dataclass_option(StylizeOptions, "style_weights", show_default="no blend, one column per style")
 @style_size_option
 @dataclass_option(StylizeOptions, "preserve_color")
