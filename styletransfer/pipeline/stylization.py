@@ -38,6 +38,8 @@ from .resampling import add_upsampled, average_blocks, convert_samples, make_thu
 # Share of the copy's change that is added to the picture. All of it would cover thin lines of the content,
 # and the statistics are reached without.
 UNDERPAINTING = 0.8
+# Bytes of the regions' shares at all scales, relative to their masks: coarser scales are float32.
+SHARES_AT_ALL_SCALES = 3
 # From this number of pixels on, freed memory is returned to the system before and during the passes. For
 # smaller pictures the time to get it back (0.2 s of 0.6 s at 1024 x 1024) matters more.
 TRIM_PIXELS = 2**22
@@ -207,7 +209,7 @@ class StylizationPipeline:
         result = OutputImage(original, dtype, keep_chroma=keeps_chroma, reuse=reuse, kept=kept)
         wanted = [self._find_region_style(style, options, engine) for style in regions]
         matches = any(each.matches for each in wanted)
-        other_bytes = 0 if shares is None else shares.nbytes
+        other_bytes = 0 if shares is None else SHARES_AT_ALL_SCALES * shares.nbytes
         other_bytes += 0 if result.pixels is reuse else result_bytes
         plan = self._plan(engine, samples, other_bytes, match=matches)
         report = self._reporter(progress, copy_share, 1)

@@ -82,6 +82,18 @@ def test_maps_of_labels(stylizer: Stylizer, content: Path, style: Path) -> None:
         stylizer.stylize(content, style, regions=colors)
 
 
+def test_a_masked_picture_is_refined(stylizer: Stylizer, content: Path, style: Path) -> None:
+    mask = np.zeros((30, 44, 3))
+    mask[:, :22] = 1
+    with Image.open(content) as image:
+        original = np.asarray(image).astype(int)
+    plain, refined = (
+        np.asarray(stylizer.stylize(content, style, mask=mask, refine=count)).astype(int) for count in (0, 2)
+    )
+    assert (refined[:, 22:] == original[:, 22:]).all()
+    assert np.abs(refined - plain)[:, :22].mean() > 1
+
+
 def test_masks_shrink_by_area() -> None:
     mask = torch.zeros(1, 4, 4, dtype=torch.uint8)
     mask[0, :2, :2] = 255
