@@ -14,13 +14,14 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from .api import Stylizer, as_sequence
 from .errors import OptionError, call_within_memory
 from .media import Picture, resize_picture
 from .model import StyleStatistics
 from .options import StylizeOptions, TextureOptions, check_kind, resolve_stroke_scale
-from .picture_sources import measure_edges, to_picture
+from .picture_sources import measure_edges, name_style, to_picture
 from .pipeline import ProgressCallback
 from .pipeline.memory import check_available_memory
 from .pipeline.tiling import continue_periodically, cut_tile, resample_tile
@@ -93,20 +94,18 @@ def synthesize_texture(
             pixels = torch.randint(256, (3, *size), generator=generator, dtype=torch.uint8)
         else:
             pixels = lay_quilt(size, sources, generator, periodic=options.tileable)
-        passes = _list_passes(options, quilted=sources is not None)
+        passes = 1 if sources is not None else NOISE_PASSES
+        plain = StylizeOptions(
+            stroke_scale=1, style_size=options.style_size, style_weights=options.style_weights
+        )
+        look = plain if sources is None else replace(plain, alpha=QUILT_ALPHA)
         sources = None  # the pictures are not needed any more
-        for index, look in enumerate(passes):
-            is_last = index == len(passes) - 1
-            picture, _ = stylizer.stylize_picture(
-                Picture(continue_periodically(pixels, MARGIN) if options.tileable else pixels),
-                styles,
-                look,
-                bit_depth=bit_depth if is_last else 8,
-                progress=None if progress is None else partial(_report, progress, index, len(passes)),
-            )
-            pixels = picture.pixels
-            if options.tileable:
-                pixels = cut_tile(pixels, MARGIN, BLENDED if look.refine else 0)
+        for index in range(passes):
+            is_last = index == passes - 1
+            report = None if progress is None else partial(_report, progress, index, passes)
+            if is_last and options.refine:
+                look = replace(plain, refine=options.refine)
+            pixels = _repaint(stylizer, pixels, styles, look, bit_depth if is_last else 8, options, report)
         return Picture(resample_tile(pixels, (height, width)))
 
     message = f"out of memory while a texture of {width}x{height} pixels is made"
@@ -140,13 +139,47 @@ def _open_sources(
     return sources
 
 
-def _list_passes(options: TextureOptions, *, quilted: bool) -> list[StylizeOptions]:
-    """List how the network repaints the start, time after time; the last time it is refined."""
-    plain = StylizeOptions(stroke_scale=1, style_size=options.style_size, style_weights=options.style_weights)
-    passes = [replace(plain, alpha=QUILT_ALPHA)] if quilted else [plain] * NOISE_PASSES
-    if options.refine:
-        passes[-1] = replace(plain, refine=options.refine)
-    return passes
+def _repaint(
+    stylizer: Stylizer,
+    pixels: Tensor,
+    styles: Sequence[StyleSource],
+    look: StylizeOptions,
+    bit_depth: int,
+    options: TextureOptions,
+    progress: ProgressCallback | None,
+) -> Tensor:
+    """Stylize a picture, which continues at its opposite edge if the texture is a tile; [3, H, W]."""
+    margin = MARGIN if options.tileable else 0
+    continued = continue_periodically(pixels, margin) if margin else pixels
+    if look.refine:
+        refined, _ = stylizer.stylize_picture(
+            Picture(continued), styles, look, bit_depth=bit_depth, progress=progress
+        )
+        return cut_tile(refined.pixels, margin, BLENDED if margin else 0)
+    inside = None
+    if margin:  # only the tile itself counts in the statistics
+        inside = torch.zeros_like(continued[:1])
+        inside[:, margin:-margin, margin:-margin] = 255
+    statistics = _measure_styles(stylizer, styles, look, exact=bit_depth > 8)
+    dtype = torch.uint8 if bit_depth == 8 else torch.uint16
+    painted = stylizer.pipeline.stylize(continued, statistics, look, dtype, progress, alpha=inside)
+    return cut_tile(painted, margin)
+
+
+def _measure_styles(
+    stylizer: Stylizer, styles: Sequence[StyleSource], look: StylizeOptions, *, exact: bool
+) -> StyleStatistics:
+    """Measure the styles, and blend them if there are several."""
+    measured = [stylizer.measure_style(each, style_size=look.style_size, exact=exact) for each in styles]
+    for style, statistics in zip(styles, measured, strict=True):
+        if statistics.stroke_scale != 1:
+            raise OptionError(
+                f"{name_style(style)} was measured for stroke scale {statistics.stroke_scale}",
+                hint="textures need statistics for stroke scale 1",
+            )
+    if len(measured) == 1:
+        return measured[0]
+    return StyleStatistics.blend(measured, look.style_weights or [1.0] * len(measured))
 
 
 def _report(progress: ProgressCallback, index: int, count: int, share: float) -> None:

@@ -25,7 +25,7 @@ PIECE, OVERLAP = 0.4, 0.25
 # Edge of a piece at most, relative to the shorter edge of the texture, which a single one must not fill.
 LARGEST_PIECE = 2 / 3
 # Share of the places of a picture, those used least, among which a piece is chosen.
-CANDIDATES = 0.3
+CANDIDATES = 0.08
 # Pixels of the small copy at which a piece is compared with what lies there already.
 COMPARED = 200
 # Use that counts for an invisible pixel, so that only visible parts are taken where there are any.
