@@ -2,7 +2,8 @@
 
     python -m benchmarks.texture
 
-Every row is a style, the last one the means; see docs/evaluation.md for the scores. The last column is
+Every row is a style, the last one the means; see docs/evaluation.md for the scores. The last columns are
+the mean differences of neighbors across the opposite edges and within 4 pixels of them, in levels of 255, and
 processor seconds with the measurement of the style. With `--save FOLDER` the textures are written as well.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
+from torch import Tensor
 
 from styletransfer import Stylizer, synthesize_texture
 from styletransfer.evaluation import PairScorer, ssim
@@ -23,6 +25,18 @@ from styletransfer.options import TextureOptions
 
 STYLES = Path(__file__).parents[1] / "examples" / "style"
 SCORES = ("style_patch", "style_cover", "style_gram", "style_pyr", "swd_rgb")
+
+
+def measure_seam(pixels: Tensor) -> tuple[float, float]:
+    """Return the mean differences of neighbors across the opposite edges, and within 4 pixels of them."""
+    across, beside = [], []
+    for dim in (1, 2):
+        rolled = pixels.float().roll(pixels.shape[dim] // 2, dim)
+        means = rolled.diff(dim=dim).abs().mean([each for each in (0, 1, 2) if each != dim])
+        seam = pixels.shape[dim] // 2 - 1
+        across.append(float(means[seam]))
+        beside.append(float(torch.cat([means[seam - 4 : seam], means[seam + 1 : seam + 5]]).mean()))
+    return fmean(across), fmean(beside)
 
 
 def main() -> None:
@@ -46,7 +60,13 @@ def main() -> None:
         refine=arguments.refine,
     )
     other = TextureOptions(size=options.size, seed=options.seed + 1, tileable=options.tileable)
-    columns = (*SCORES, *(["ssim of seeds"] if arguments.seeds else []), "seconds")
+    columns = (
+        *SCORES,
+        *(["ssim of seeds"] if arguments.seeds else []),
+        "across edges",
+        "beside edges",
+        "seconds",
+    )
     print("style".ljust(16), *(column.rjust(13) for column in columns))
     rows = []
     for path in arguments.styles or sorted(STYLES.glob("*.jpg")):
@@ -60,7 +80,7 @@ def main() -> None:
         row = [getattr(scores, name) for name in SCORES]
         if arguments.seeds:
             row.append(ssim(synthesize_texture(stylizer, style, other).to_float(), output))
-        rows.append([*row, seconds])
+        rows.append([*row, *measure_seam(texture.pixels), seconds])
         print(path.stem.ljust(16), *(f"{value:13.3f}" for value in rows[-1]), flush=True)
         if arguments.save is not None:
             arguments.save.mkdir(parents=True, exist_ok=True)
