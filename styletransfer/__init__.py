@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .api import Stylizer, stylize
     from .errors import StyleTransferError
     from .model import StyleStatistics, available_models, load_model
+    from .texture import synthesize_texture
 
 __all__ = [
     "StyleStatistics",
@@ -24,6 +25,7 @@ __all__ = [
     "available_models",
     "load_model",
     "stylize",
+    "synthesize_texture",
 ]
 
 _HOME = {
@@ -33,6 +35,7 @@ _HOME = {
     "available_models": ".model",
     "load_model": ".model",
     "stylize": ".api",
+    "synthesize_texture": ".texture",
 }
 
 

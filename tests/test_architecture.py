@@ -41,9 +41,14 @@ ALLOWED: dict[str, set[str]] = {
         *("picture_sources", "region_maps", "style_measurer", "pipeline", "model", "media", "options"),
         "errors",
     },
+    "texture": {
+        *("api", "picture_sources", "style_measurer", "pipeline", "model", "transfer", "media", "options"),
+        "errors",
+    },
     "cli": {
         "api",
         "region_maps",
+        "texture",
         "style_measurer",
         "training",
         "evaluation",

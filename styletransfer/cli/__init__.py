@@ -25,6 +25,7 @@ NAME = "styletransfer"
 # Commands with their help. The command `style-stats` is `style_stats` in commands/style_stats.py.
 COMMANDS = {
     "stylize": "Repaint pictures in the style of others.",
+    "texture": "Make textures in the style of pictures, without a content.",
     "sheet": "Compare styles, or values of options, on one contact sheet.",
     "style-stats": "Measure styles once and save their statistics, which can be used as STYLE later.",
     "train": "Train a network end to end through its transfers.",

@@ -14,6 +14,7 @@ from .stylizing import (
     change_options,
     resolve_stroke_scale,
 )
+from .texture import TextureOptions
 from .training import TrainOptions
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ProcessOptions",
     "RuntimeOptions",
     "StylizeOptions",
+    "TextureOptions",
     "TrainOptions",
     "Transform",
     "change_options",

@@ -52,7 +52,10 @@ def run(model: str) -> Run:
     """Return a function that runs a command line in this process, by default with the small model."""
 
     def run_here(*words: str, input: bytes | None = None, **options: str) -> Result:
-        takes_model = words[0] in {"stylize", "style-stats", "sheet"} and not {"-m", "--model"} & set(words)
+        takes_model = words[0] in {"stylize", "style-stats", "sheet", "texture"} and not {
+            "-m",
+            "--model",
+        } & set(words)
         return CliRunner(catch_exceptions=False).invoke(
             program, [*words, *(["-m", model] if takes_model else [])], input=input, env=options
         )
