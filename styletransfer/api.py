@@ -16,8 +16,10 @@ from typing import Any, BinaryIO, NamedTuple, overload
 import torch
 from torch import Tensor
 
+from .color_grading import ColorGrader
 from .errors import OptionError, call_within_memory
 from .media import Picture, PILImage, picture_to_pil, resize_picture
+from .media.cube_lut import CubeLut
 from .media.picture import with_bit_depth
 from .model import StyleStatistics, load_model
 from .model.vgg import load_vgg19
@@ -37,10 +39,11 @@ from .style_measurer import StyleMeasurer, StyleSource
 
 
 class StylizedPicture(NamedTuple):
-    """A result and the options that made it, with stroke scale and style size resolved."""
+    """A result, the options that made it with strokes resolved, and with color_only the map of colors."""
 
     picture: Picture
     options: StylizeOptions
+    lut: CubeLut | None = None
 
 
 class Stylizer:
@@ -84,6 +87,7 @@ class Stylizer:
         self.model_name = str(model)
         self.pipeline = StylizationPipeline(load_model(model, weights_folder=weights_folder), runtime, stop)
         self._measurer = StyleMeasurer(self.pipeline, style_folder)
+        self._grader = ColorGrader(stop)
         self._arguments = model, runtime, weights_folder, style_folder
 
     def __repr__(self) -> str:
@@ -180,12 +184,12 @@ class Stylizer:
                 ]
                 return torch.stack(each)
             if options.size is None:  # floats stay floats unless they are resized
-                pixels, _ = self._stylize_samples(batch, None, style, options, None, progress)
+                pixels, *_ = self._stylize_samples(batch, None, style, options, None, progress)
             else:
                 picture = to_picture(batch)
                 pixels = self.stylize_picture(picture, style, options, progress=progress).picture.to_float()
             return pixels if content.dim() == 4 else pixels[0]
-        picture, _ = self.stylize_picture(to_picture(content), style, options, progress=progress)
+        picture, *_ = self.stylize_picture(to_picture(content), style, options, progress=progress)
         return picture if isinstance(content, Picture) else picture_to_pil(picture)
 
     def stylize_picture(
@@ -218,11 +222,11 @@ class Stylizer:
             depth = bit_depth or resized.bit_depth
             dtype = torch.uint8 if depth == 8 else torch.uint16
             filled = resized.with_hidden_colors_filled()
-            pixels, resolved = self._stylize_samples(
+            pixels, resolved, lut = self._stylize_samples(
                 filled.pixels, filled.alpha, style, options, dtype, progress
             )
             alpha = None if resized.alpha is None else with_bit_depth(resized.alpha, depth)
-            return StylizedPicture(Picture(pixels, alpha), resolved)
+            return StylizedPicture(Picture(pixels, alpha), resolved, lut)
 
         message = f"out of memory while {width}x{height} pixels are stylized"
         return call_within_memory(make, message, hint="make the result smaller, for example --size 1024")
@@ -285,9 +289,14 @@ class Stylizer:
         options: StylizeOptions,
         dtype: torch.dtype | None,
         progress: ProgressCallback | None,
-    ) -> tuple[Tensor, StylizeOptions]:
+    ) -> tuple[Tensor, StylizeOptions, CubeLut | None]:
         """Resolve the options, measure and blend the styles, and stylize samples of the final size."""
+        if options.color_only:
+            pixels, lut = self._grader.grade(content, alpha, as_sequence(style), options, dtype, progress)
+            return pixels, options, lut
         options = self.resolve_options(options, content, style)
+        if options.preserve_color == "palette":
+            style = self._grader.recolor_styles(as_sequence(style), content, alpha, options)
         styles = []
         for each in as_sequence(style):
             statistics = self.measure_style(
@@ -308,7 +317,8 @@ class Stylizer:
         else:
             blended = StyleStatistics.blend(styles, options.style_weights or [1.0] * len(styles))
         refiner = self._build_refiner(style, options) if options.refine else None
-        return self.pipeline.stylize(content, blended, options, dtype, progress, refiner, alpha), options
+        pixels = self.pipeline.stylize(content, blended, options, dtype, progress, refiner, alpha)
+        return pixels, options, None
 
     @cached_property
     def _perceptual_network(self) -> PerceptualNetwork:
