@@ -16,8 +16,10 @@ from typing import Any, BinaryIO, NamedTuple, overload
 import torch
 from torch import Tensor
 
+from .color_grading import ColorGrader
 from .errors import OptionError, call_within_memory
 from .media import Picture, PILImage, picture_to_pil, resize_picture
+from .media.cube_lut import CubeLut
 from .media.picture import with_bit_depth
 from .model import StyleStatistics, load_model
 from .model.vgg import load_vgg19
@@ -34,14 +36,15 @@ from .pipeline import ProgressCallback, StylizationPipeline
 from .pipeline.memory import check_available_memory
 from .pipeline.refinement import REFINE_LAYERS, PerceptualNetwork, Refiner
 from .region_maps import MaskSource, RegionMaps
-from .style_measurer import StyleMeasurer, StyleSource
+from .style_measurer import StyleMeasurer, StyleSource, as_sequence
 
 
 class StylizedPicture(NamedTuple):
-    """A result and the options that made it, with stroke scale and style size resolved."""
+    """A result, the options that made it with strokes resolved, and with color_only the map of colors."""
 
     picture: Picture
     options: StylizeOptions
+    lut: CubeLut | None = None
 
 
 class Stylizer:
@@ -85,6 +88,7 @@ class Stylizer:
         self.model_name = str(model)
         self.pipeline = StylizationPipeline(load_model(model, weights_folder=weights_folder), runtime, stop)
         self._measurer = StyleMeasurer(self.pipeline, style_folder)
+        self._grader = ColorGrader(stop)
         self._arguments = model, runtime, weights_folder, style_folder
 
     def __repr__(self) -> str:
@@ -187,13 +191,13 @@ class Stylizer:
                 ]
                 return torch.stack(each)
             if options.size is None:  # floats stay floats unless they are resized
-                pixels, _ = self._stylize_samples(batch, None, style, options, None, progress, maps)
+                pixels, *_ = self._stylize_samples(batch, None, style, options, None, progress, maps)
             else:
                 picture = to_picture(batch)
-                result, _ = self.stylize_picture(picture, style, options, progress=progress, maps=maps)
+                result, *_ = self.stylize_picture(picture, style, options, progress=progress, maps=maps)
                 pixels = result.to_float()
             return pixels if content.dim() == 4 else pixels[0]
-        picture, _ = self.stylize_picture(to_picture(content), style, options, progress=progress, maps=maps)
+        picture, *_ = self.stylize_picture(to_picture(content), style, options, progress=progress, maps=maps)
         return picture if isinstance(content, Picture) else picture_to_pil(picture)
 
     def stylize_picture(
@@ -228,11 +232,11 @@ class Stylizer:
             depth = bit_depth or resized.bit_depth
             dtype = torch.uint8 if depth == 8 else torch.uint16
             filled = resized.with_hidden_colors_filled()
-            pixels, resolved = self._stylize_samples(
+            pixels, resolved, lut = self._stylize_samples(
                 filled.pixels, filled.alpha, style, options, dtype, progress, maps
             )
             alpha = None if resized.alpha is None else with_bit_depth(resized.alpha, depth)
-            return StylizedPicture(Picture(pixels, alpha), resolved)
+            return StylizedPicture(Picture(pixels, alpha), resolved, lut)
 
         message = f"out of memory while {width}x{height} pixels are stylized"
         return call_within_memory(make, message, hint="make the result smaller, for example --size 1024")
@@ -299,15 +303,20 @@ class Stylizer:
         dtype: torch.dtype | None,
         progress: ProgressCallback | None,
         maps: RegionMaps | None = None,
-    ) -> tuple[Tensor, StylizeOptions]:
+    ) -> tuple[Tensor, StylizeOptions, CubeLut | None]:
         """Resolve the options, measure the styles, and stylize samples of the final size."""
+        if maps is not None:
+            maps.check_styles(len(as_sequence(style)), options)
+        if options.color_only:
+            pixels, lut = self._grader.grade(content, alpha, as_sequence(style), options, dtype, progress)
+            return pixels, options, lut
         options = self.resolve_options(options, content, style)
+        if options.preserve_color == "palette":
+            style = self._grader.recolor_styles(as_sequence(style), content, alpha, options)
         sources = as_sequence(style)
         parts: Sequence[Picture | None] = [None] * len(sources)
-        if maps is not None:
-            maps.check_styles(len(sources), options)
-            if maps.style_masks:
-                parts, sources = maps.style_masks, list(sources) * len(maps.style_masks)
+        if maps is not None and maps.style_masks:
+            parts, sources = maps.style_masks, list(sources) * len(maps.style_masks)
         styles = []
         for each, part in zip(sources, parts, strict=True):
             statistics = self.measure_style(
@@ -333,7 +342,7 @@ class Stylizer:
         refiner = self._build_refiner(style, options) if options.refine else None
         wanted = styles[0] if masks is None else styles
         pixels = self.pipeline.stylize(content, wanted, options, dtype, progress, refiner, alpha, masks)
-        return pixels, options
+        return pixels, options, None
 
     @cached_property
     def _perceptual_network(self) -> PerceptualNetwork:
@@ -386,10 +395,3 @@ def stylize(
 ) -> PILImage:
     """Stylize one picture. `Stylizer` does the same, also for tensors, and keeps the model for the next."""
     return Stylizer(model).stylize(content, style, options, **changes)
-
-
-def as_sequence(style: StyleSource | Sequence[StyleSource]) -> Sequence[StyleSource]:
-    """Return one style as a sequence of one."""
-    if isinstance(style, Sequence) and not isinstance(style, str | bytes | bytearray | memoryview):
-        return style
-    return [style]  # type: ignore[list-item]  # mypy takes a memoryview for bytes

@@ -96,6 +96,8 @@ class RegionMaps:
             raise OptionError(f"maps of labels for {count} styles", hint="give one style, and its map")
         if len(self.masks) > 1 and len(self.masks) != count:
             raise OptionError(f"{len(self.masks)} masks for {count} styles", hint="give one mask per style")
+        if options.color_only:
+            raise OptionError("color_only knows no regions", hint="leave out the masks and maps")
         several = len(self.masks) > 1 or len(self.label_colors) > 1
         if several and options.style_weights is not None:
             raise OptionError(

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -283,3 +283,10 @@ def complete_style(region: StyleStatistics, whole: StyleStatistics) -> StyleStat
         if present < 1:
             bank = PatchBank.blend([bank, whole.bank], [present, 1 - present])
     return replace(region, levels=levels, bank=bank)
+
+
+def as_sequence(style: StyleSource | Sequence[StyleSource]) -> Sequence[StyleSource]:
+    """Return one style as a sequence of one."""
+    if isinstance(style, Sequence) and not isinstance(style, str | bytes | bytearray | memoryview):
+        return style
+    return [style]  # type: ignore[list-item]  # mypy takes a memoryview for bytes

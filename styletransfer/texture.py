@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .api import Stylizer, as_sequence
+from .api import Stylizer
 from .errors import OptionError, call_within_memory
 from .media import Picture, resize_picture
 from .model import StyleStatistics
@@ -24,7 +24,7 @@ from .options import StylizeOptions, TextureOptions, check_kind, resolve_stroke_
 from .picture_sources import measure_edges, name_style, to_picture
 from .pipeline import ProgressCallback
 from .pipeline.memory import check_available_memory
-from .style_measurer import STATISTICS_SUFFIX, StyleSource
+from .style_measurer import STATISTICS_SUFFIX, StyleSource, as_sequence
 from .transfer.quilting import QuiltSource, lay_quilt
 from .transfer.tiling import continue_periodically, cut_tile, resample_tile
 
@@ -155,7 +155,7 @@ def _repaint(
     margin = MARGIN if options.tileable else 0
     continued = continue_periodically(pixels, margin) if margin else pixels
     if look.refine:
-        refined, _ = stylizer.stylize_picture(
+        refined, *_ = stylizer.stylize_picture(
             Picture(continued), styles, look, bit_depth=bit_depth, progress=progress
         )
         return cut_tile(refined.pixels, margin, BLENDED if margin else 0)

@@ -37,9 +37,13 @@ ALLOWED: dict[str, set[str]] = {
     "style_measurer": {
         *("picture_sources", "region_maps", "pipeline", "model", "transfer", "media", "errors"),
     },
+    "color_grading": {
+        *("picture_sources", "style_measurer", "pipeline", "model", "transfer", "linalg", "media"),
+        *("options", "errors"),
+    },
     "api": {
-        *("picture_sources", "region_maps", "style_measurer", "pipeline", "model", "media", "options"),
-        "errors",
+        *("picture_sources", "region_maps", "style_measurer", "color_grading", "pipeline", "model", "media"),
+        *("options", "errors"),
     },
     "texture": {
         *("api", "picture_sources", "style_measurer", "pipeline", "model", "transfer", "media", "options"),

@@ -27,6 +27,8 @@ from .paths import (
 )
 
 DEFAULT_TEMPLATE = "{content}_{style}.png"
+DEFAULT_LUT_TEMPLATE = "{content}_{style}.cube"
+LUT_SUFFIX = ".cube"
 DISTINGUISHING_FIELDS = "{folder} {content} {style} {ext}"
 
 
@@ -38,11 +40,13 @@ class StylizeJob:
         content: The content.
         styles: One style, or several that are blended.
         output: File of the result; None for standard output.
+        lut: File of the map of colors; None writes none.
     """
 
     content: InputFile
     styles: tuple[InputFile, ...]
     output: Path | None = None
+    lut: Path | None = None
 
     @property
     def inputs(self) -> list[str]:
@@ -137,6 +141,31 @@ def name_outputs(
     return [replace(job, output=outputs[job]) for job in jobs]
 
 
+def name_luts(jobs: Sequence[StylizeJob], alpha: float, output: OutputOptions) -> list[StylizeJob]:
+    """Give every job the file of its map of colors, if one is wanted and it is not there to be skipped.
+
+    Args:
+        jobs: The jobs, with their outputs.
+        alpha: Value of the field {alpha}.
+        output: Where results are written, and what to do where they exist; by default that is an error.
+
+    Raises:
+        OptionError: A file has another extension or the name of an input, or two jobs have the same file.
+        OutputExistsError: A file exists and may not be overwritten.
+    """
+    if output.lut is None or not jobs:
+        return list(jobs)
+    template = resolve_template(output.lut, DEFAULT_LUT_TEMPLATE)
+    paths = [job.output for job in name_outputs(jobs, template, alpha, ()) if job.output is not None]
+    for path in paths:
+        if path.suffix.lower() != LUT_SUFFIX:
+            raise OptionError(f"{path} is no name of a .cube file", hint="name it like look.cube")
+    check_distinct(paths, DISTINGUISHING_FIELDS)
+    check_outputs(paths, [each.path for job in jobs for each in (job.content, *job.styles) if each.path])
+    allowed = apply_if_exists(paths, output.if_exists or "error")
+    return [replace(job, lut=path) for job, path in zip(jobs, allowed, strict=True)]
+
+
 def choose_name(members: Collection[tuple[InputFile, ...]]) -> int:
     """Return the index of the shortest name that distinguishes inputs, or blends of them; 0 if none does."""
     for index in range(NAME_VARIANTS):
@@ -185,7 +214,7 @@ def plan_jobs(
     Args:
         content: The argument CONTENT.
         styles: The arguments STYLE.
-        options: The options; alpha, style_weights and style_size are used.
+        options: The options; alpha, style_weights, style_size and color_only are used.
         output: Where results are written.
         files: The files that say where each style is painted.
 
@@ -195,6 +224,10 @@ def plan_jobs(
     """
     from ..media import readable_extensions, unreadable_extensions, writable_extensions
 
+    if output.lut is not None and not options.color_only:
+        raise OptionError(
+            "--lut is a map of colors, and strokes are none", hint="add --color-only, or leave out --lut"
+        )
     unreadable = tuple(describe_unreadable([content, *styles], unreadable_extensions()))
     try:
         contents, are_many = expand_contents(content, readable_extensions())
@@ -207,7 +240,7 @@ def plan_jobs(
         raise OptionError(f"standard input is {state}", hint="pipe a picture into it")
     if output.output == STDOUT:
         _check_stdout(jobs, output)
-        return JobPlan(tuple(jobs), unreadable=unreadable)
+        return JobPlan(tuple(name_luts(jobs, options.alpha, output)), unreadable=unreadable)
     template = resolve_template(output.output, DEFAULT_TEMPLATE)
     writable = writable_extensions()
     named = name_outputs(jobs, template, options.alpha, writable)
@@ -222,6 +255,7 @@ def plan_jobs(
     check_outputs(outputs, [*(each.path for each in inputs if each.path), *files.paths])
     paths = apply_if_exists(outputs, policy)
     planned = [replace(job, output=path) for job, path in zip(kept, paths, strict=True) if path is not None]
+    planned = name_luts(planned, options.alpha, replace(output, if_exists=policy))
     notes = []
     if dropped := len({job.content for job in named} - {job.content for job in kept}):
         notes.append(f"left out {dropped} contents that are results of this command")

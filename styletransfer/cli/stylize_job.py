@@ -69,7 +69,7 @@ class JobRunner:
         for style in job.styles:
             self._note_animation(style)
         styles = [each.path for each in job.styles if each.path is not None]  # never standard input
-        picture, options = self.stylizer.stylize_picture(
+        picture, options, lut = self.stylizer.stylize_picture(
             content,
             styles,
             self.options,
@@ -78,6 +78,9 @@ class JobRunner:
             maps=self.maps,
         )
         del content  # freed before the result is encoded
+        if job.lut is not None and lut is not None:  # before the picture, whose file says that all is done
+            job.lut.parent.mkdir(parents=True, exist_ok=True)
+            lut.save(job.lut)
         settings = self._list_settings(job, options) if self.output.metadata else None
         self._write(job, picture, settings, self._choose_metadata(photo))
         return self.describe(job, picture, seconds=time.perf_counter() - start)
@@ -95,6 +98,7 @@ class JobRunner:
             "content": str(job.content),
             "styles": [str(style) for style in job.styles],
             **({"output": str(job.output)} if error is None else {"error": error}),
+            **({"lut": str(job.lut)} if job.lut is not None and error is None else {}),
             "width": picture and picture.width,
             "height": picture and picture.height,
             "alpha": self.options.alpha,

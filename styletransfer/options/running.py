@@ -83,6 +83,11 @@ class OutputOptions:
         "PNG on standard output.",
     )
     if_exists: IfExists | None = option(None, "What to do when an output exists already.")
+    lut: str | None = option(
+        None,
+        "With --color-only, write the map of colors too, as a 3D lookup table for photo and video editors: "
+        "a .cube file, or a template of its name with the fields of --output.",
+    )
     bit_depth: int = option(8, "Bits per channel of the result, 8 or 16. Only PNG and TIFF hold 16.")
     quality: int = option(95, "Quality of lossy formats (JPEG, WebP, AVIF), 1..100.")
     dpi: float | None = option(
@@ -96,6 +101,8 @@ class OutputOptions:
     def __post_init__(self) -> None:
         if self.output is not None:
             check_kind("output", self.output, (str,), "give a text")
+        if self.lut is not None:
+            check_kind("lut", self.lut, (str,), "give a text")
         if self.if_exists is not None:
             check_choice("if_exists", self.if_exists, IfExists)
         check_integer("bit_depth", self.bit_depth, 8, 16)

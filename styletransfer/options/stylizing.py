@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ..errors import OptionError
 from .checks import (
     as_numbers,
+    check_boolean,
     check_choice,
     check_integer,
     check_kind,
@@ -18,7 +19,7 @@ from .checks import (
     option,
 )
 
-PreserveColor = Literal["none", "luma"]
+PreserveColor = Literal["none", "luma", "palette"]
 Outside = Literal["content", "first"]
 Transform = Literal["wct", "monge", "adain"]
 ContentStatistics = Literal["exact", "thumbnail"]
@@ -71,7 +72,14 @@ class StylizeOptions:
         "more, so that the copy has at least 512 pixels, and by 8 at most.",
     )
     preserve_color: PreserveColor = option(
-        "none", "Colors to keep. Luma takes the lightness from the style and the colors from the content."
+        "none",
+        "Colors to keep. Luma takes the lightness from the style and the colors from the content. Palette "
+        "gives the style the content's colors first, so that strokes keep the contrasts that they have.",
+    )
+    color_only: bool = option(
+        False,
+        "Give the content the colors of the style and nothing else, by a smooth map of colors and without "
+        "a network. Only alpha, style-weights and size change the result.",
     )
     outside: Outside = option(
         "content", "What no mask covers: the content, whose pixels stay as they are, or the first style."
@@ -112,6 +120,13 @@ class StylizeOptions:
             object.__setattr__(self, "alpha_scales", factors)
         check_choice("outside", self.outside, Outside)
         check_choice("preserve_color", self.preserve_color, PreserveColor)
+        check_boolean("color_only", self.color_only)
+        if self.color_only and self.preserve_color != "none":
+            raise OptionError(
+                "color_only and preserve_color exclude each other", hint="leave out one of them"
+            )
+        if self.color_only and self.refine:
+            raise OptionError("color_only leaves nothing to refine", hint="leave out refine")
         check_choice("transform", self.transform, Transform)
         check_choice("content_statistics", self.content_statistics, ContentStatistics)
 

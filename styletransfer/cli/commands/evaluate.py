@@ -80,6 +80,7 @@ def _check_alphas(
 @style_size_option
 @stroke_scale_option
 @dataclass_option(StylizeOptions, "preserve_color")
+@dataclass_option(StylizeOptions, "color_only", is_flag=True)
 @dataclass_option(StylizeOptions, "transform")
 @dataclass_option(StylizeOptions, "match", metavar="0..1")
 @dataclass_option(StylizeOptions, "refine", metavar="N")

@@ -97,6 +97,7 @@ def _check_edge(context: click.Context, parameter: click.Parameter, value: int |
 @dataclass_option(StylizeOptions, "style_weights", show_default="no blend, one column per style")
 @style_size_option
 @dataclass_option(StylizeOptions, "preserve_color")
+@dataclass_option(StylizeOptions, "color_only", is_flag=True)
 @dataclass_option(StylizeOptions, "transform")
 @dataclass_option(StylizeOptions, "refine", metavar="N")
 @cache_styles_option

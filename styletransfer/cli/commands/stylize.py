@@ -50,6 +50,8 @@ from ..thread_pool import ReportProgress, divide_threads, explain_resuming, run_
 @style_size_option
 @stroke_scale_option
 @dataclass_option(StylizeOptions, "preserve_color")
+@dataclass_option(StylizeOptions, "color_only", is_flag=True)
+@dataclass_option(OutputOptions, "lut", metavar="PATH|DIR|TEMPLATE")
 @dataclass_option(StylizeOptions, "transform")
 @dataclass_option(StylizeOptions, "match", metavar="0..1")
 @dataclass_option(StylizeOptions, "refine", metavar="N")
@@ -152,5 +154,6 @@ def describe_job(job: StylizeJob, *, as_json: bool) -> str:
     output = STDOUT if job.output is None else str(job.output)
     if as_json:
         styles = [str(style) for style in job.styles]
-        return json.dumps({"content": str(job.content), "styles": styles, "output": output})
-    return f"{' + '.join(job.inputs)} -> {output}"
+        lut = {} if job.lut is None else {"lut": str(job.lut)}
+        return json.dumps({"content": str(job.content), "styles": styles, "output": output, **lut})
+    return f"{' + '.join(job.inputs)} -> {output}" + ("" if job.lut is None else f", {job.lut}")
