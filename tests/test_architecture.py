@@ -41,7 +41,13 @@ ALLOWED: dict[str, set[str]] = {
         *("picture_sources", "region_maps", "style_measurer", "pipeline", "model", "media", "options"),
         "errors",
     },
+    "result_metadata": {"api", "media", "options"},
+    "page": {
+        *("result_metadata", "api", "region_maps", "style_measurer", "model", "media", "options", "errors"),
+    },
     "cli": {
+        "page",
+        "result_metadata",
         "api",
         "region_maps",
         "style_measurer",
@@ -67,10 +73,12 @@ GUARDED: dict[str, set[str]] = {
     "torchvision": {"model"},
     "platformdirs": {"cli"},
     "matplotlib": {"cli"},
+    "starlette": {"page"},
+    "uvicorn": {"page"},
 }
 
 # Parts that are loaded for `--help` and must not import torch.
-TORCH_FREE = {"errors", "options", "cli", "__init__"}
+TORCH_FREE = {"errors", "options", "result_metadata", "cli", "__init__"}
 
 # Names that say nothing to a reader who knows the field.
 PET_NAMES = {
