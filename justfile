@@ -18,3 +18,4 @@ test *ARGS:
 gallery:
     python -m examples.paint all -o examples/style
     python -m examples.gallery -o docs/images/gallery.jpg
+    python -m examples.page
