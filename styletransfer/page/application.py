@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,8 +22,8 @@ from ..errors import CancelledError, StyleTransferError
 from .errors import RequestError, respond_to_error
 from .options_form import describe_options
 from .render_queue import Queue, Render, while_connected
-from .renderer import PREVIEW_EDGE, EncodedPicture, Renderer, Upload
-from .stylize_request import FORMATS, StylizeRequest
+from .renderer import EncodedPicture, Renderer, Upload
+from .stylize_request import FORMATS, LARGEST_PREVIEW, StylizeRequest
 from .uploads import BodyReader
 
 # Previews and full results have a queue and a thread each, so that none waits for the other kind.
@@ -101,7 +102,7 @@ class Application:
             "device": stylizer.device,
             "options": describe_options(),
             "formats": list(FORMATS),
-            "preview": PREVIEW_EDGE,
+            "largest_preview": LARGEST_PREVIEW,
             "max_upload": self._max_upload,
             "max_pixels": self._max_pixels,
             "contents": [path for path in examples if "/content/" in path],
@@ -127,8 +128,9 @@ class Application:
     async def _stylize(self, request: Request) -> Response:
         wanted = await self._read_request(request)
         render = Render()
-        make = self._renderer.preview if wanted.preview else self._renderer.render
-        queue = self._previews if wanted.preview else self._renders
+        make, queue = self._renderer.render, self._renders
+        if wanted.preview is not None:
+            make, queue = self._renderer.preview, self._previews
         if wanted.render in self._running:
             raise RequestError(409, "there is a render of this name already", hint="choose another name")
         work = asyncio.ensure_future(queue.run(lambda: make(wanted, render), render))
@@ -183,7 +185,8 @@ def _list_files(folder: Traversable) -> list[Traversable]:
 
 
 def _respond(picture: EncodedPicture) -> Response:
-    return Response(picture.data, media_type=picture.media_type)
+    headers = {"Content-Disposition": f"inline; filename*=UTF-8''{quote(picture.name, safe='')}"}
+    return Response(picture.data, media_type=picture.media_type, headers=headers)
 
 
 async def _handle_error(_: Request, error: Exception) -> Response:

@@ -20,9 +20,8 @@ from ..style_measurer import KeyedCache
 from .errors import RequestError
 from .memory_cache import MemoryCache
 from .render_queue import Render
-from .stylize_request import ALPHA, EXTENSIONS, FORMATS, StylizeRequest
+from .stylize_request import ALPHA, EXTENSIONS, FORMATS, PREVIEW_EDGE, StylizeRequest
 
-PREVIEW_EDGE = 384
 PREVIEW_QUALITY, SHOWN_QUALITY = 90, 92
 STYLE_BYTES = 2**23  # statistics and patches of a style take some 6 MB
 MOST_STYLES, BLENDS = 32, 4
@@ -163,7 +162,8 @@ class Renderer:
     def preview(self, request: StylizeRequest, render: Render) -> EncodedPicture:
         """Make a small picture that resembles the full result."""
         upload = self.find_picture(request.content)
-        options, edge = plan_preview(request.options, upload.width, upload.height)
+        assert request.preview is not None
+        options, edge = plan_preview(request.options, upload.width, upload.height, request.preview)
         content = self._cache.get((upload.id, edge))
         if content is None:
             content = self._reduce(self._read(upload.data, upload.name), upload.id, edge)
@@ -291,18 +291,21 @@ class Renderer:
         return EncodedPicture(file.getvalue(), FORMATS[form], name)
 
 
-def plan_preview(options: StylizeOptions, width: int, height: int) -> tuple[StylizeOptions, int]:
+def plan_preview(
+    options: StylizeOptions, width: int, height: int, most: int
+) -> tuple[StylizeOptions, int]:
     """Return the options of a preview and its long edge: strokes keep their size relative to the picture.
 
     Args:
         options: The options of the full result.
         width: Width of the content in pixels.
         height: Height of the content in pixels.
+        most: Its long edge, if the full result is larger.
     """
     resolved = resolve_stroke_scale(options, width, height)
     assert resolved.stroke_scale is not None
     long_edge = options.size or max(width, height)
-    edge = min(PREVIEW_EDGE, long_edge)
+    edge = min(most, long_edge)
     scale = max(1, round(resolved.stroke_scale * edge / long_edge))
     return replace(resolved, size=None, stroke_scale=scale, refine=0, content_statistics="exact"), edge
 

@@ -20,7 +20,7 @@ from .renderer import Renderer
 DRAIN_SECONDS = 30  # for what is in the making when the server is asked to end
 # Without a memory limit, for pictures; and as much again for measured styles. With one, a quarter each.
 DEFAULT_MEMORY = 2**29
-PREVIEW_MEMORY = 192 * 2**20  # what a preview takes at most, as `default_memory` plans it
+PREVIEW_MEMORY = 224 * 2**20  # what the largest preview takes, as `default_memory` plans it
 LEAST_MEMORY = 2**29
 
 

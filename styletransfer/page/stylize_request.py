@@ -12,6 +12,8 @@ from ..options import OutputOptions, StylizeOptions, change_options
 FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
 EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp", "tiff": "tiff"}
 ALPHA = "alpha"
+# Long edges: of a preview while a slider moves, and of the sharpest that never waits for full results.
+PREVIEW_EDGE, LARGEST_PREVIEW = 384, 1024
 MOST_STYLES = 16
 NAMES = {"content", "styles", "masks", "options", "preview", "format", "bit_depth", "quality", "render"}
 
@@ -27,7 +29,7 @@ class StylizeRequest:
         options: How the result looks.
         output: How it is encoded.
         format: One of `FORMATS`.
-        preview: Whether a small and quick picture is wanted.
+        preview: Long edge in pixels of a small and quick picture; None for the full result.
         render: The name by which the client asks for progress; None for none.
     """
 
@@ -37,7 +39,7 @@ class StylizeRequest:
     options: StylizeOptions
     output: OutputOptions
     format: str
-    preview: bool
+    preview: int | None
     render: str | None
 
     @property
@@ -73,12 +75,20 @@ class StylizeRequest:
         output = OutputOptions(bit_depth=body.get("bit_depth", 8), quality=body.get("quality", 95))
         if output.bit_depth == 16 and form not in {"png", "tiff"}:
             raise OptionError(f"{form} holds 8 bits per channel, not 16", hint="choose png or tiff")
-        preview = body.get("preview", False)
-        if not isinstance(preview, bool):
-            raise OptionError(f"preview is {preview!r}", hint="choose true or false")
         content = _take_text(body, "content")
         render = None if body.get("render") is None else _take_text(body, "render")
-        return cls(content, styles, masks, options, output, form, preview, render)
+        return cls(content, styles, masks, options, output, form, _take_preview(body), render)
+
+
+def _take_preview(body: Mapping[str, Any]) -> int | None:
+    value = body.get("preview", False)
+    if isinstance(value, bool):
+        return PREVIEW_EDGE if value else None
+    if not isinstance(value, int) or not 1 <= value <= LARGEST_PREVIEW:
+        raise OptionError(
+            f"preview is {str(value)[:100]!r}", hint=f"give true, false or 1..{LARGEST_PREVIEW} pixels"
+        )
+    return value
 
 
 def _take_text(body: Mapping[str, Any], name: str, default: str | None = None) -> str:
