@@ -46,7 +46,9 @@ def respond_to_error(error: BaseException) -> Response:
     if error.hint is not None:
         facts["hint"] = error.hint
     if isinstance(error, RequestError):
-        headers = {"Retry-After": "1"} if error.status == 503 else None
+        headers = {"Connection": "close"}  # what is left of the body is not read
+        if error.status == 503:
+            headers["Retry-After"] = "1"
         return JSONResponse(facts | error.facts, error.status, headers)
     status = next(status for kind, status in STATUS.items() if isinstance(error, kind))
     return JSONResponse(facts, status)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import OptionError
-from ..options import OutputOptions, StylizeOptions, change_options
+from ..options import OutputOptions, StylizeOptions
+from .options_form import read_options
 
 FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
 EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp", "tiff": "tiff"}
@@ -62,7 +63,7 @@ class StylizeRequest:
         given = body.get("options", {})
         if not isinstance(given, dict):
             raise OptionError(f"options is {given!r}", hint="give an object")
-        options = change_options(StylizeOptions(), given)
+        options = read_options(given)
         if len(styles) > 1 and len(masks) < 2 and options.style_weights is None:
             options = replace(options, style_weights=(1.0,) * len(styles))  # as the command line needs it
         if options.style_weights is not None and len(options.style_weights) != len(styles):

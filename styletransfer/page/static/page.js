@@ -19,7 +19,7 @@ let styles = []; // pictures, in the order in which they were chosen
 const weights = new Map(); // of the styles, by picture
 let result = null; // the last full result: its key, blob and name
 let aborter = null; // of the render that runs
-let largestPreview = PREVIEW;
+let largestPreview = PREVIEW, largestUpload = Infinity;
 
 function say(text, isError = false) {
   find("status").textContent = text;
@@ -164,6 +164,10 @@ function addTile(id, picture, url, onchoose) {
 
 async function addOwn(id, file, onchoose) {
   const picture = new Picture(file, file.name || "pasted.png");
+  if (file.size > largestUpload) {
+    say(`${picture.name} is larger than ${Math.floor(largestUpload / 2 ** 20)} MB; see --max-upload`, true);
+    return;
+  }
   say(`Reading ${picture.name} …`);
   try {
     const url = URL.createObjectURL(await picture.show(TILE));
@@ -376,6 +380,7 @@ attempt(async () => {
   const settings = await getSettings();
   controls = new Controls(settings.options, change);
   largestPreview = settings.largest_preview;
+  largestUpload = settings.max_upload;
   find("about").textContent = `Version ${settings.version}, model ${settings.model} on ${settings.device}.`;
   await addExamples(settings.contents, "contents", FIRST.content);
   await addExamples(settings.styles, "styles", FIRST.style);
