@@ -1,4 +1,4 @@
-"""Make the example pictures of the page: `python -m examples.page`; reduced, so that the package stays small."""
+"""Make the example pictures of the page, which are small: `python -m examples.page`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the file of a result records beside its pixels, whoever writes it: settings, and data of the photograph."""
+"""What the file of a result records beside its pixels: the settings, and data of the photograph."""
 
 from __future__ import annotations
 

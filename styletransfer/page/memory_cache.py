@@ -30,7 +30,7 @@ class MemoryCache:
             return self._entries[key][0]
 
     def put(self, key: Hashable, value: Any, size: int) -> bool:
-        """Keep a value of some bytes in place of those that were not used for longest; tell whether it is kept."""
+        """Keep a value of some bytes in place of the least recently used ones; tell whether it is kept."""
         with self._lock:
             if key in self._entries:
                 self._bytes -= self._entries.pop(key)[1]

@@ -106,7 +106,8 @@ async def while_connected(request: Request, work: asyncio.Future[Result]) -> Res
     """
     gone = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
-        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        waiting: set[asyncio.Future[Any]] = {work, gone}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if not work.done() or work.cancelled():
             raise CancelledError
         return work.result()

@@ -1,4 +1,4 @@
-"""Makes the pictures of the server with `Stylizer`; what it reads and measures stays in memory, within a limit."""
+"""Makes the pictures of the server with `Stylizer`; what was read and measured stays in memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
-from ..api import Stylizer, StylizedPicture
+from ..api import StylizedPicture, Stylizer
 from ..errors import ImageError, MemoryLimitError, OptionError
 from ..media import Picture, read_photo_metadata, read_picture, resize_picture, write_picture
 from ..model import StyleStatistics
@@ -157,7 +157,9 @@ class Renderer:
         factor = 1.0 if request.options.size is None else request.options.size / max(content[3:5])
         if content.width * content.height * factor**2 > self._max_pixels:
             most = self._max_pixels // 1_000_000
-            raise OptionError(f"the result would have more than {most} megapixels", hint="choose a smaller size")
+            raise OptionError(
+                f"the result would have more than {most} megapixels", hint="choose a smaller size"
+            )
 
     def preview(self, request: StylizeRequest, render: Render) -> EncodedPicture:
         """Make a small picture that resembles the full result."""
@@ -291,9 +293,7 @@ class Renderer:
         return EncodedPicture(file.getvalue(), FORMATS[form], name)
 
 
-def plan_preview(
-    options: StylizeOptions, width: int, height: int, most: int
-) -> tuple[StylizeOptions, int]:
+def plan_preview(options: StylizeOptions, width: int, height: int, most: int) -> tuple[StylizeOptions, int]:
     """Return the options of a preview and its long edge: strokes keep their size relative to the picture.
 
     Args:

@@ -56,7 +56,9 @@ class StylizeRequest:
             OptionError: A member is unknown, of another type or out of its range.
         """
         if unknown := sorted(set(body) - NAMES):
-            raise OptionError(f"unknown member {unknown[0]!r}", hint=f"choose among {', '.join(sorted(NAMES))}")
+            raise OptionError(
+                f"unknown member {unknown[0]!r}", hint=f"choose among {', '.join(sorted(NAMES))}"
+            )
         styles, masks = _take_texts(body, "styles"), _take_texts(body, "masks")
         if not 1 <= len(styles) <= MOST_STYLES:
             raise OptionError(f"{len(styles)} styles", hint=f"give one to {MOST_STYLES}")
@@ -68,7 +70,8 @@ class StylizeRequest:
             options = replace(options, style_weights=(1.0,) * len(styles))  # as the command line needs it
         if options.style_weights is not None and len(options.style_weights) != len(styles):
             raise OptionError(
-                f"{len(options.style_weights)} style weights for {len(styles)} styles", hint="give one for each"
+                f"{len(options.style_weights)} style weights for {len(styles)} styles",
+                hint="give one for each",
             )
         form = _take_text(body, "format", "png")
         if form not in FORMATS:

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pytest
+from cli.conftest import save_untrained_model
+from cli.pictures import write_content
 
 import styletransfer
-from tests.cli.conftest import save_untrained_model
-from tests.cli.pictures import write_content
 
 PACKAGE_PARENT = Path(styletransfer.__file__).parents[1]
 
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
 
 class Server:
-    """A running `styletransfer serve`, which works in an empty folder with an empty folder for temporary files.
+    """A running `styletransfer serve` with an empty working folder and an empty one for temporary files.
 
     Args:
         folder: An empty folder.

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import shlex
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cli.pictures import make_picture, write_content
+from click.testing import CliRunner
 from PIL import ExifTags, Image
 
+from styletransfer.cli import program
 from styletransfer.media import read_picture, write_picture
-from tests.cli.pictures import make_picture, write_content
 
-from .conftest import PACKAGE_PARENT, Answer, Inputs, Server, wait_until
+from .conftest import Answer, Inputs, Server, wait_until
 
 LONG = {"size": 2600}  # takes seconds, even with the small model
 
@@ -46,19 +46,14 @@ def is_running(server: Server, name: str) -> bool:
     return answer.status == 200 and bool(answer.json["progress"] > 0)
 
 
-def run_command(command: str, folder: Path, model: str) -> bytes:
-    """Run a command line of the API and return the bytes of its result."""
-    words = shlex.split(command)
-    assert words[:2] == ["styletransfer", "stylize"]
-    done = subprocess.run(
-        [sys.executable, "-m", "styletransfer", *words[1:], "--threads", "1"],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(PACKAGE_PARENT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return (folder / done.stdout.strip()).read_bytes()
+def run_command(command: str, folder: Path) -> bytes:
+    """Run a command line of the API in a folder and return the bytes of its result."""
+    name, *words = shlex.split(command)
+    assert name == "styletransfer"
+    with contextlib.chdir(folder):
+        done = CliRunner().invoke(program, words, env={"XDG_CONFIG_HOME": str(folder)})
+        assert done.exit_code == 0, done.stderr
+        return Path(done.stdout.strip()).read_bytes()
 
 
 def write_photo(path: Path) -> Path:
@@ -79,12 +74,13 @@ def write_photo(path: Path) -> Path:
         pytest.param({"format": "tiff", "bit_depth": 16, "options": {"alpha": 0.5}}, id="tiff"),
         pytest.param({"format": "jpeg", "quality": 80, "blend": True, "mask": True}, id="jpeg"),
         pytest.param(
-            {"format": "webp", "blend": True, "options": {"style_weights": [2, 1], "stroke_scale": 2}}, id="webp"
+            {"format": "webp", "blend": True, "options": {"style_weights": [2, 1], "stroke_scale": 2}},
+            id="webp",
         ),
     ],
 )
 def test_results_are_those_of_the_command_line(
-    server: Server, inputs: Inputs, model: str, changes: dict[str, Any]
+    server: Server, inputs: Inputs, changes: dict[str, Any]
 ) -> None:
     folder = inputs.content.parent
     photo = write_photo(folder / "a photo.jpg")
@@ -96,7 +92,7 @@ def test_results_are_those_of_the_command_line(
     answer = server.call("POST", "/stylize", body)
     assert answer.status == 200, answer
     command = server.call("POST", "/command", body).json["command"]
-    assert answer.body == run_command(command, folder, model)
+    assert answer.body == run_command(command, folder)
     assert server.call("POST", "/stylize", body).body == answer.body  # from memory
     (folder / "result").write_bytes(answer.body)
     with Image.open(folder / "result") as image:
@@ -116,7 +112,9 @@ def test_one_mask_per_style(server: Server, inputs: Inputs) -> None:
     styles = [server.upload(inputs.style), server.upload(inputs.other)]
     body = {**inputs.request, "styles": styles, "masks": masks}
     command = server.call("POST", "/command", body).json["command"]
-    assert command.startswith("styletransfer stylize cat.png waves.png dots.png --mask left.png --mask right.png")
+    assert command.startswith(
+        "styletransfer stylize cat.png waves.png dots.png --mask left.png --mask right.png"
+    )
     assert server.call("POST", "/stylize", {**body, "preview": True}).status == 200
     assert server.call("POST", "/stylize", {**body, "options": {"style_weights": [1, 1]}}).status == 400
 
@@ -141,7 +139,10 @@ def test_previews_do_not_wait_for_full_results(server: Server, inputs: Inputs) -
     for index in range(30):
         start = time.monotonic()
         options = {"alpha": index / 100}
-        assert server.call("POST", "/stylize", {**inputs.request, "preview": True, "options": options}).status == 200
+        assert (
+            server.call("POST", "/stylize", {**inputs.request, "preview": True, "options": options}).status
+            == 200
+        )
         seconds.append(time.monotonic() - start)
         if index == 4:
             assert server.call("GET", "/renders/long").status == 200  # meanwhile

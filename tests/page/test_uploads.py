@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli.pictures import write_content
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from tests.cli.pictures import write_content
 
 from .conftest import Inputs, Server
 
@@ -32,9 +31,7 @@ def make_png(width: int, height: int) -> bytes:
     rows = [compressor.compress(bytes((width + 1) * 100)) for _ in range(height // 100)]
     pixels = b"".join(rows) + compressor.flush()
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
 def test_a_picture_is_described(server: Server, tmp_path: Path) -> None:
@@ -50,7 +47,9 @@ def test_a_picture_is_described(server: Server, tmp_path: Path) -> None:
 
 def test_a_body_that_is_announced_too_large_is_not_read(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as client:
-        client.sendall(f"POST /pictures HTTP/1.1\r\nHost: localhost\r\nContent-Length: {60 << 20}\r\n\r\n".encode())
+        client.sendall(
+            f"POST /pictures HTTP/1.1\r\nHost: localhost\r\nContent-Length: {60 << 20}\r\n\r\n".encode()
+        )
         assert client.recv(1000).split()[1] == b"413"
 
 
@@ -80,7 +79,9 @@ def test_500_megapixels_in_a_small_file_are_not_decoded(server: Server) -> None:
     assert server.memory() - before < 50 * 2**20
 
 
-@pytest.mark.parametrize("data", [b"", b"nothing", b"\x89PNG\r\n\x1a\n", b"%PDF-1.4", make_png(100, 100)[:-30]])
+@pytest.mark.parametrize(
+    "data", [b"", b"nothing", b"\x89PNG\r\n\x1a\n", b"%PDF-1.4", make_png(100, 100)[:-30]]
+)
 def test_what_is_no_picture_is_explained(server: Server, data: bytes) -> None:
     answer = server.call("POST", "/pictures?name=cat.png", data)
     assert answer.status == 422
@@ -105,7 +106,8 @@ def test_bodies_on_their_way_share_memory(server: Server) -> None:
     head = f"POST /pictures HTTP/1.1\r\nHost: localhost\r\nContent-Length: {LIMIT}\r\n\r\n".encode()
     with contextlib.ExitStack() as stack:
         clients = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20)) for _ in range(5)
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+            for _ in range(5)
         ]
         for client in clients[:4]:
             client.sendall(head + bytes(LIMIT - 1))
@@ -128,9 +130,7 @@ OPTIONS = st.dictionaries(
 )
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.dictionaries(MEMBERS, JSON) | JSON, options=st.none() | OPTIONS)
 def test_malformed_bodies_are_refused(server: Server, inputs: Inputs, body: Any, options: Any) -> None:
     """Whatever a body holds, the answer is JSON that explains it, or a picture."""
@@ -155,11 +155,11 @@ def test_what_is_no_json_is_refused(server: Server, body: bytes) -> None:
     [b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"a" * 200_000],
 )
 def test_what_is_no_http_is_refused(server: Server, lines: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
-        with contextlib.suppress(OSError):
-            client.sendall(lines)
-            client.shutdown(socket.SHUT_WR)
-            assert client.recv(1000)[:12] in {b"", b"HTTP/1.1 400"}
+    client = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    with client, contextlib.suppress(OSError):
+        client.sendall(lines)
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1000)[:12] in {b"", b"HTTP/1.1 400"}
     assert server.call("GET", "/").status == 200
 
 

@@ -64,7 +64,9 @@ def serve(console: Console, /, model: str, as_json: bool, **values: Any) -> None
         previewer = stylizer
         if runtime.max_memory is not None:
             folder = find_weights_folder()
-            previewer = Stylizer(model, runtime=change_memory(runtime, None), weights_folder=folder, stop=stop)
+            previewer = Stylizer(
+                model, runtime=change_memory(runtime, None), weights_folder=folder, stop=stop
+            )
         address = name_address(listening, options.token)
         console.result(json.dumps({"url": address, "token": options.token}) if as_json else address)
         run_server(
