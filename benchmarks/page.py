@@ -78,7 +78,10 @@ def main() -> None:
 
     def show(name: str, seconds: list[float]) -> None:
         last = seconds[int(0.95 * len(seconds))]
-        print(f"| {name} | {1000 * median(seconds):.0f} | {1000 * last:.0f} | {client.memory():.0f} |", flush=True)
+        print(
+            f"| {name} | {1000 * median(seconds):.0f} | {1000 * last:.0f} | {client.memory():.0f} |",
+            flush=True,
+        )
 
     try:
         print("| previews | ms, median | ms, 95 % | MB |\n|---|---|---|---|")

@@ -89,7 +89,7 @@ PET_NAMES = {
     *("schedule", "utils", "helpers", "common", "misc"),
 }
 # A new subject may add files. It may not break the package into fragments: see the median below.
-MOST_FILES, MOST_FILES_IN_A_FOLDER, MOST_LINES, LEAST_MEDIAN = 125, 14, 400, 100
+MOST_FILES, MOST_FILES_IN_A_FOLDER, MOST_LINES, LEAST_MEDIAN = 140, 14, 400, 100
 
 
 def part_of(path: Path) -> str:

@@ -16,7 +16,7 @@ from ...errors import OptionError
 from ...options import ProcessOptions, RuntimeOptions, ServeOptions
 from ..click_options import build_options, dataclass_option, model_option, runtime_options
 from ..configured_command import ConfiguredCommand
-from ..console import Console
+from ..console import Console, explain_error
 from ..paths import decode_name, find_weights_folder
 from ..stylize_job import load_stylizer
 from ..thread_pool import set_threads
@@ -54,6 +54,10 @@ def serve(console: Console, /, model: str, as_json: bool, **values: Any) -> None
 
     from ...api import Stylizer
 
+    def report(error: BaseException) -> None:
+        console.traceback(error)
+        console.error(str(explain_error(error)))
+
     if options.token is None and not options.is_local:
         options = replace(options, token=secrets.token_urlsafe(24))
     limited, memory = split_memory(runtime)
@@ -78,7 +82,7 @@ def serve(console: Console, /, model: str, as_json: bool, **values: Any) -> None
             runtime=runtime,
             memory=memory,
             stop=stop,
-            report=console.traceback,
+            report=report,
         )
 
 
