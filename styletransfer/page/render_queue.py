@@ -22,7 +22,8 @@ class Render:
 
     def __init__(self) -> None:
         self.share = 0.0
-        self._began: float | None = None
+        self._is_running = False
+        self._first: tuple[float, float] | None = None  # when the first share was done, and that share
         self._canceled = Event()
 
     def begin(self) -> None:
@@ -31,7 +32,7 @@ class Render:
         Raises:
             CancelledError: It is no longer wanted.
         """
-        self._began = time.monotonic()
+        self._is_running = True
         self.report(0.0)
 
     def report(self, share: float) -> None:
@@ -43,6 +44,8 @@ class Render:
         if self._canceled.is_set():
             raise CancelledError
         self.share = share
+        if self._first is None and share > 0:
+            self._first = time.monotonic(), share
 
     def cancel(self) -> None:
         """Let the work end at its next step."""
@@ -50,11 +53,12 @@ class Render:
 
     def describe(self) -> dict[str, Any]:
         """Return state, share and seconds left, as the API gives them; seconds are None while unknown."""
-        if self._began is None:
-            return {"state": "queued", "progress": 0.0, "seconds_left": None}
-        elapsed = time.monotonic() - self._began
-        left = elapsed * (1 - self.share) / self.share if self.share > 0 else None
-        return {"state": "running", "progress": self.share, "seconds_left": left}
+        left = None
+        if self._first is not None and self.share > self._first[1]:  # before, styles were measured
+            began, first = self._first
+            left = (time.monotonic() - began) * (1 - self.share) / (self.share - first)
+        state = "running" if self._is_running else "queued"
+        return {"state": state, "progress": self.share, "seconds_left": left}
 
 
 class Queue:

@@ -48,6 +48,9 @@ class Page:
         posts = [each for each in self.requests if each.method == "POST" and each.url.endswith("/stylize")]
         return [json.loads(each.post_data) for each in posts]
 
+    def uploads(self) -> list[str]:
+        return [each.url for each in self.requests if each.method == "POST" and "/pictures?" in each.url]
+
     def live(self) -> list[dict[str, Any]]:
         return [each for each in self.asked() if each.get("preview") == 384]
 
@@ -86,7 +89,8 @@ def opened(browser: Any, server: Server, tmp_path: Path) -> Iterator[Page]:
     page = Page(context.new_page(), server, tmp_path)
     yield page
     context.close()
-    assert [each for each in page.messages if "409" not in each] == []  # a browser notes what was canceled
+    # A browser notes what was canceled.
+    assert [each for each in page.messages if "409" not in each] == []
     assert all(each.url.startswith((server.url, "blob:")) for each in page.requests)
 
 
@@ -151,10 +155,12 @@ def test_pictures_that_the_server_forgot_are_sent_again(opened: Page) -> None:
         body = json.loads(route.request.post_data) | {"content": "forgotten"}
         route.continue_(post_data=json.dumps(body))
 
+    before = len(opened.uploads())
     opened.page.route("**/stylize", forget, times=1)
     opened.set("alpha", 0.3)
     opened.rest()
     opened.page.locator("#status:not(.error)").wait_for()
+    assert len(opened.uploads()) == before + 2  # the picture and its style
     opened.messages.clear()  # of the browser, about the 404
 
 
@@ -194,6 +200,7 @@ def test_each_style_can_have_a_mask(opened: Page, files: tuple[Path, Path]) -> N
     opened.drop("drop-content", *files)
     opened.page.locator("#blend").click()
     opened.page.locator("#styles button[title='ink.jpg']").click()
+    opened.page.locator("#styles button[title='ink.jpg'][aria-pressed=true]").wait_for()
     opened.rest()
     assert opened.live()[-1]["options"]["style_weights"] == [1, 1]
     opened.set("weight-1", 0.25)
@@ -218,6 +225,7 @@ def test_a_render_can_be_canceled_and_made_again(opened: Page) -> None:
     assert opened.page.locator("#progress").evaluate("each => each.value") > 0
     opened.page.locator("#cancel").click()
     opened.page.get_by_text("Canceled").wait_for()
+    assert [each.method for each in opened.requests if "/renders/" in each.url][-1] == "DELETE"
     assert not opened.page.locator("#progress-row").is_visible()
     opened.page.locator("#option-size").fill("700")
     opened.page.locator("#option-size").press("Tab")
@@ -275,7 +283,7 @@ def test_everything_by_keyboard_alone(opened: Page, files: tuple[Path, Path]) ->
     }
     wanted |= {"option-match", "option-stroke_scale", "none", "Mask", "More options", "render", "format"}
     assert wanted | {"download", "command", "copy"} <= set(reached)
-    assert [name for name, outline in reached.items() if not outline] == []
+    assert [name for name, outline in reached.items() if outline != "solid"] == []
 
     page.locator("#styles button[title='ink.jpg']").focus()
     page.keyboard.press("Enter")

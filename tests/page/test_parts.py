@@ -1,4 +1,4 @@
-"""Parts of the server by themselves: errors that nobody expected, the memory for pictures, plans of previews."""
+"""Parts of the server by themselves: unexpected errors, the memory for pictures, plans of previews."""
 
 from __future__ import annotations
 

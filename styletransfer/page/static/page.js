@@ -71,10 +71,11 @@ async function showPreviews() {
     wanted = false;
     if (!content || !styles.length) continue;
     try {
+      await fitFrame();
       const asked = await describe();
       const isFull = result?.key === keyOf(asked);
-      await viewer.setAfter(isFull ? result.blob : await preview(asked, PREVIEW));
-      if (!aborter) say(isFull ? `Full size, ${viewer.width} × ${viewer.height}` : "Preview");
+      const size = await viewer.setAfter(isFull ? result.blob : await preview(asked, PREVIEW));
+      if (!aborter) say(isFull ? `Full size, ${size}` : "Preview");
       if (!isFull) restTimer = setTimeout(sharpen, REST);
     } catch (error) { // the next change is asked for nevertheless
       complain(error);
@@ -105,6 +106,10 @@ async function showCommand() {
     find("command").textContent = "";
     complain(error);
   }
+}
+
+// Give the frame the size of the full result.
+async function fitFrame() {
   const size = controls.values.size;
   const { width, height, has_alpha } = await content.upload();
   const factor = size ? size / Math.max(width, height) : 1;
@@ -117,9 +122,8 @@ async function chooseContent(picture, tile) {
   content = picture;
   press("contents", [tile]);
   try {
-    const { width, height, has_alpha, animated } = await picture.upload();
+    const { width, height, animated } = await picture.upload();
     if (content !== picture) return;
-    viewer.resize(width, height, has_alpha);
     mask.reset(width, height);
     find("before").alt = `Content: ${picture.name}`;
     find("after").alt = `${picture.name} in the chosen style`;

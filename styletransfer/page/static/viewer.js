@@ -28,7 +28,7 @@ export class Viewer {
   get shownEdge() { return Math.max(frame.clientWidth, frame.clientHeight) * devicePixelRatio; }
 
   async setBefore(blob) { await exchange(find("before"), blob); }
-  async setAfter(blob) { await exchange(find("after"), blob); }
+  async setAfter(blob) { return exchange(find("after"), blob); }
 
   compare(on) {
     frame.classList.toggle("comparing", on && !this.paints);
@@ -81,7 +81,7 @@ export class Viewer {
   }
 }
 
-// Show a blob in an image once it is decoded, so that nothing flickers.
+// Show a blob in an image once it is decoded, so that nothing flickers; return its size as a text.
 async function exchange(image, blob) {
   const url = URL.createObjectURL(blob);
   const loaded = new Image();
@@ -90,4 +90,5 @@ async function exchange(image, blob) {
   const old = image.src;
   image.src = url;
   if (old) URL.revokeObjectURL(old);
+  return `${loaded.naturalWidth} × ${loaded.naturalHeight}`;
 }
