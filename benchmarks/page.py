@@ -20,12 +20,12 @@ class Client:
     """A running server with the example pictures.
 
     Args:
-        threads: Threads of the server.
+        words: Options of the server.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, words: list[str]) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "styletransfer", "serve", "--port", "0", "--threads", str(threads), "-q"],
+            [sys.executable, "-m", "styletransfer", "serve", "--port", "0", "-q", *words],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -61,19 +61,21 @@ class Client:
         ]
         return sorted(made)
 
-    def memory(self) -> float:
-        """Return the megabytes that the process occupies."""
+    def memory(self, kind: str = "VmRSS") -> float:
+        """Return the megabytes that the process occupies, or has occupied at most (VmHWM)."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
-        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+        return int(status.split(f"{kind}:")[1].split()[0]) / 1024
 
 
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", default="2")
+    parser.add_argument("--max-memory", default="auto")
     parser.add_argument("--previews", type=int, default=40)
     arguments = parser.parse_args()
-    client = Client(arguments.threads)
+    client = Client(["--threads", arguments.threads, "--max-memory", arguments.max_memory])
+    print(f"At the start, the process occupies {client.memory():.0f} MB.")
     count = arguments.previews
 
     def show(name: str, seconds: list[float]) -> None:
@@ -89,10 +91,13 @@ def main() -> None:
         show("strength moves", client.preview(count, 1))
         show("three styles", client.preview(count, 3))
         show("strokes twice as large", client.preview(count, 1, stroke_scale=2))
-        beside = threading.Thread(target=client.stylize, args=(1,), kwargs={"options": {"size": 6000}})
+        beside = threading.Thread(target=client.stylize, args=(1,), kwargs={"options": {"size": 4000}})
         beside.start()
-        show("beside a full render of 6000 pixels", client.preview(count, 1))
-        print(f"The render was {'still running' if beside.is_alive() else 'done'} then.")
+        seconds: list[float] = []
+        while beside.is_alive():
+            seconds += client.preview(count, 1)
+        show(f"{len(seconds)} beside a full render of 4000 pixels", sorted(seconds))
+        print(f"It has occupied {client.memory('VmHWM'):.0f} MB at most.")
     finally:
         client.process.terminate()
         client.process.wait()
