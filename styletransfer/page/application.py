@@ -147,20 +147,18 @@ class Application:
         return JSONResponse({"command": self._renderer.compose_command(wanted)})
 
     async def _describe_render(self, request: Request) -> Response:
-        render, _ = self._find_render(request)
-        return JSONResponse(render.describe())
+        name = request.path_params["id"]
+        if name not in self._running:  # no error, because clients ask before it has begun and after its end
+            return JSONResponse({"state": "unknown", "progress": 0.0, "seconds_left": None})
+        return JSONResponse(self._running[name][0].describe())
 
     async def _cancel_render(self, request: Request) -> Response:
-        render, work = self._find_render(request)
-        render.cancel()
-        work.cancel()
-        return Response(status_code=204)
-
-    def _find_render(self, request: Request) -> tuple[Render, asyncio.Future[EncodedPicture]]:
         name = request.path_params["id"]
-        if name not in self._running:
-            raise RequestError(404, "there is no such render", hint="it may be done")
-        return self._running[name]
+        if name in self._running:
+            render, work = self._running[name]
+            render.cancel()
+            work.cancel()
+        return Response(status_code=204)
 
     async def _read_request(self, request: Request) -> StylizeRequest:
         wanted = StylizeRequest.parse(await self._bodies.read_json(request))

@@ -287,10 +287,12 @@ def test_everything_by_keyboard_alone(opened: Page, files: tuple[Path, Path]) ->
 
     page.locator("#styles button[title='ink.jpg']").focus()
     page.keyboard.press("Enter")
+    page.locator("#styles button[title='ink.jpg'][aria-pressed=true]").wait_for()
     page.locator("#option-alpha").focus()
     page.keyboard.press("ArrowLeft")
     page.locator("#mask-section summary").focus()
     page.keyboard.press("Enter")
+    page.locator("#mask").wait_for()
     page.locator("#mask").focus()
     for key in ("ArrowLeft", "ArrowUp", " ", "ArrowLeft", " "):
         page.keyboard.press(key)

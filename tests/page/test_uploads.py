@@ -194,7 +194,7 @@ def test_unknown_addresses_and_methods_are_json_too(server: Server) -> None:
         ("GET", "/nothing", 404),
         ("GET", "/../settings", 404),
         ("GET", "/stylize", 405),
-        ("DELETE", "/renders/1", 404),
+        ("POST", "/renders/1", 405),
         ("GET", "/pictures/1?size=-3", 400),
     ):
         answer = server.call(method, path)

@@ -99,7 +99,8 @@ export async function render(wanted, output, report, signal) {
     while (!done) {
       await new Promise((resolve) => setTimeout(resolve, 200));
       const facts = done ? null : await request("GET", `renders/${name}`).catch(() => null);
-      if (!done && facts) report(await facts.json());
+      const state = facts && await facts.json();
+      if (!done && state && state.state !== "unknown") report(state);
     }
   };
   const cancel = () => request("DELETE", `renders/${name}`).catch(() => {});
