@@ -32,7 +32,7 @@ class ServeOptions:
         None, "Secret that every request has to carry. Without this option, one is generated if it is needed."
     )
     allowed_hosts: tuple[str, ...] | None = option(
-        None, "Further names by which browsers reach the page, such as that of a reverse proxy: a.example,b."
+        None, "Further names by which browsers reach the page, such as that of a reverse proxy."
     )
     max_upload: str = option("50M", "Largest picture file that is accepted, such as 200M.")
     max_megapixels: int = option(

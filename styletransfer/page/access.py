@@ -6,6 +6,7 @@ need a request that names another host or origin. Servers that other machines re
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 from collections.abc import Callable, Collection
@@ -84,6 +85,9 @@ class AccessControl:
             await self._application(scope, receive, send_protected)
         except ClientDisconnect:
             pass
+        except asyncio.CancelledError:  # the server ends and does not wait any longer
+            if not started:
+                await respond_to_error(RequestError(503, "the server ends"))(scope, receive, send_protected)
         except RequestError as error:
             await respond_to_error(error)(scope, receive, send_protected)
         except Exception as error:

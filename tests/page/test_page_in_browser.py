@@ -112,6 +112,21 @@ def test_two_dropped_files_are_picture_and_style(opened: Page, files: tuple[Path
     assert opened.name == "cat_sea.png"
 
 
+def test_a_pasted_picture_is_the_content_or_a_style(opened: Page, files: tuple[Path, Path]) -> None:
+    paste = """(bytes) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([new Uint8Array(bytes)], "pasted.png", { type: "image/png" }));
+      const event = new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true });
+      document.activeElement.dispatchEvent(event);
+    }"""
+    opened.page.evaluate(paste, list(files[0].read_bytes()))
+    opened.page.locator("#contents button[title='pasted.png'][aria-pressed=true]").wait_for()
+    opened.page.locator("#styles button[title='ink.jpg']").focus()
+    opened.page.evaluate(paste, list(files[1].read_bytes()))
+    opened.page.locator("#styles button[title='pasted.png'][aria-pressed=true]").wait_for()
+    opened.rest()
+
+
 def test_every_format_is_that_of_the_command_line(opened: Page, files: tuple[Path, Path]) -> None:
     opened.drop("drop-content", *files)
     for form in ("jpeg 8", "webp 8", "tiff 16"):

@@ -48,6 +48,16 @@ def test_an_unexpected_error_is_reported_here_and_named_there() -> None:
     assert [type(each) for each in reported] == [ZeroDivisionError]
 
 
+def test_work_that_the_end_of_the_server_cancels_is_answered() -> None:
+    async def fail(scope: Any, receive: Any, send: Any) -> None:
+        raise asyncio.CancelledError
+
+    sent, reported = ask("/", fail)
+    assert sent[0]["status"] == 503
+    assert json.loads(sent[1]["body"]) == {"error": "the server ends"}
+    assert reported == []
+
+
 def test_an_error_after_the_first_bytes_sends_nothing_more() -> None:
     async def fail(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
