@@ -19,3 +19,4 @@ gallery:
     python -m examples.paint all -o examples/style
     python -m examples.gallery -o docs/images/gallery.jpg
     python -m examples.texture_gallery -o docs/images/textures.jpg
+    python -m examples.page

@@ -49,7 +49,13 @@ ALLOWED: dict[str, set[str]] = {
         *("api", "picture_sources", "style_measurer", "pipeline", "model", "transfer", "media", "options"),
         "errors",
     },
+    "result_metadata": {"api", "media", "options"},
+    "page": {
+        *("result_metadata", "api", "region_maps", "style_measurer", "model", "media", "options", "errors"),
+    },
     "cli": {
+        "page",
+        "result_metadata",
         "api",
         "region_maps",
         "texture",
@@ -76,10 +82,12 @@ GUARDED: dict[str, set[str]] = {
     "torchvision": {"model"},
     "platformdirs": {"cli"},
     "matplotlib": {"cli"},
+    "starlette": {"page"},
+    "uvicorn": {"page"},
 }
 
 # Parts that are loaded for `--help` and must not import torch.
-TORCH_FREE = {"errors", "options", "cli", "__init__"}
+TORCH_FREE = {"errors", "options", "result_metadata", "cli", "__init__"}
 
 # Names that say nothing to a reader who knows the field.
 PET_NAMES = {
@@ -90,7 +98,7 @@ PET_NAMES = {
     *("schedule", "utils", "helpers", "common", "misc"),
 }
 # A new subject may add files. It may not break the package into fragments: see the median below.
-MOST_FILES, MOST_FILES_IN_A_FOLDER, MOST_LINES, LEAST_MEDIAN = 125, 14, 400, 100
+MOST_FILES, MOST_FILES_IN_A_FOLDER, MOST_LINES, LEAST_MEDIAN = 140, 14, 400, 100
 
 
 def part_of(path: Path) -> str:

@@ -27,6 +27,7 @@ COMMANDS = {
     "stylize": "Repaint pictures in the style of others.",
     "texture": "Make textures in the style of pictures, without a content.",
     "sheet": "Compare styles, or values of options, on one contact sheet.",
+    "serve": "Serve a web page to play on, and an HTTP API.",
     "style-stats": "Measure styles once and save their statistics, which can be used as STYLE later.",
     "train": "Train a network end to end through its transfers.",
     "evaluate": "Score stylized pictures.",

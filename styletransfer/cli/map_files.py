@@ -26,6 +26,7 @@ map_options = combine(
         "masks",
         multiple=True,
         metavar="PICTURE|alpha",
+        show_default="none",
         help="Where the style is painted: a picture of any size, white where it is and black elsewhere, "
         "or alpha for where the content is visible. Given once per STYLE, each style paints its own part.",
     ),
@@ -33,12 +34,14 @@ map_options = combine(
         "--regions",
         "content_map",
         metavar="PICTURE",
+        show_default="none",
         help="A map of the content in which every color marks a region; see --style-regions.",
     ),
     click.option(
         "--style-regions",
         "style_map",
         metavar="PICTURE",
+        show_default="none",
         help="A map of the STYLE. Each region of the content is painted in its region of the same color.",
     ),
 )

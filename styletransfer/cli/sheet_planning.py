@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import OptionError
 from ..options import StylizeOptions, change_options
+from ..options.stylize_command import format_value
 from ..options.stylizing import NATIVE_LONG_EDGE
 from .job_planning import choose_name
 from .paths import (
@@ -19,7 +20,6 @@ from .paths import (
     expand_contents,
     expand_styles,
 )
-from .stylize_command import format_value
 
 LISTED = ("alpha", "match", "stroke_scale")  # options that may have several values, rows before columns
 PAGE_SUFFIXES = {".html", ".htm"}

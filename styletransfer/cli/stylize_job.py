@@ -7,14 +7,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
-from styletransfer import __version__
-
 from ..options import OutputOptions, RuntimeOptions, StylizeOptions
+from ..result_metadata import choose_metadata, describe_settings, list_settings
 from .console import Console
 from .job_planning import StylizeJob
 from .map_files import MAP_SETTINGS, MapFiles
@@ -81,8 +80,9 @@ class JobRunner:
         if job.lut is not None and lut is not None:  # before the picture, whose file says that all is done
             job.lut.parent.mkdir(parents=True, exist_ok=True)
             lut.save(job.lut)
-        settings = self._list_settings(job, options) if self.output.metadata else None
-        self._write(job, picture, settings, self._choose_metadata(photo))
+        described = describe_job_settings(job, options, self.stylizer.model_name, self.files)
+        settings = list_settings(self.stylizer, described) if self.output.metadata else None
+        self._write(job, picture, settings, choose_metadata(photo, self.output))
         return self.describe(job, picture, seconds=time.perf_counter() - start)
 
     def describe(
@@ -143,12 +143,6 @@ class JobRunner:
         if photo is not None and photo.animated:
             self.console.note(f"{source.label} is animated; only its first frame is used")
 
-    def _choose_metadata(self, photo: PhotoMetadata) -> PhotoMetadata:
-        """Return what the options say to write of a content's metadata."""
-        exif = photo.exif if self.output.metadata else b""
-        dpi = photo.dpi if self.output.dpi is None else (self.output.dpi, self.output.dpi)
-        return replace(photo, exif=exif, dpi=dpi)
-
     def _write(
         self, job: StylizeJob, picture: Picture, settings: dict[str, str] | None, photo: PhotoMetadata
     ) -> None:
@@ -164,28 +158,14 @@ class JobRunner:
             quality = self.output.quality
             write_picture(picture, job.output, quality=quality, metadata=settings, photo=photo)
 
-    def _list_settings(self, job: StylizeJob, options: StylizeOptions) -> dict[str, str]:
-        """Return what it takes to make the same pixels again, with file names but without their folders."""
-        return {
-            "styletransfer": __version__,
-            "model_sha256": self.stylizer.fingerprint,
-            "device": self.stylizer.device,
-            "precision": self.stylizer.precision,
-            **describe_settings(job, options, self.stylizer.model_name, self.files),
-        }
 
-
-def describe_settings(
+def describe_job_settings(
     job: StylizeJob, options: StylizeOptions, model: str, files: MapFiles
 ) -> dict[str, str]:
     """Return those of the recorded settings that are known before the model is loaded."""
-    return {
-        "model": decode_name(Path(model)),
-        "content": decode_name(job.content.path or Path(job.content.label)),
-        "styles": ", ".join(decode_name(style.path) for style in job.styles if style.path),
-        **files.describe(),
-        **{name: str(value) for name, value in asdict(options).items() if value is not None},
-    }
+    content = decode_name(job.content.path or Path(job.content.label))
+    styles = [decode_name(style.path) for style in job.styles if style.path]
+    return describe_settings(content, styles, options, decode_name(Path(model)), files.describe())
 
 
 def compare_settings(
@@ -212,7 +192,7 @@ def compare_settings(
         if "styletransfer" not in recorded:
             continue
         recorded = defaults | recorded  # an older version had fewer options
-        wanted = describe_settings(job, options, model, files)
+        wanted = describe_job_settings(job, options, model, files)
         known = {*wanted, *asdict(options), *MAP_SETTINGS} - chosen_by_size
         other = [name for name in wanted | recorded if wanted.get(name) != recorded.get(name)]
         other = [name for name in other if name in known]

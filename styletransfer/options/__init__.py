@@ -6,6 +6,7 @@ checked once and means the same everywhere. This package imports no torch becaus
 
 from .checks import check_kind, check_style_weights, parse_bytes
 from .running import DEFAULT_MODEL, IfExists, OutputOptions, Precision, ProcessOptions, RuntimeOptions
+from .serving import ServeOptions
 from .stylizing import (
     ContentStatistics,
     PreserveColor,
@@ -26,6 +27,7 @@ __all__ = [
     "PreserveColor",
     "ProcessOptions",
     "RuntimeOptions",
+    "ServeOptions",
     "StylizeOptions",
     "TextureOptions",
     "TrainOptions",

@@ -5,7 +5,6 @@ It needs the package playwright and a Chromium of the system, which the project 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,7 @@ import pytest
 from .conftest import Run
 from .pictures import write_content
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOLD = 400  # milliseconds, longer than a press that latches
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs `pip install playwright`")
-    if CHROMIUM is None:
-        pytest.skip("needs a Chromium on the path, for example `apt install chromium`")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

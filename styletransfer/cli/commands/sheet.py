@@ -14,6 +14,7 @@ from styletransfer import __version__
 
 from ...errors import OptionError, StyleTransferError
 from ...options import ProcessOptions, RuntimeOptions, StylizeOptions
+from ...options.stylize_command import compose_stylize_command, format_value
 from ..click_options import (
     accept_none,
     build_options,
@@ -30,7 +31,6 @@ from ..paths import InputFile, describe_unreadable, find_style_folder
 from ..sheet_page import SheetPage
 from ..sheet_picture import SheetPicture, read_reduced
 from ..sheet_planning import LISTED, SheetCell, is_page, plan_sheet
-from ..stylize_command import compose_stylize_command, format_value
 from ..stylize_job import load_stylizer
 from ..thread_pool import ReportProgress, divide_threads, run_jobs
 
@@ -151,7 +151,8 @@ def sheet(
     def compose_command(job: SheetCell, reduced: Picture) -> str:
         long_edge = max(reduced.width, reduced.height)
         sized = replace(job.options, size=long_edge if long_edge == size else None)
-        return compose_stylize_command(job.content, job.styles, sized, runtime, model, told=job.values)
+        styles = [str(style) for style in job.styles]
+        return compose_stylize_command(str(job.content), styles, sized, runtime, model, told=job.values)
 
     collected: SheetPage | SheetPicture
     if is_page(output):
