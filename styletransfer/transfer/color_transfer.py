@@ -26,7 +26,7 @@ BINS = 32
 LARGEST_SLOPE = 2.0
 # Weight of the second derivatives of the table.
 SMOOTHNESS = 1e-5
-ROUNDS = 14  # of a step along the sliced transport and a fit of the table to it
+ROUNDS = 8  # of a step along the sliced transport and a fit of the table to it
 BASES_PER_ROUND = 2  # orthogonal bases, three directions each
 FIT_STEPS = 15
 SLOPE_SWEEPS, FINAL_SLOPE_SWEEPS = 8, 100
