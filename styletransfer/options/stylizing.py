@@ -52,7 +52,7 @@ class StylizeOptions:
         "1,1,0.8,0.5,0.5. The colors of the picture follow --alpha alone.",
     )
     match: float = option(
-        1.0,
+        0.85,
         "Strength with which pieces of the style replace what resembles them, from 0 (only the statistics "
         "of the style are used) to 1.",
     )
