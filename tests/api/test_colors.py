@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import subprocess
 import sys
@@ -152,7 +151,10 @@ def test_pictures_of_any_kind(stylizer: Stylizer, painting: Picture, options: di
         ),
         *(transparent, gray, painting.with_bit_depth(16), resize_picture(painting, 9)),
     ]
-    for content, style in itertools.product(pictures, pictures):
+    for content, style in [
+        *((each, painting) for each in pictures),
+        *((painting, each) for each in pictures),
+    ]:
         result = stylizer.stylize(content, style, size=24 if content.width > 24 else None, **options)
         assert result.bit_depth == content.bit_depth
         assert (result.alpha is None) == (content.alpha is None)
@@ -221,10 +223,10 @@ def test_a_recolored_style_has_the_colors_of_the_content(photograph: Picture, pa
         moments(style.to_float()),
         moments(photograph.to_float()),
     )
-    # What would be brighter than white or darker than black is brought back, so that both are met nearly.
-    own_mean, own_covariance = moments(painting.to_float())
-    assert (mean - wanted_mean).abs().max() < 0.3 * (own_mean - wanted_mean).abs().max()
-    assert (covariance - wanted_covariance).norm() < 0.6 * (own_covariance - wanted_covariance).norm()
+    torch.testing.assert_close(mean, wanted_mean, atol=0.015, rtol=0)
+    torch.testing.assert_close(covariance.diag().sqrt(), wanted_covariance.diag().sqrt(), atol=0.03, rtol=0)
+    own = moments(painting.to_float())[0]
+    assert (own - wanted_mean).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("more", [{}, {"stroke_scale": 2}, {"refine": 1}, {"size": 100}, {"alpha": 0.7}])
