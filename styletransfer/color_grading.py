@@ -32,8 +32,10 @@ from .transfer.color_transfer import (
 )
 
 STRIP_PIXELS = 2**18  # with the indices and weights of the interpolation, some 40 MB
-# Largest slope at which a style gets the content's colors; more would turn a gray style's noise into color.
-LARGEST_RECOLORING_SLOPE = 5.0
+# Largest slopes of the maps, one after the other, by which a style gets the content's colors. More would turn
+# a gray style's noise into color. The later ones make up for contrast that is lost where colors are brought
+# back into the range.
+RECOLORING_SLOPES = (3.0, 1.3, 1.3)
 # Amplitude of the dither, in levels. Below one half, so that a color that is a level already stays one.
 DITHER = 0.49
 
@@ -126,17 +128,22 @@ class ColorGrader:
             ).as_style()
             picture = resize_picture(picture, min(long_edge, max(measure_edges(picture))))
             picture = picture.with_hidden_colors_filled()
-            moments = self._measure_moments(picture.pixels, picture.alpha)
-            matrix, offset = gaussian_color_map(moments, target, LARGEST_RECOLORING_SLOPE)
-            pixels = torch.empty(picture.pixels.shape, dtype=torch.uint16)
-            for rows in _list_strips(pixels):
-                mapped = _read_colors(picture.pixels, rows).double() @ matrix.mT + offset
-                inside = compress_gamut(mapped).T.reshape(3, -1, picture.width)
-                pixels[:, rows] = _convert(inside, torch.uint16, rows.start)
-                self._check_stop()
-            opacity = None if picture.alpha is None else picture.with_bit_depth(16).alpha
-            recolored.append(Picture(pixels, opacity))
+            for largest_slope in RECOLORING_SLOPES:
+                picture = self._recolor(picture, target, largest_slope)
+            recolored.append(picture)
         return recolored
+
+    def _recolor(self, picture: Picture, target: Statistics, largest_slope: float) -> Picture:
+        """Give a picture a mean and a covariance of colors, as far as they fit into the range."""
+        moments = self._measure_moments(picture.pixels, picture.alpha)
+        matrix, offset = gaussian_color_map(moments, target, largest_slope)
+        pixels = torch.empty(picture.pixels.shape, dtype=torch.uint16)
+        for rows in _list_strips(pixels):
+            mapped = _read_colors(picture.pixels, rows).double() @ matrix.mT + offset
+            inside = compress_gamut(mapped).T.reshape(3, -1, picture.width)
+            pixels[:, rows] = _convert(inside, torch.uint16, rows.start)
+            self._check_stop()
+        return Picture(pixels, picture.with_bit_depth(16).alpha)
 
     def _fit(
         self, content: Tensor, alpha: Tensor | None, styles: Sequence[StyleSource], options: StylizeOptions

@@ -182,7 +182,8 @@ def _project_onto_span(lut: Tensor, style: Statistics) -> Tensor:
     eigenvalues, vectors = torch.linalg.eigh(style.covariance[0])
     kept = vectors[:, eigenvalues > LEAST_DEVIATION**2]
     mean = style.mean[0].float()
-    return mean + (lut - mean) @ (kept @ kept.mT).float()
+    projected: Tensor = mean + (lut - mean) @ (kept @ kept.mT).float()
+    return projected
 
 
 def _transport_along(direction: Tensor, colors: Tensor, weights: Tensor, style: ColorDistribution) -> Tensor:

@@ -36,13 +36,13 @@ def summarize(colors: Tensor, weights: Tensor | None = None) -> ColorDistributio
 @pytest.fixture
 def photograph() -> Tensor:
     """Bright and bluish colors."""
-    return (random_colors(4000, 0) ** 0.5 * torch.tensor([0.5, 0.7, 1.0])).contiguous()
+    return (random_colors(4000, 0) ** 0.5 * torch.tensor([0.8, 0.9, 1.0])).contiguous()
 
 
 @pytest.fixture
 def painting() -> Tensor:
-    """Dark and reddish colors, most of them near black."""
-    return (random_colors(4000, 1) ** 3 * torch.tensor([0.9, 0.7, 0.6])).contiguous()
+    """Dark and reddish colors, more of them near black than near white."""
+    return (random_colors(4000, 1) ** 1.5 * torch.tensor([0.9, 0.7, 0.6])).contiguous()
 
 
 def as_picture(colors: Tensor) -> Tensor:
