@@ -51,7 +51,7 @@ def write_mode(mode: str, size: tuple[int, int], seed: int, folder: Path) -> Pat
     deep=st.booleans(),
     alpha=st.sampled_from([0.0, 0.3, 1.0]),
     transform=st.sampled_from(["wct", "monge", "adain"]),
-    color=st.sampled_from(["none", "luma"]),
+    color=st.sampled_from(["none", "luma", "palette"]),
     strokes=st.sampled_from([1, 1, 3]),
     seed=st.integers(0, 9),
 )

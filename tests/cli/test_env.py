@@ -45,7 +45,7 @@ def test_completion_prints_a_script(run: Run, shell: str) -> None:
     ("words", "expected"),
     [
         (["styletransfer", "sty"], {"stylize", "style-stats"}),
-        (["styletransfer", "stylize", "--preserve-color", ""], {"none", "luma"}),
+        (["styletransfer", "stylize", "--preserve-color", ""], {"none", "luma", "palette"}),
         (["styletransfer", "stylize", "--style-"], {"--style-weights", "--style-size"}),
         (["styletransfer", "models", "ver"], {"verify"}),
     ],
