@@ -46,7 +46,7 @@ def test_completion_prints_a_script(run: Run, shell: str) -> None:
     [
         (["styletransfer", "sty"], {"stylize", "style-stats"}),
         (["styletransfer", "stylize", "--preserve-color", ""], {"none", "luma", "palette"}),
-        (["styletransfer", "stylize", "--style-"], {"--style-weights", "--style-size"}),
+        (["styletransfer", "stylize", "--style-"], {"--style-weights", "--style-size", "--style-regions"}),
         (["styletransfer", "models", "ver"], {"verify"}),
     ],
 )
