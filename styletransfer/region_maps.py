@@ -14,14 +14,14 @@ from torch import Tensor
 
 from .errors import OptionError
 from .media import Picture
+from .media.picture import with_bit_depth
 from .options import StylizeOptions
 from .picture_sources import PictureSource, to_picture
+from .transfer.color_transfer import LUMA
 
 # A picture, or "alpha" for the content's own alpha channel.
 MaskSource: TypeAlias = PictureSource
 ALPHA = "alpha"
-# Rec. 601 luma of gamma-encoded R'G'B', with which colored masks are read.
-LUMA = (0.299, 0.587, 0.114)
 # Colors of a map that are nearer than this are one label: JPEG moves flat colors by some ten levels.
 LABEL_TOLERANCE = 40
 # Colors are counted in bins of this many levels, and a label has at least this share of the pixels that are
@@ -167,7 +167,7 @@ class RegionMaps:
             elif alpha is None:
                 raise OptionError("the mask is alpha, but the content has no alpha channel")
             else:
-                masks.append(to_bytes(alpha))
+                masks.append(with_bit_depth(alpha, 8))
         return torch.cat(masks)
 
 
@@ -175,15 +175,10 @@ def read_levels(mask: Picture) -> Tensor:
     """Return how white a mask is, [1, H, W], uint8; what is transparent counts as black."""
     luma = torch.zeros(1, mask.height, mask.width)
     for weight, channel in zip(LUMA, mask.pixels, strict=True):
-        luma += weight * to_bytes(channel).float()
+        luma += weight * with_bit_depth(channel, 8).float()
     if (coverage := mask.coverage()) is not None:
         luma *= coverage[0]
     return luma.round().to(torch.uint8)
-
-
-def to_bytes(samples: Tensor) -> Tensor:
-    """Convert samples of 8 or 16 bits to 8 bits."""
-    return samples if samples.dtype == torch.uint8 else (samples.float() / 257).round().to(torch.uint8)
 
 
 def resize_masks(masks: Tensor, height: int, width: int) -> Tensor:
@@ -214,7 +209,7 @@ def find_label_colors(maps: Sequence[Picture]) -> Tensor:
     counts = torch.zeros((256 // BIN) ** 3)
     sums = torch.zeros(len(counts), 3, dtype=torch.float64)
     for each in maps:
-        colors = to_bytes(each.pixels).float()
+        colors = with_bit_depth(each.pixels, 8).float()
         flat = find_flat_pixels(colors)
         values = colors.flatten(1).T[flat.flatten()] if flat.any() else colors.flatten(1).T
         bins = (values.long() // BIN) @ torch.tensor([(256 // BIN) ** 2, 256 // BIN, 1])
@@ -247,7 +242,7 @@ def split_labels(labels: Picture, colors: Tensor) -> Tensor:
     masks = torch.empty(len(colors), labels.height, labels.width, dtype=torch.uint8)
     step = max(1, 2**20 // labels.width)
     for top in range(0, labels.height, step):
-        pixels = to_bytes(labels.pixels[:, top : top + step]).float()  # [3, h, W]
+        pixels = with_bit_depth(labels.pixels[:, top : top + step], 8).float()  # [3, h, W]
         nearest = torch.cdist(pixels.flatten(1).T, colors).argmin(1).view(pixels.shape[1:])
         for index, mask in enumerate(masks):
             mask[top : top + step] = (nearest == index).to(torch.uint8) * 255

@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"model", "transfer", "linalg", "spectrum", "media", "options", "files", "errors"},
     "evaluation": {"pipeline", "model", "transfer", "linalg", "media", "options", "errors"},
     "picture_sources": {"media", "errors"},
-    "region_maps": {"picture_sources", "media", "options", "errors"},
+    "region_maps": {"picture_sources", "transfer", "media", "options", "errors"},
     "style_measurer": {
         *("picture_sources", "region_maps", "pipeline", "model", "transfer", "media", "errors"),
     },
