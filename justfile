@@ -14,9 +14,14 @@ check:
 test *ARGS:
     pytest {{ARGS}}
 
-# Paint the pictures of the README again.
+# Build the documentation site into docs/_build; `pip install --group docs` installs what it needs.
+docs:
+    python -m sphinx -W --keep-going -q -c docs . docs/_build
+
+# Paint the pictures of the README and of the documentation again.
 gallery:
     python -m examples.paint all -o examples/style
     python -m examples.gallery -o docs/images/gallery.jpg
     python -m examples.texture_gallery -o docs/images/textures.jpg
     python -m examples.page
+    python -m examples.command_gallery

@@ -105,7 +105,7 @@ class Stylizer:
 
     @property
     def precision(self) -> str:
-        """Precision of the convolutions: "fp32", "mixed" or "bf16"."""
+        """Precision of the convolutions, which is "fp32", "mixed" or "bf16"."""
         return self.pipeline.precision.name
 
     @property

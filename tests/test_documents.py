@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from styletransfer.cli import COMMANDS
-
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
     path
@@ -25,11 +23,3 @@ def test_links_lead_somewhere(document: Path) -> None:
         if not target.startswith(("https://", "http://")):
             assert (document.parent / target).exists(), target
     assert "@@" not in text
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_commands_are_commands(document: Path) -> None:
-    called = re.findall(
-        r"^(?:    |`)?styletransfer ([a-z][a-z-]+)", document.read_text(encoding="utf-8"), re.M
-    )
-    assert set(called) <= set(COMMANDS)

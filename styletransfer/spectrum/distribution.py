@@ -34,15 +34,17 @@ def singular_values(
         module: A `Conv2d`, a `ConvTranspose2d`, or a `Sequential` of padding modules and a `Conv2d`.
         input_size: Rows and columns of the layer's input.
         method: How the values are computed.
-            "exact": from the dense matrix; the time grows with the cube of the number of pixels.
-            "circular": the symbol's values on the grid of the discrete Fourier transform, as if the image
-                wrapped around.
-            "density": quantiles of every singular value function of the symbol, to which the values of large
-                images tend; interpolated on a grid between the points of the transform.
-            "corrected": the symbol's distribution with that of the border (see `border_correction`), and the
-                largest value by Lanczos; for every padding. Layers of more than about 60 channels, for which
-                even a tiny image is costly, are only rescaled to the exact Frobenius norm.
-            "lanczos": stochastic Lanczos quadrature, for every padding; it blurs gaps of the spectrum.
+
+            * "exact": from the dense matrix; the time grows with the cube of the number of pixels.
+            * "circular": the symbol's values on the grid of the discrete Fourier transform, as if the image
+              wrapped around.
+            * "density": quantiles of every singular value function of the symbol, to which the values of
+              large images tend; interpolated on a grid between the points of the transform.
+            * "corrected": the symbol's distribution with that of the border (see `border_correction`), and
+              the largest value by Lanczos; for every padding. Layers of more than about 60 channels, for
+              which even a tiny image is costly, are only rescaled to the exact Frobenius norm.
+            * "lanczos": stochastic Lanczos quadrature, for every padding; it blurs gaps of the spectrum.
+
         seed: Seed of the random probes of "lanczos".
 
     Returns:

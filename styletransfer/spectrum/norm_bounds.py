@@ -75,15 +75,17 @@ def norm_bounds(
             stride, dilation, groups and padding; the bias is ignored.
         input_size: Rows and columns of the layer's input.
         method: How the upper bound is computed.
-            "auto": "dense" for small layers, "twisted" where the padding allows it, otherwise "lanczos".
-            "dense": the singular values of the matrix.
-            "twisted": the symbol on the grid of a twisted circulant; for zero padding, and for circular
-                padding by whole outputs.
-            "lanczos": Lanczos from a random start; for every padding; fails with `FAILURE_PROBABILITY`.
-            "extension": "twisted" of the extended image, times the norm of the extension; for every padding,
-                deterministic and loose.
-            "unfoldings", "taps", "hoelder", "gram", "tensor": the bounds of the literature, see
-                `unfolding_bound` to `tensor_bound`; they give no lower bound.
+
+            * "auto": "dense" for small layers, "twisted" where the padding allows it, otherwise "lanczos".
+            * "dense": the singular values of the matrix.
+            * "twisted": the symbol on the grid of a twisted circulant; for zero padding, and for circular
+              padding by whole outputs.
+            * "lanczos": Lanczos from a random start; for every padding; fails with `FAILURE_PROBABILITY`.
+            * "extension": "twisted" of the extended image, times the norm of the extension; for every
+              padding, deterministic and loose.
+            * "unfoldings", "taps", "hoelder", "gram", "tensor": the bounds of the literature, see
+              `unfolding_bound` to `tensor_bound`; they give no lower bound.
+
         tolerance: Relative width at which "lanczos" stops, above 0.
         seed: Seed of the random start.
 
