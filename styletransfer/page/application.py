@@ -20,6 +20,7 @@ from styletransfer import __version__
 
 from ..errors import CancelledError, StyleTransferError
 from .errors import RequestError, respond_to_error
+from .openapi import describe_api
 from .options_form import describe_options
 from .render_queue import Queue, Render, while_connected
 from .renderer import EncodedPicture, Renderer, Upload
@@ -58,6 +59,7 @@ class Application:
         self._reads = Queue("files", WAITING_READS)
         self._running: dict[str, tuple[Render, asyncio.Future[EncodedPicture]]] = {}
         self.page_files = read_page_files()
+        self.open_paths = {*self.page_files, "/health", "/openapi.json"}  # which hold no data of anybody
 
     def build(self) -> Starlette:
         """Return the ASGI application."""
@@ -69,13 +71,15 @@ class Application:
         }
         routes = [
             *(Route(path, self._send_page_file) for path in self.page_files),
+            Route("/health", self._answer_health),
+            Route("/openapi.json", self._describe_api),
             Route("/settings", self._describe),
             Route("/pictures", self._add_picture, methods=["POST"]),
             Route("/pictures/{id}", self._show_picture),
             Route("/stylize", self._stylize, methods=["POST"]),
             Route("/command", self._compose_command, methods=["POST"]),
-            Route("/renders/{id}", self._describe_render),
-            Route("/renders/{id}", self._cancel_render, methods=["DELETE"]),
+            Route("/renders/{name}", self._describe_render),
+            Route("/renders/{name}", self._cancel_render, methods=["DELETE"]),
         ]
         return Starlette(routes=routes, exception_handlers=handlers, lifespan=self._close_at_end)
 
@@ -91,6 +95,13 @@ class Application:
     async def _send_page_file(self, request: Request) -> Response:
         data, media_type = self.page_files[request.url.path]
         return Response(data, media_type=media_type, headers={"Cache-Control": "no-cache"})
+
+    async def _answer_health(self, _: Request) -> Response:
+        """Answer at once, whatever waits in the queues, so that no supervisor ends a busy server."""
+        return JSONResponse({"status": "ok"})
+
+    async def _describe_api(self, _: Request) -> Response:
+        return JSONResponse(describe_api(self._max_upload, self._max_pixels))
 
     async def _describe(self, _: Request) -> Response:
         """Answer what the page needs to know to build itself."""
@@ -147,13 +158,13 @@ class Application:
         return JSONResponse({"command": self._renderer.compose_command(wanted)})
 
     async def _describe_render(self, request: Request) -> Response:
-        name = request.path_params["id"]
+        name = request.path_params["name"]
         if name not in self._running:  # no error, because clients ask before it has begun and after its end
             return JSONResponse({"state": "unknown", "progress": 0.0, "seconds_left": None})
         return JSONResponse(self._running[name][0].describe())
 
     async def _cancel_render(self, request: Request) -> Response:
-        name = request.path_params["id"]
+        name = request.path_params["name"]
         if name in self._running:
             render, work = self._running[name]
             render.cancel()

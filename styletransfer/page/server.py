@@ -107,7 +107,7 @@ def run_server(
         names=names,
         accept_addresses=not options.is_local,
         token=options.token,
-        open_paths=application.page_files.keys(),
+        open_paths=application.open_paths,
         report=report,
     )
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # malformed requests are no news

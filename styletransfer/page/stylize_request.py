@@ -16,6 +16,7 @@ ALPHA = "alpha"
 # Long edges: of a preview while a slider moves, and of the sharpest that never waits for full results.
 PREVIEW_EDGE, LARGEST_PREVIEW = 384, 1024
 MOST_STYLES = 16
+LONGEST_TEXT = 100
 NAMES = {"content", "styles", "masks", "options", "preview", "format", "bit_depth", "quality", "render"}
 
 
@@ -97,7 +98,7 @@ def _take_preview(body: Mapping[str, Any]) -> int | None:
 
 def _take_text(body: Mapping[str, Any], name: str, default: str | None = None) -> str:
     value = body.get(name, default)
-    if not isinstance(value, str) or not 0 < len(value) <= 100:
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT:
         raise OptionError(f"{name} is {str(value)[:100]!r}", hint="give a text")
     return value
 
