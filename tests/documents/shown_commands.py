@@ -69,7 +69,7 @@ def split_commands(source: str) -> list[list[str]]:
             rest = words[start + 1 :]
             end = next((i for i, word in enumerate(rest) if set(word) <= set("|&;<>()")), len(rest))
             before = words[start - 1] if start else ""
-            if end and before != "install":
+            if end and before != "install" and re.match(r"[\w-]", rest[0]):
                 commands.append(rest[:end])
             words = rest[end:]
     return commands
