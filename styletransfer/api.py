@@ -24,6 +24,7 @@ from .media.picture import with_bit_depth
 from .model import StyleStatistics, load_model
 from .model.vgg import load_vgg19
 from .options import (
+    AUTOMATIC_STROKE_SCALES,
     DEFAULT_MODEL,
     RuntimeOptions,
     StylizeOptions,
@@ -254,10 +255,11 @@ class Stylizer:
         Args:
             options: The options to complete.
             content: The content, before it is resized.
-            style: The styles. Statistics among them keep the stroke scale they were measured for.
+            style: The styles. Statistics for one stroke scale alone keep it.
         """
         opened = [self._measurer.open(each) for each in as_sequence(style)]
-        measured = [each.stroke_scale for each in opened if isinstance(each, StyleStatistics)]
+        statistics = [each for each in opened if isinstance(each, StyleStatistics)]
+        measured = [each.stroke_scale for each in statistics if not each.larger]
         return resolve_stroke_scale(options, *measure_edges(content), measured)
 
     def measure_style(
@@ -265,7 +267,7 @@ class Stylizer:
         style: StyleSource,
         *,
         style_size: int | None = None,
-        stroke_scale: int | None = None,
+        stroke_scale: int | None = 1,
         exact: bool = True,
         mask: PictureSource | None = None,
     ) -> StyleStatistics:
@@ -277,22 +279,22 @@ class Stylizer:
             style: Any source of a picture (see `stylize`), the path of a `.safetensors` file of statistics,
                 or statistics, which are returned as they are.
             style_size: Long edge to which a larger picture is reduced first; see `StylizeOptions`.
-            stroke_scale: Stroke scale of the results; None for 1, which suits pictures below 1024 pixels.
+            stroke_scale: Stroke scale of the results; 1 suits pictures below 1024 pixels. None measures for
+                all that are chosen automatically, so that contents of every size can be stylized.
             exact: Whether to measure in float32 under mixed precision too. Results of 8 bits do not need it
                 and take less time without.
             mask: The part of the style that is measured, in white; None for all of it.
 
         Raises:
             ImageError: The style cannot be read.
-            OptionError: A size is out of range, the enlarged style would be too large, or a file of
-                statistics was measured by another model.
+            OptionError: A size is out of range, the enlarged style would be too large, or statistics were
+                measured by another model or for other stroke scales.
             MemoryLimitError: The style does not fit into memory.
         """
-        options = resolve_stroke_scale(StylizeOptions(style_size=style_size, stroke_scale=stroke_scale))
-        assert options.stroke_scale is not None
-        assert options.style_size is not None
+        options = StylizeOptions(style_size=style_size, stroke_scale=stroke_scale)
+        scales = AUTOMATIC_STROKE_SCALES if stroke_scale is None else (stroke_scale,)
         part = None if mask is None else to_picture(mask)
-        return self._measurer.measure(style, options.style_size, options.stroke_scale, exact=exact, mask=part)
+        return self._measurer.measure(style, options.style_size, scales, exact=exact, mask=part)
 
     def _stylize_samples(
         self,
@@ -317,22 +319,16 @@ class Stylizer:
         parts: Sequence[Picture | None] = [None] * len(sources)
         if maps is not None and maps.style_masks:
             parts, sources = maps.style_masks, list(sources) * len(maps.style_masks)
-        styles = []
-        for each, part in zip(sources, parts, strict=True):
-            statistics = self.measure_style(
+        styles = [
+            self.measure_style(
                 each,
                 style_size=options.style_size,
                 stroke_scale=options.stroke_scale,
                 exact=dtype != torch.uint8,
                 mask=part,
             )
-            if statistics.stroke_scale != options.stroke_scale:
-                raise OptionError(
-                    f"{name_style(each)} was measured for stroke scale {statistics.stroke_scale}, not "
-                    f"{options.stroke_scale}",
-                    hint="measure the picture again for this one, see --stroke-scale",
-                )
-            styles.append(statistics)
+            for each, part in zip(sources, parts, strict=True)
+        ]
         masks = None if maps is None else maps.content_masks(content.shape[-2], content.shape[-1], alpha)
         if masks is None or len(masks) != len(styles):
             # One style stays the same object, so that the pipeline finds its square roots again.

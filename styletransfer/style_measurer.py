@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
@@ -17,6 +18,7 @@ from torch import Tensor
 from .errors import OptionError, StyleTransferError, call_within_memory
 from .media import Picture, resize_picture
 from .model import StyleStatistics
+from .options import default_style_size
 from .picture_sources import PictureSource, as_batch, measure_edges, name_style, to_picture
 from .pipeline import StylizationPipeline
 from .pipeline.regions import complete_statistics
@@ -128,7 +130,7 @@ class StyleFolder:
 
 
 class StyleKey(NamedTuple):
-    """A style file with its state on disk and what it is measured for; None for a file of statistics.
+    """A style file with its state on disk and what it is measured for, which a file of statistics lacks.
 
     `exact` is true for measurements in float32 by a pipeline of mixed precision, `mask` is the part that is
     measured, or None for all.
@@ -138,18 +140,18 @@ class StyleKey(NamedTuple):
     modified: int
     bytes: int
     style_size: int | None
-    stroke_scale: int | None
+    stroke_scales: tuple[int, ...]
     exact: bool = False
     mask: Picture | None = None
 
     @classmethod
-    def of(cls, path: Path, style_size: int | None = None, stroke_scale: int | None = None) -> StyleKey:
+    def of(cls, path: Path, style_size: int | None = None, stroke_scales: tuple[int, ...] = ()) -> StyleKey:
         """Return the key of a style file in its present state."""
         try:
             status = path.stat()
         except OSError:  # reading the file explains it better
-            return cls(path, 0, 0, style_size, stroke_scale)
-        return cls(path, status.st_mtime_ns, status.st_size, style_size, stroke_scale)
+            return cls(path, 0, 0, style_size, stroke_scales)
+        return cls(path, status.st_mtime_ns, status.st_size, style_size, stroke_scales)
 
 
 class StyleMeasurer:
@@ -184,13 +186,17 @@ class StyleMeasurer:
     def measure(
         self,
         style: StyleSource,
-        style_size: int,
-        stroke_scale: int,
+        style_size: int | None,
+        stroke_scales: tuple[int, ...],
         *,
         exact: bool,
         mask: Picture | None = None,
     ) -> StyleStatistics:
-        """Return the statistics of a style. Arguments and errors are those of `Stylizer.measure_style`."""
+        """Return the statistics of a style for some stroke scales, ascending.
+
+        Statistics are returned for the scale that is wanted, or as they are if several are. The other
+        arguments and the errors are those of `Stylizer.measure_style`.
+        """
         opened = self.open(style)
         if isinstance(opened, StyleStatistics):
             if mask is not None:
@@ -198,66 +204,89 @@ class StyleMeasurer:
                     f"{name_style(style)}: a part of a style is measured on its picture, not on statistics",
                     hint="give the picture",
                 )
-            return opened
+            if len(stroke_scales) > 1:
+                return opened
+            try:
+                return opened.at_stroke_scale(*stroke_scales)
+            except OptionError as error:
+                raise OptionError(f"{name_style(style)}: {error.message}", hint=error.hint) from error
         if isinstance(opened, str | Path):
             # Only mixed precision has two ways to measure.
             exact = exact and self._pipeline.precision.name == "mixed"
-            key = StyleKey.of(Path(opened), style_size, stroke_scale)
+            key = StyleKey.of(Path(opened), style_size, stroke_scales)
             return self._files.get(key._replace(exact=exact, mask=mask))
-        return self._measure(opened, style_size, stroke_scale, exact, mask)
+        return self._measure(opened, style_size, stroke_scales, exact, mask)
 
     def _measure_file(self, key: StyleKey) -> StyleStatistics:
         """Measure or load the style of a key."""
-        if key.style_size is None or key.stroke_scale is None:
+        if not key.stroke_scales:
             return StyleStatistics.load(key.path)
         precision = "fp32" if key.exact else self._pipeline.precision.name
-        settings = (precision, key.style_size, key.stroke_scale)
+        settings = (precision, key.style_size, key.stroke_scales)
         folder = self._folder if key.mask is None else None
         if folder is not None:
             kept = folder.load(key.path, self._pipeline.fingerprint, *settings)
             if kept is not None:
                 return kept
-        statistics = self._measure(key.path, key.style_size, key.stroke_scale, key.exact, key.mask)
+        statistics = self._measure(key.path, key.style_size, key.stroke_scales, key.exact, key.mask)
         if folder is not None:
             folder.save(statistics, key.path, *settings)
         return statistics
 
     def _measure(
-        self, style: PictureSource, size: int, scale: int, exact: bool, mask: Picture | None
+        self,
+        style: PictureSource,
+        size: int | None,
+        scales: tuple[int, ...],
+        exact: bool,
+        mask: Picture | None,
     ) -> StyleStatistics:
-        """Measure a style, for larger strokes at three sizes, and explain a lack of memory."""
+        """Measure a style at all sizes that its stroke scales need, and explain a lack of memory."""
         return call_within_memory(
-            lambda: self._measure_sizes(style, size, scale, exact, mask),
+            lambda: self._measure_scales(style, size, scales, exact, mask),
             f"{name_style(style)}: out of memory while this style is measured"
-            + (f" for stroke scale {scale}" if scale > 1 else ""),
+            + (f" for stroke scale {scales[-1]}" if scales[-1] > 1 else ""),
             hint="measure it smaller, for example --style-size 256",
         )
 
-    def _measure_sizes(
-        self, style: PictureSource, size: int, scale: int, exact: bool, mask: Picture | None
+    def _measure_scales(
+        self,
+        style: PictureSource,
+        size: int | None,
+        scales: tuple[int, ...],
+        exact: bool,
+        mask: Picture | None,
     ) -> StyleStatistics:
         picture = as_batch(style) if isinstance(style, Tensor) else to_picture(style)
-        size = min(max(measure_edges(picture)), size)
+        long_edge = max(measure_edges(picture))
+        sizes = [min(long_edge, size or default_style_size(scale)) for scale in scales]
         if isinstance(picture, Tensor):  # floats stay floats unless they are resized
-            if scale == 1 and size == max(measure_edges(picture)) and mask is None:
+            if scales == (1,) and sizes == [long_edge] and mask is None:
                 return self._pipeline.measure(picture, exact=exact)
             picture = to_picture(picture)
         picture = picture.as_style()
-        reduced = resize_picture(picture, size)
-        if scale > 1 and reduced.width * reduced.height * scale**2 > MAX_ENLARGED_STYLE_PIXELS:
-            largest = math.isqrt(MAX_ENLARGED_STYLE_PIXELS) // scale
-            raise OptionError(
-                f"a style of {reduced.width}x{reduced.height} cannot be enlarged {scale} times",
-                hint=f"measure it smaller, for example --style-size {largest}",
-            )
-        measured = self._measure_picture(reduced, exact, mask)
-        if scale == 1:
-            return measured
-        enlarged, sharp = (
-            self._measure_picture(resize_picture(picture, round(factor * size)), exact, mask, patches=False)
-            for factor in (scale, math.sqrt(scale))
-        )
-        return measured.enlarge(scale, enlarged, sharp)
+
+        @cache
+        def measure(edge: int, patches: bool) -> StyleStatistics:
+            return self._measure_picture(resize_picture(picture, edge), exact, mask, patches=patches)
+
+        measured = []
+        for scale, edge in zip(scales, sizes, strict=True):
+            if scale == 1:
+                measured.append(measure(edge, True))
+                continue
+            width, height = (round(side * edge / long_edge) for side in (picture.width, picture.height))
+            if width * height * scale**2 > MAX_ENLARGED_STYLE_PIXELS:
+                if measured:
+                    break  # enough for all but the largest strokes
+                largest = math.isqrt(MAX_ENLARGED_STYLE_PIXELS) // scale
+                raise OptionError(
+                    f"a style of {width}x{height} cannot be enlarged {scale} times",
+                    hint=f"measure it smaller, for example --style-size {largest}",
+                )
+            enlarged, sharp = (measure(round(factor * edge), False) for factor in (scale, math.sqrt(scale)))
+            measured.append(measure(edge, True).enlarge(scale, enlarged, sharp))
+        return replace(measured[0], larger=tuple(measured[1:])) if len(measured) > 1 else measured[0]
 
     def _measure_picture(
         self, style: Picture, exact: bool, mask: Picture | None, *, patches: bool = True

@@ -21,7 +21,7 @@ from .errors import OptionError, call_within_memory
 from .media import Picture, resize_picture
 from .model import StyleStatistics
 from .options import StylizeOptions, TextureOptions, check_kind, resolve_stroke_scale
-from .picture_sources import measure_edges, name_style, to_picture
+from .picture_sources import measure_edges, to_picture
 from .pipeline import ProgressCallback
 from .pipeline.memory import check_available_memory
 from .style_measurer import STATISTICS_SUFFIX, StyleSource, as_sequence
@@ -174,12 +174,6 @@ def _measure_styles(
 ) -> StyleStatistics:
     """Measure the styles, and blend them if there are several."""
     measured = [stylizer.measure_style(each, style_size=look.style_size, exact=exact) for each in styles]
-    for style, statistics in zip(styles, measured, strict=True):
-        if statistics.stroke_scale != 1:
-            raise OptionError(
-                f"{name_style(style)} was measured for stroke scale {statistics.stroke_scale}",
-                hint="textures need statistics for stroke scale 1",
-            )
     if len(measured) == 1:
         return measured[0]
     return StyleStatistics.blend(measured, look.style_weights or [1.0] * len(measured))

@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "picture_sources": {"media", "errors"},
     "region_maps": {"picture_sources", "transfer", "media", "options", "errors"},
     "style_measurer": {
-        *("picture_sources", "region_maps", "pipeline", "model", "transfer", "media", "errors"),
+        *("picture_sources", "region_maps", "pipeline", "model", "transfer", "media", "options", "errors"),
     },
     "color_grading": {
         *("picture_sources", "style_measurer", "pipeline", "model", "transfer", "linalg", "media"),

@@ -1,9 +1,11 @@
-"""What is known of a style: mean and covariance at every level, and patches, in a file of about 6 MB."""
+"""What is known of a style: mean and covariance at every level, and patches, in a file of 6 to 13 MB."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -15,11 +17,13 @@ from ..options import check_style_weights
 from ..transfer import blend_statistics
 from ..transfer.matching import PatchBank
 
-FORMAT = "styletransfer-statistics-4"
-READABLE_FORMATS = {FORMAT, "styletransfer-statistics-3"}  # 3 has no patches
+FORMAT = "styletransfer-statistics-5"
 # The levels of the two finest scales. For large strokes they are measured on a style that is enlarged less.
 FINE_LEVELS = slice(1, 3)
-UNDERPAINTING = "underpainting."  # prefix of the names of its tensors in a file
+# Prefixes of the names of tensors in a file; what is painted over a copy has its stroke scale in the prefix.
+UNDERPAINTING = "underpainting"
+OVERPAINTING = "scale"
+PREFIXED_NAME = re.compile(rf"({UNDERPAINTING}|{OVERPAINTING}\d+)\.(.+)")
 PIECES = "pieces."
 SHARES = "shares."
 
@@ -35,6 +39,8 @@ class StyleStatistics:
         underpainting: The statistics of the style at its own size, for the small copy of the content that is
             stylized first; None for stroke scale 1.
         bank: Patches to match; None from a network that matches none, and for what is painted over a copy.
+        larger: Statistics of the same style for larger strokes, by ascending stroke scale, which share their
+            underpainting; empty if one stroke scale alone was measured.
     """
 
     levels: tuple[Statistics, ...]
@@ -42,13 +48,40 @@ class StyleStatistics:
     stroke_scale: int = 1
     underpainting: StyleStatistics | None = None
     bank: PatchBank | None = None
+    larger: tuple[StyleStatistics, ...] = ()
+
+    @property
+    def stroke_scales(self) -> list[int]:
+        """The stroke scales that were measured, ascending."""
+        return [self.stroke_scale, *(each.stroke_scale for each in self.larger)]
+
+    def at_stroke_scale(self, scale: int) -> StyleStatistics:
+        """Return the statistics for one stroke scale, without those for others.
+
+        Raises:
+            OptionError: The style was not measured for this stroke scale.
+        """
+        for each in (self._smallest, *self.larger):
+            if each.stroke_scale == scale:
+                return each
+        measured = ", ".join(map(str, self.stroke_scales))
+        raise OptionError(
+            f"the style was measured for stroke scale {measured}, not {scale}",
+            hint="measure the picture again for this one, see --stroke-scale",
+        )
+
+    @cached_property
+    def _smallest(self) -> StyleStatistics:
+        """The statistics for the smallest strokes; one object, by which its square roots are found again."""
+        return replace(self, larger=()) if self.larger else self
 
     @classmethod
     def blend(cls, members: Sequence[StyleStatistics], weights: Sequence[float]) -> StyleStatistics:
         """Blend styles by their statistics.
 
         Args:
-            members: One or more styles, all measured by the same model for the same stroke scale.
+            members: One or more styles, all measured by the same model for the same stroke scale. Larger
+                strokes are blended where all were measured for them.
             weights: One non-negative number per style, not all zero; only their ratios matter.
 
         Raises:
@@ -76,7 +109,12 @@ class StyleStatistics:
         used = [(each.bank, weight) for each, weight in zip(members, weights, strict=True) if weight > 0]
         banks = [(bank, weight) for bank, weight in used if bank is not None]
         bank = PatchBank.blend(*zip(*banks, strict=True)) if banks else None
-        return cls(levels, members[0].model, members[0].stroke_scale, underpainting, bank)
+        shared = set.intersection(*({each.stroke_scale for each in member.larger} for member in members))
+        larger = tuple(
+            cls.blend([member.at_stroke_scale(scale) for member in members], weights)
+            for scale in sorted(shared)
+        )
+        return cls(levels, members[0].model, members[0].stroke_scale, underpainting, bank, larger)
 
     def enlarge(self, scale: int, enlarged: StyleStatistics, sharp: StyleStatistics) -> StyleStatistics:
         """Return the statistics of this style for larger strokes.
@@ -100,13 +138,17 @@ class StyleStatistics:
             StyleTransferError: The file cannot be written.
         """
         tensors = self._list_tensors("")
-        if self.underpainting is not None:
-            tensors |= self.underpainting._list_tensors(UNDERPAINTING)
+        underpainting = self.larger[0].underpainting if self.larger else self.underpainting
+        # A style that is small enough is its own underpainting.
+        if underpainting is not None and underpainting.levels is not self.levels:
+            tensors |= underpainting._list_tensors(f"{UNDERPAINTING}.")
+        for each in self.larger:
+            tensors |= each._list_tensors(f"{OVERPAINTING}{each.stroke_scale}.")
         metadata = {"format": FORMAT, "model": self.model, "stroke_scale": str(self.stroke_scale)}
         write_tensors(Path(path), tensors, metadata)
 
     def _list_tensors(self, prefix: str) -> dict[str, torch.Tensor]:
-        """Name the tensors of everything but the underpainting."""
+        """Name the tensors of one stroke scale, without the underpainting."""
         tensors = {
             f"{prefix}{level}.{field}": getattr(statistics, field).cpu()
             for level, statistics in enumerate(self.levels)
@@ -125,26 +167,32 @@ class StyleStatistics:
             WeightsError: The file is missing, corrupt or holds no style statistics.
         """
         tensors, metadata, _ = read_tensors(Path(path))
-        if metadata.get("format") not in READABLE_FORMATS or "model" not in metadata:
+        if metadata.get("format") != FORMAT or "model" not in metadata:
             raise WeightsError(
                 f"{path}: holds no style statistics", hint="make them with `styletransfer style-stats`"
             )
         model, scale = metadata["model"], metadata.get("stroke_scale", "")
-        below = {
-            name.removeprefix(UNDERPAINTING): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(UNDERPAINTING)
-        }
-        above = {name: tensor for name, tensor in tensors.items() if not name.startswith(UNDERPAINTING)}
-        statistics = cls._read(path, above, model)
-        if not scale.isdecimal() or not int(scale) or (int(scale) > 1) != bool(below):
+        parts: dict[str, dict[str, torch.Tensor]] = {"": {}}
+        for name, tensor in tensors.items():
+            found = PREFIXED_NAME.fullmatch(name)
+            prefix, rest = found.groups() if found else ("", name)
+            parts.setdefault(prefix, {})[rest] = tensor
+        read = {prefix: cls._read(path, part, model) for prefix, part in parts.items()}
+        statistics = read.pop("")
+        shapes = [[level.mean.shape for level in each.levels] for each in (statistics, *read.values())]
+        if any(each != shapes[0] for each in shapes):
+            raise WeightsError(f"{path}: its sets of statistics do not match", hint="make it again")
+        below = read.pop(UNDERPAINTING, None)
+        enlarged = {int(prefix.removeprefix(OVERPAINTING)): each for prefix, each in read.items()}
+        if not scale.isdecimal() or not int(scale) or (int(scale) > 1 and (below is None or enlarged)):
             raise WeightsError(f"{path}: its stroke scale is {scale!r}", hint="make it again")
-        if not below:
-            return statistics
-        small = cls._read(path, below, model)
-        if [level.mean.shape for level in small.levels] != [level.mean.shape for level in statistics.levels]:
-            raise WeightsError(f"{path}: its two sets of statistics do not match", hint="make it again")
-        return replace(statistics, stroke_scale=int(scale), underpainting=small)
+        if int(scale) > 1:
+            return replace(statistics, stroke_scale=int(scale), underpainting=below)
+        larger = tuple(
+            replace(enlarged[each], stroke_scale=each, underpainting=below or statistics)
+            for each in sorted(enlarged)
+        )
+        return replace(statistics, larger=larger)
 
     @classmethod
     def _read(cls, path: str | Path, tensors: Mapping[str, torch.Tensor], model: str) -> StyleStatistics:
@@ -159,7 +207,8 @@ class StyleStatistics:
         levels = tuple(Statistics(*(field.to(device) for field in level)) for level in self.levels)
         underpainting = self.underpainting and self.underpainting.to(device)
         bank = self.bank and self.bank.to(device)
-        return StyleStatistics(levels, self.model, self.stroke_scale, underpainting, bank)
+        larger = tuple(each.to(device) for each in self.larger)
+        return StyleStatistics(levels, self.model, self.stroke_scale, underpainting, bank, larger)
 
 
 def _read_levels(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> tuple[Statistics, ...]:

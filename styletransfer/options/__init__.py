@@ -8,17 +8,20 @@ from .checks import check_kind, check_style_weights, parse_bytes
 from .running import DEFAULT_MODEL, IfExists, OutputOptions, Precision, ProcessOptions, RuntimeOptions
 from .serving import ServeOptions
 from .stylizing import (
+    AUTOMATIC_STROKE_SCALES,
     ContentStatistics,
     PreserveColor,
     StylizeOptions,
     Transform,
     change_options,
+    default_style_size,
     resolve_stroke_scale,
 )
 from .texture import TextureOptions
 from .training import TrainOptions
 
 __all__ = [
+    "AUTOMATIC_STROKE_SCALES",
     "DEFAULT_MODEL",
     "ContentStatistics",
     "IfExists",
@@ -35,6 +38,7 @@ __all__ = [
     "change_options",
     "check_kind",
     "check_style_weights",
+    "default_style_size",
     "parse_bytes",
     "resolve_stroke_scale",
 ]

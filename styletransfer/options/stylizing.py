@@ -26,8 +26,9 @@ ContentStatistics = Literal["exact", "thumbnail"]
 
 # The network paints strokes that suit a picture of this size, in pixels. Larger pictures get larger strokes.
 NATIVE_LONG_EDGE, NATIVE_SHORT_EDGE = 512, 128
-# The stroke scale that is chosen automatically never exceeds this: the largest prints are viewed from nearby.
-MAX_AUTO_STROKE_SCALE = 8
+# The stroke scales that are chosen automatically. There are none above: the largest prints are viewed from
+# nearby.
+AUTOMATIC_STROKE_SCALES = tuple(range(1, 9))
 # Long edge to which a style is reduced before it is measured, for stroke scale 1 and for larger ones.
 STYLE_SIZE, STYLE_SIZE_FOR_LARGE_STROKES = 1024, 512
 
@@ -169,8 +170,8 @@ def resolve_stroke_scale(
         options: The options to complete.
         width: Width of the content in pixels, before it is resized to `options.size`.
         height: Height of the content in pixels.
-        measured: Stroke scales of styles that were measured before. They cannot change, so the first one is
-            used.
+        measured: Stroke scales of styles that were measured before for one alone. They cannot change, so the
+            first one is used.
 
     Returns:
         The options with `stroke_scale` and `style_size` set.
@@ -178,7 +179,12 @@ def resolve_stroke_scale(
     long, short = max(width, height), min(width, height)
     if options.size is not None:
         long, short = options.size, short * options.size // long
-    suitable = max(1, min(long // NATIVE_LONG_EDGE, short // NATIVE_SHORT_EDGE, MAX_AUTO_STROKE_SCALE))
+    largest = AUTOMATIC_STROKE_SCALES[-1]
+    suitable = max(1, min(long // NATIVE_LONG_EDGE, short // NATIVE_SHORT_EDGE, largest))
     scale = options.stroke_scale or next(iter(measured), suitable)
-    size = options.style_size or (STYLE_SIZE if scale == 1 else STYLE_SIZE_FOR_LARGE_STROKES)
-    return replace(options, stroke_scale=scale, style_size=size)
+    return replace(options, stroke_scale=scale, style_size=options.style_size or default_style_size(scale))
+
+
+def default_style_size(stroke_scale: int) -> int:
+    """Return the long edge to which larger styles are reduced for a stroke scale, in pixels."""
+    return STYLE_SIZE if stroke_scale == 1 else STYLE_SIZE_FOR_LARGE_STROKES

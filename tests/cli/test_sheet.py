@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from styletransfer import Stylizer
+from styletransfer import StyleStatistics, Stylizer
 from styletransfer.media import Picture, read_picture
 from styletransfer.options import RuntimeOptions
 from styletransfer.style_measurer import StyleMeasurer
@@ -143,9 +143,11 @@ def test_each_style_is_measured_once_per_stroke_scale(run: Run, monkeypatch: pyt
     measured = []
     measure = StyleMeasurer._measure
 
-    def count(self: StyleMeasurer, style: Path, size: int, scale: int, *others: Any) -> object:
-        measured.append((style, scale))
-        return measure(self, style, size, scale, *others)
+    def count(
+        self: StyleMeasurer, style: Path, size: int, scales: tuple[int, ...], *others: Any
+    ) -> StyleStatistics:
+        measured.append((style, *scales))
+        return measure(self, style, size, scales, *others)
 
     monkeypatch.setattr(StyleMeasurer, "_measure", count)
     result = run("sheet", "in/0.png", "art/0.png", "--stroke-scale", "1,2", "--alpha", "0.2,0.6,1")

@@ -27,7 +27,30 @@ def test_statistics_stand_for_their_picture(run: Run) -> None:
     assert Path("again.png").read_bytes() == Path("statistics.png").read_bytes()
 
 
-def test_statistics_for_larger_strokes_stand_for_their_picture(run: Run) -> None:
+@pytest.mark.parametrize("size", [64, 1024, 1600])
+def test_one_file_serves_contents_of_every_size(run: Run, size: int) -> None:
+    """Strokes are chosen by the size of the content, as they are for the picture of the style."""
+    run("style-stats", "waves.png")
+    looks = "--size", str(size), "--precision", "fp32", "--no-metadata"
+    for style, output in (("waves.png", "a.png"), ("waves.safetensors", "b.png")):
+        result = run("stylize", "cat.png", style, "-o", output, *looks)
+        assert result.exit_code == 0, result.stderr
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
+def test_one_file_serves_explicit_strokes_and_blends(run: Run) -> None:
+    write_content(Path("ink.png"), (20, 20), seed=2)
+    run("style-stats", "waves.png", "ink.png")
+    looks = "--stroke-scale", "3", "--precision", "fp32", "--no-metadata", "--style-weights", "2,1"
+    run("stylize", "cat.png", "waves.png", "ink.png", "-o", "a.png", *looks)
+    run("stylize", "cat.png", "waves.safetensors", "ink.safetensors", "-o", "b.png", *looks)
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+    refused = run("stylize", "cat.png", "waves.safetensors", "--stroke-scale", "9", "-q", "-o", "d.png")
+    assert refused.exit_code == 2
+    assert "was measured for stroke scale 1, 2, 3, 4, 5, 6, 7, 8, not 9" in refused.stderr
+
+
+def test_statistics_for_one_stroke_scale_alone(run: Run) -> None:
     fp32 = "--precision", "fp32", "--no-metadata"
     run("style-stats", "waves.png", "--stroke-scale", "2")
     for style, output in (("waves.png", "a.png"), ("waves.safetensors", "b.png")):
@@ -37,7 +60,9 @@ def test_statistics_for_larger_strokes_stand_for_their_picture(run: Run) -> None
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes() == Path("c.png").read_bytes()
     refused = run("stylize", "cat.png", "waves.safetensors", "--stroke-scale", "1", "-q", "-o", "d.png")
     assert refused.exit_code == 2
-    assert refused.stderr.startswith("error: waves.safetensors was measured for stroke scale 2, not 1;")
+    assert refused.stderr.startswith(
+        "error: waves.safetensors: the style was measured for stroke scale 2, not 1;"
+    )
 
 
 def test_statistics_and_pictures_blend(run: Run) -> None:

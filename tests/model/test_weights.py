@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,11 +99,11 @@ def test_headers_that_lack_something_are_refused(tmp_path: Path) -> None:
     write_tensors(tmp_path / "a.safetensors", {}, {"format": "styletransfer-autoencoder-1"})
     with pytest.raises(WeightsError, match="not a model"):
         load_model(tmp_path / "a.safetensors")
-    write_tensors(tmp_path / "b.safetensors", {}, {"format": "styletransfer-statistics-3"})
+    write_tensors(tmp_path / "b.safetensors", {}, {"format": "styletransfer-statistics-5"})
     with pytest.raises(WeightsError, match="no style statistics"):
         StyleStatistics.load(tmp_path / "b.safetensors")
     wrong = {"0.mean": torch.zeros(1, 3), "0.covariance": torch.zeros(1, 3, 2), "0.count": torch.ones(1)}
-    metadata = {"format": "styletransfer-statistics-3", "model": "m"}
+    metadata = {"format": "styletransfer-statistics-5", "model": "m"}
     for tensors in (wrong, wrong | {"0.covariance": torch.full((1, 3, 3), torch.nan)}):
         write_tensors(tmp_path / "c.safetensors", tensors, metadata)
         with pytest.raises(WeightsError, match="level 0"):
@@ -134,7 +135,7 @@ def test_patches_are_saved_and_damaged_ones_are_refused(tmp_path: Path) -> None:
 
 def test_statistics_of_networks_without_matching_have_no_patches(tmp_path: Path) -> None:
     tensors = {"0.mean": torch.zeros(1, 3), "0.covariance": torch.eye(3)[None], "0.count": torch.ones(1)}
-    metadata = {"format": "styletransfer-statistics-3", "model": "m", "stroke_scale": "1"}
+    metadata = {"format": "styletransfer-statistics-5", "model": "m", "stroke_scale": "1"}
     write_tensors(tmp_path / "a.safetensors", tensors, metadata)
     assert StyleStatistics.load(tmp_path / "a.safetensors").bank is None
 
@@ -179,6 +180,40 @@ def test_statistics_round_trip(tmp_path: Path, stroke_scale: int) -> None:
     found = [*loaded.levels, *(loaded.underpainting.levels if loaded.underpainting else ())]
     for a, b in zip(saved, found, strict=True):
         assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("own_underpainting", [False, True])
+def test_one_file_has_all_stroke_scales(tmp_path: Path, own_underpainting: bool) -> None:
+    base = measured(0)
+    below = base if own_underpainting else measured(1)
+    larger = tuple(replace(measured(10 + k), stroke_scale=k, underpainting=below) for k in (2, 3, 12))
+    path = tmp_path / "style.safetensors"
+    replace(base, larger=larger).save(path)
+    loaded = StyleStatistics.load(path)
+    assert loaded.stroke_scales == [1, 2, 3, 12]
+    for expected in (base, *larger):
+        found = loaded.at_stroke_scale(expected.stroke_scale)
+        assert not found.larger
+        assert found.levels[1].covariance.equal(expected.levels[1].covariance)
+        if found.underpainting is not None:
+            assert found.underpainting.levels[1].covariance.equal(below.levels[1].covariance)
+    assert loaded.at_stroke_scale(1) is loaded.at_stroke_scale(1)
+    with pytest.raises(OptionError, match="stroke scale 1, 2, 3, 12, not 4"):
+        loaded.at_stroke_scale(4)
+    tensors, metadata, _ = read_tensors(path)
+    write_tensors(path, {name: each for name, each in tensors.items() if "scale3.1" not in name}, metadata)
+    with pytest.raises(WeightsError, match="do not match"):
+        StyleStatistics.load(path)
+
+
+def test_blends_have_the_stroke_scales_that_all_have() -> None:
+    def with_scales(seed: int, *scales: int) -> StyleStatistics:
+        larger = (measured(seed + k, stroke_scale=k) for k in scales)
+        return replace(measured(seed), larger=tuple(larger))
+
+    blended = StyleStatistics.blend([with_scales(0, 2, 3, 5), with_scales(20, 3, 4, 5)], [1, 1])
+    assert blended.stroke_scales == [1, 3, 5]
+    assert blended.larger[0].underpainting is not None
 
 
 def test_blend_of_statistics() -> None:
