@@ -14,7 +14,14 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import click
 
 from ..errors import OptionError
-from ..options import DEFAULT_MODEL, OutputOptions, ProcessOptions, RuntimeOptions, StylizeOptions
+from ..options import (
+    DEFAULT_MODEL,
+    OutputOptions,
+    ProcessOptions,
+    RuntimeOptions,
+    ShardOptions,
+    StylizeOptions,
+)
 
 Options = TypeVar("Options")
 Command = Callable[..., Any]
@@ -180,4 +187,5 @@ if_exists_options = combine(
     ),
     click.option("-f", "--force", is_flag=True, help="Short for --if-exists overwrite."),
 )
+shard_option = dataclass_option(ShardOptions, "shard", metavar="I/N", show_default="all of it")
 json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON object per line.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import ImageError, OptionError
-from ..options import OutputOptions, StylizeOptions
+from ..options import IfExists, OutputOptions, ShardOptions, StylizeOptions
 from .map_files import MapFiles
 from .paths import (
     NAME_VARIANTS,
@@ -142,16 +142,15 @@ def name_outputs(
 
 
 def name_luts(jobs: Sequence[StylizeJob], alpha: float, output: OutputOptions) -> list[StylizeJob]:
-    """Give every job the file of its map of colors, if one is wanted and it is not there to be skipped.
+    """Give every job the file of its map of colors, if one is wanted.
 
     Args:
         jobs: The jobs, with their outputs.
         alpha: Value of the field {alpha}.
-        output: Where results are written, and what to do where they exist; by default that is an error.
+        output: Where results are written.
 
     Raises:
         OptionError: A file has another extension or the name of an input, or two jobs have the same file.
-        OutputExistsError: A file exists and may not be overwritten.
     """
     if output.lut is None or not jobs:
         return list(jobs)
@@ -162,8 +161,25 @@ def name_luts(jobs: Sequence[StylizeJob], alpha: float, output: OutputOptions) -
             raise OptionError(f"{path} is no name of a .cube file", hint="name it like look.cube")
     check_distinct(paths, DISTINGUISHING_FIELDS)
     check_outputs(paths, [each.path for job in jobs for each in (job.content, *job.styles) if each.path])
-    allowed = apply_if_exists(paths, output.if_exists or "error")
-    return [replace(job, lut=path) for job, path in zip(jobs, allowed, strict=True)]
+    return [replace(job, lut=path) for job, path in zip(jobs, paths, strict=True)]
+
+
+def keep_existing_luts(
+    jobs: Sequence[StylizeJob], policy: IfExists, reserved: Collection[Path] = ()
+) -> list[StylizeJob]:
+    """Apply the option --if-exists to the maps of colors; a map that is there to be skipped is not written.
+
+    Args:
+        jobs: The jobs of this process, with or without maps.
+        policy: The option.
+        reserved: Names of the maps of all jobs.
+
+    Raises:
+        OutputExistsError: A file exists and may not be overwritten.
+    """
+    paths = [job.lut for job in jobs if job.lut is not None]
+    allowed = iter(apply_if_exists(paths, policy, reserved=reserved))
+    return [job if job.lut is None else replace(job, lut=next(allowed)) for job in jobs]
 
 
 def choose_name(members: Collection[tuple[InputFile, ...]]) -> int:
@@ -207,7 +223,12 @@ class JobPlan:
 
 
 def plan_jobs(
-    content: str, styles: Sequence[str], options: StylizeOptions, output: OutputOptions, files: MapFiles
+    content: str,
+    styles: Sequence[str],
+    options: StylizeOptions,
+    output: OutputOptions,
+    files: MapFiles,
+    shard: ShardOptions | None = None,
 ) -> JobPlan:
     """Plan a run from its arguments and find everything that can be wrong with them, before any work.
 
@@ -217,6 +238,8 @@ def plan_jobs(
         options: The options; alpha, style_weights, style_size and color_only are used.
         output: Where results are written.
         files: The files that say where each style is painted.
+        shard: The part of the results that this process makes; None for all. Names are chosen, and checked,
+            among all results, so that they do not depend on it.
 
     Raises:
         OptionError: A file is missing, an output is not possible, or two results have the same name.
@@ -238,9 +261,11 @@ def plan_jobs(
     if content == STDIN and (sys.stdin is None or sys.stdin.isatty()):
         state = "closed" if sys.stdin is None else "a terminal"
         raise OptionError(f"standard input is {state}", hint="pipe a picture into it")
+    shard = shard or ShardOptions()
     if output.output == STDOUT:
-        _check_stdout(jobs, output)
-        return JobPlan(tuple(name_luts(jobs, options.alpha, output)), unreadable=unreadable)
+        _check_stdout(jobs, output, shard)
+        luts = keep_existing_luts(name_luts(jobs, options.alpha, output), output.if_exists or "error")
+        return JobPlan(tuple(luts), unreadable=unreadable)
     template = resolve_template(output.output, DEFAULT_TEMPLATE)
     writable = writable_extensions()
     named = name_outputs(jobs, template, options.alpha, writable)
@@ -248,26 +273,32 @@ def plan_jobs(
     policy = output.if_exists or ("skip" if are_many or len(named) > 1 else "error")
     # An existing file that is to be overwritten may be an original that only has the name of a result.
     kept = drop_own_results(named) if are_many and policy != "overwrite" else named
+    kept = name_luts(kept, options.alpha, output)
     outputs = [job.output for job in kept if job.output is not None]
     for path in outputs:
         _check_format(path, output.bit_depth, are_many)
     inputs = {each for job in kept for each in (job.content, *job.styles)}
     check_outputs(outputs, [*(each.path for each in inputs if each.path), *files.paths])
-    paths = apply_if_exists(outputs, policy)
-    planned = [replace(job, output=path) for job, path in zip(kept, paths, strict=True) if path is not None]
-    planned = name_luts(planned, options.alpha, replace(output, if_exists=policy))
+    own = [job for job in kept if shard.holds(*(each.relative_name for each in (job.content, *job.styles)))]
+    paths = apply_if_exists([job.output for job in own if job.output], policy, reserved=outputs)
+    planned = [replace(job, output=path) for job, path in zip(own, paths, strict=True) if path is not None]
+    planned = keep_existing_luts(planned, policy, [job.lut for job in kept if job.lut])
     notes = []
+    if shard.shard is not None:
+        notes.append(f"shard {shard.shard} has {len(own)} of {len(kept)} results")
     if dropped := len({job.content for job in named} - {job.content for job in kept}):
         notes.append(f"left out {dropped} contents that are results of this command")
-    skipped = [job for job, path in zip(kept, paths, strict=True) if path is None]
+    skipped = [job for job, path in zip(own, paths, strict=True) if path is None]
     if skipped:
-        notes.append(f"skipped {len(skipped)} of {len(kept)} results, which exist already")
+        notes.append(f"skipped {len(skipped)} of {len(own)} results, which exist already")
     if options.style_size is not None and any(each.is_statistics for each in inputs):
         notes.append("--style-size does not change statistics, which are measured already")
     return JobPlan(tuple(planned), tuple(notes), tuple(skipped), unreadable)
 
 
-def _check_stdout(jobs: Sequence[StylizeJob], output: OutputOptions) -> None:
+def _check_stdout(jobs: Sequence[StylizeJob], output: OutputOptions, shard: ShardOptions) -> None:
+    if shard.shard is not None:
+        raise OptionError("--shard divides several results, and -o - is one", hint="leave one of them out")
     if len(jobs) > 1:
         raise OptionError(f"{len(jobs)} results cannot go to standard output", hint="name a folder: -o DIR/")
     if sys.stdout.isatty():

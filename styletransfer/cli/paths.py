@@ -64,6 +64,11 @@ class InputFile:
         return "png" if self.path is None else self.path.suffix[1:].lower()
 
     @property
+    def relative_name(self) -> str:
+        """Name of the input below the folder that it was found in, wherever that folder is mounted."""
+        return STDIN if self.path is None else f"{self.folder}/{self.path.name}"
+
+    @property
     def is_statistics(self) -> bool:
         """Whether this is a file of style statistics and not a picture."""
         return self.path is not None and self.path.suffix == STATISTICS_SUFFIX
@@ -292,9 +297,19 @@ def check_outputs(outputs: Sequence[Path], inputs: Collection[Path]) -> None:
 
 
 def apply_if_exists(
-    outputs: Sequence[Path], policy: IfExists, exists: Callable[[Path], bool] = Path.exists
+    outputs: Sequence[Path],
+    policy: IfExists,
+    exists: Callable[[Path], bool] = Path.exists,
+    *,
+    reserved: Collection[Path] = (),
 ) -> list[Path | None]:
     """Apply the option --if-exists to outputs that exist already.
+
+    Args:
+        outputs: Paths of the results.
+        policy: The option.
+        exists: Tells whether a path exists.
+        reserved: Further names that no result may be given, because other processes write them.
 
     Returns:
         The path to write for every output, or None for an output to skip.
@@ -312,7 +327,7 @@ def apply_if_exists(
         return list(outputs)
     if policy == "skip":
         return [None if path in present else path for path in outputs]
-    taken = set(outputs)
+    taken = {*outputs, *reserved}
     renamed = [_find_free_name(path, taken, exists) if path in present else path for path in outputs]
     return list(renamed)
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ...errors import OptionError, StyleTransferError
-from ...options import OutputOptions, ProcessOptions, RuntimeOptions
+from ...options import OutputOptions, ProcessOptions, RuntimeOptions, ShardOptions
 from ..click_options import (
     build_options,
     dataclass_option,
@@ -19,6 +19,7 @@ from ..click_options import (
     json_option,
     model_option,
     runtime_options,
+    shard_option,
     stroke_scale_option,
     style_size_option,
 )
@@ -71,6 +72,7 @@ class MeasureJob:
 @model_option
 @runtime_options
 @if_exists_options
+@shard_option
 @json_option
 @click.pass_obj
 def style_stats(
@@ -94,9 +96,11 @@ def style_stats(
 
     runtime = build_options(RuntimeOptions, values)
     output = build_options(OutputOptions, {**values, **({"if_exists": "overwrite"} if force else {})})
-    jobs = plan_measurements(styles, output)
+    shard = build_options(ShardOptions, values)
+    jobs = plan_measurements(styles, output, shard)
     if not jobs:
-        console.note("all of these statistics exist already")
+        done = "all of these statistics exist already"
+        console.note(done if shard.shard is None else f"nothing is left to do in shard {shard.shard}")
         return 0
     set_threads(build_options(ProcessOptions, values))
     stop = Event()
@@ -122,8 +126,10 @@ def style_stats(
     return code
 
 
-def plan_measurements(arguments: tuple[str, ...], output: OutputOptions) -> list[MeasureJob]:
-    """Plan which file holds the statistics of which style.
+def plan_measurements(
+    arguments: tuple[str, ...], output: OutputOptions, shard: ShardOptions
+) -> list[MeasureJob]:
+    """Plan which file holds the statistics of which style of this shard; names are checked among all.
 
     Raises:
         OptionError: A style is missing, or an output is not a .safetensors file or has the name of another.
@@ -144,5 +150,7 @@ def plan_measurements(arguments: tuple[str, ...], output: OutputOptions) -> list
     check_distinct(outputs, "{folder} {style}")
     check_outputs(outputs, [each.path for each in inputs if each.path])
     are_many = len(inputs) > 1 or any(many for _, many in expanded)
-    paths = apply_if_exists(outputs, output.if_exists or ("skip" if are_many else "error"))
-    return [MeasureJob(each, path) for each, path in zip(inputs, paths, strict=True) if path]
+    own = [index for index, each in enumerate(inputs) if shard.holds(each.relative_name)]
+    policy = output.if_exists or ("skip" if are_many else "error")
+    paths = apply_if_exists([outputs[index] for index in own], policy, reserved=outputs)
+    return [MeasureJob(inputs[index], path) for index, path in zip(own, paths, strict=True) if path]

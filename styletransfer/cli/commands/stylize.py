@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ...errors import OptionError, StyleTransferError
-from ...options import OutputOptions, ProcessOptions, RuntimeOptions, StylizeOptions
+from ...options import OutputOptions, ProcessOptions, RuntimeOptions, ShardOptions, StylizeOptions
 from ..click_options import (
     build_options,
     cache_styles_option,
@@ -18,6 +18,7 @@ from ..click_options import (
     json_option,
     model_option,
     runtime_options,
+    shard_option,
     stroke_scale_option,
     style_size_option,
 )
@@ -60,6 +61,7 @@ from ..thread_pool import ReportProgress, divide_threads, explain_resuming, run_
 @model_option
 @runtime_options
 @if_exists_options
+@shard_option
 @dataclass_option(OutputOptions, "bit_depth", metavar="8|16")
 @dataclass_option(OutputOptions, "quality", metavar="1..100")
 @dataclass_option(OutputOptions, "dpi", metavar="N", show_default="the content's")
@@ -101,7 +103,7 @@ def stylize(
     if as_json and output.output == STDOUT and not dry_run:
         raise OptionError("--json and -o - both write to standard output", hint="leave one of them out")
     files = MapFiles(masks, content_map, style_map)
-    plan = plan_jobs(content, styles, options, output, files)
+    plan = plan_jobs(content, styles, options, output, files, build_options(ShardOptions, values))
     for note in (*plan.notes, compare_settings(plan.skipped, options, model, files)):
         if note is not None:
             console.note(note)
