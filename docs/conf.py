@@ -38,7 +38,7 @@ suppress_warnings = ["toc.not_readable"]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
 source_suffix = {".md": "markdown"}
-pygments_style, pygments_dark_style = "tango", "github-dark"
+pygments_style, pygments_dark_style = "xcode", "github-dark"  # whose colors have enough contrast
 highlight_language = "none"  # blocks that name no language are command lines, tables and formulas
 
 autodoc_typehints = "signature"
