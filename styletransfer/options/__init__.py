@@ -7,6 +7,7 @@ checked once and means the same everywhere. This package imports no torch becaus
 from .checks import check_kind, check_style_weights, parse_bytes
 from .running import DEFAULT_MODEL, IfExists, OutputOptions, Precision, ProcessOptions, RuntimeOptions
 from .serving import ServeOptions
+from .style_schedule import StyleSchedule
 from .stylizing import (
     ContentStatistics,
     PreserveColor,
@@ -28,6 +29,7 @@ __all__ = [
     "ProcessOptions",
     "RuntimeOptions",
     "ServeOptions",
+    "StyleSchedule",
     "StylizeOptions",
     "TextureOptions",
     "TrainOptions",
