@@ -58,11 +58,13 @@ ALLOWED: dict[str, set[str]] = {
         "errors",
     },
     "result_metadata": {"api", "media", "options"},
+    "video": {"temporal", "api", "media", "options", "files", "errors"},
     "page": {
         *("result_metadata", "api", "region_maps", "style_measurer", "model", "media", "options", "errors"),
     },
     "cli": {
         "page",
+        "video",
         "result_metadata",
         "api",
         "region_maps",
@@ -85,12 +87,13 @@ ALLOWED: dict[str, set[str]] = {
 GUARDED: dict[str, set[str]] = {
     "click": {"cli"},
     "tqdm": {"cli"},
-    "PIL": {"media"},
+    "PIL": {"media", "video"},
     "tifffile": {"media"},
     "imagecodecs": {"media"},
     "torchvision": {"model"},
     "platformdirs": {"cli"},
     "matplotlib": {"cli"},
+    "av": {"video"},
     "cv2": {"temporal"},
     "starlette": {"page"},
     "uvicorn": {"page"},

@@ -18,6 +18,7 @@ from .stylizing import (
 )
 from .texture import TextureOptions
 from .training import TrainOptions
+from .video import VideoOptions, parse_time
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -34,9 +35,11 @@ __all__ = [
     "TextureOptions",
     "TrainOptions",
     "Transform",
+    "VideoOptions",
     "change_options",
     "check_kind",
     "check_style_weights",
     "parse_bytes",
+    "parse_time",
     "resolve_stroke_scale",
 ]

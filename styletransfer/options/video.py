@@ -33,7 +33,7 @@ class VideoOptions:
         "were taken. Auto keeps all time stamps, and takes 25 for a folder.",
     )
     steadiness: float = option(
-        0.85,
+        1.0,
         "How much of a frame is taken over from the one before, along the motion, from 0 (each frame is "
         "painted by itself) to 1. Nothing is taken over across a cut.",
     )
@@ -48,9 +48,7 @@ class VideoOptions:
     bit_depth: int = option(
         8, "Bits per channel of the result: 8, 10 (all codecs but vp9), or 16 (.mkv and PNG frames)."
     )
-    flatten: bool = option(
-        False, "Lay transparent pixels on white, for files that cannot hold transparency."
-    )
+    flatten: bool = option(False, "Lay transparent pixels on white, for files that cannot hold transparency.")
 
     def __post_init__(self) -> None:
         check_range("start", self.start, 0, 1e9)

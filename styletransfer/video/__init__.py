@@ -4,18 +4,37 @@
 the other. PyAV is imported by `libav` alone, when it is needed.
 """
 
-from .frame_source import FrameSource, SourceFrame, SourceInfo
+from .frame_source import FrameSource, Selection, SourceFrame, SourceInfo
 from .input_files import open_source
 from .output_formats import VideoOutput, plan_output
-from .rendering import RenderedVideo, render_video
+from .parts import PartStore, find_part_folder
+from .rendering import (
+    RenderedVideo,
+    RenderInterrupted,
+    RenderPlan,
+    describe_result,
+    render_to_pipe,
+    render_video,
+)
+from .stream_copying import Tags
+from .video_file import VideoFile
 
 __all__ = [
     "FrameSource",
+    "PartStore",
+    "RenderInterrupted",
+    "RenderPlan",
     "RenderedVideo",
+    "Selection",
     "SourceFrame",
     "SourceInfo",
+    "Tags",
+    "VideoFile",
     "VideoOutput",
+    "describe_result",
+    "find_part_folder",
     "open_source",
     "plan_output",
+    "render_to_pipe",
     "render_video",
 ]

@@ -52,7 +52,7 @@ class AnimationFile:
                 self._image.seek(index)
                 shown = self._image.convert("RGBA")
                 self._delays.append(round(self._image.info.get("duration", 0)) or DEFAULT_DELAY)
-                alpha = alpha or shown.getchannel("A").getextrema()[0] < 255
+                alpha = alpha or shown.getchannel("A").getextrema() != (255, 255)
         except OSError as error:
             raise VideoError(f"{name}: the animation is damaged ({error})", hint="export it again") from error
         if count < 2:

@@ -74,7 +74,7 @@ class EncodedPart:
         self._encoder = FrameEncoder(self._container, output, info, threads)
         self._first: int | None = None
 
-    def write(self, picture: Picture, pts: int, label: str) -> None:
+    def write(self, picture: Picture, pts: int) -> None:
         """Add a frame at a time stamp in units of the time base."""
         self._first = pts if self._first is None else self._first
         self._container.mux(list(self._encoder.encode(picture, pts - self._first)))

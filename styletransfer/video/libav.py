@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 from ..errors import MemoryLimitError, StyleTransferError, VideoError, is_out_of_memory
@@ -17,11 +16,13 @@ def load_av() -> Any:
         VideoError: The extra is not installed.
     """
     try:
-        return import_module("av")
+        import av
+        import av.video.reformatter
     except ImportError as error:
         raise VideoError(
             "PyAV is needed to read and write videos", hint='run `pip install "styletransfer[video]"`'
         ) from error
+    return av
 
 
 def is_libav_error(error: BaseException) -> bool:

@@ -178,7 +178,9 @@ def plan_output(
         )
     name = options.codec or container.codecs[0]
     if name not in container.codecs or (options.codec and container.kind == "animation"):
-        allowed = "no --codec" if container.kind == "animation" else f"--codec {' or '.join(container.codecs)}"
+        allowed = (
+            "no --codec" if container.kind == "animation" else f"--codec {' or '.join(container.codecs)}"
+        )
         raise OptionError(f"{subject} cannot hold {name}", hint=f"choose {allowed}")
     codec = CODECS[name]
     if codec.encoder not in load_av().codecs_available:

@@ -8,7 +8,9 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -41,10 +43,10 @@ class PartStore:
         part_suffix: Extension of the parts' files.
     """
 
-    def __init__(self, output: Path, settings: Mapping[str, object] | None, part_suffix: str = ".mkv") -> None:
-        target = Path(os.path.realpath(output))
-        key = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]  # a long name stays short enough
-        self.folder = target.parent / f".styletransfer-{key}.parts"
+    def __init__(
+        self, output: Path, settings: Mapping[str, object] | None, part_suffix: str = ".mkv"
+    ) -> None:
+        self.folder = find_part_folder(output)
         self._suffix = part_suffix
         self._settings = None if settings is None else json.loads(json.dumps(settings, default=str))
         self.parts: list[Part] = []
@@ -61,7 +63,7 @@ class PartStore:
                 self._find_parts()
                 return
             recorded = found.get("settings")
-            before = recorded if isinstance(recorded, dict) else {}
+            before: dict[str, object] = recorded if isinstance(recorded, dict) else {}
             names = {*before, *self._settings}
             self.outdated = sorted(each for each in names if before.get(each) != self._settings.get(each))
         self.discard()
@@ -78,6 +80,13 @@ class PartStore:
     def frames(self) -> int:
         """Number of frames in the finished parts."""
         return sum(len(part.pts) for part in self.parts)
+
+    def seconds(self, time_base: Fraction) -> float:
+        """Return the length of the finished parts."""
+        if not self.parts:
+            return 0.0
+        last = self.parts[-1]
+        return float((last.pts[-1] + last.durations[-1] - self.parts[0].pts[0]) * time_base)
 
     def path_of(self, number: int) -> Path:
         """Return the file of a part."""
@@ -105,7 +114,14 @@ class PartStore:
             shutil.rmtree(self.folder)
 
 
-def _read_json(path: Path) -> dict[str, list[int]]:
+def find_part_folder(output: Path) -> Path:
+    """Return the folder of the parts of a result, which need not exist."""
+    target = Path(os.path.realpath(output))
+    key = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]  # a long name stays short enough
+    return target.parent / f".styletransfer-{key}.parts"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     """Return the contents of a file, or nothing if they are damaged."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

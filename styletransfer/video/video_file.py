@@ -53,7 +53,9 @@ class VideoFile:
         try:
             self.container = open_input(file)
         except Exception as error:
-            raise explain_libav(error, name, "is not a readable video", "export or download it again") from error
+            raise explain_libav(
+                error, name, "is not a readable video", "export or download it again"
+            ) from error
         self.stream = find_video(self.container, name)
         self.stream.codec_context.thread_count = threads
         self.stream.codec_context.thread_type = "AUTO"
@@ -91,9 +93,8 @@ class VideoFile:
         """Yield all frames in the order in which they are shown, with strictly rising time stamps."""
         last: int | None = None
         time_base = self.info.time_base
-        count = 0
         typical = max(1, round(1 / self._rate / time_base))
-        for frame in self._deinterlace():
+        for count, frame in enumerate(self._deinterlace()):
             unit = frame.time_base or time_base
             pts = None if frame.pts is None else round(frame.pts * unit / time_base)
             if pts is None:
@@ -101,7 +102,6 @@ class VideoFile:
             if last is not None and pts <= last:  # damaged or missing time stamps
                 pts = last + typical
             last = pts
-            count += 1
             duration = round(frame.duration * unit / time_base) if frame.duration else typical
             yield SourceFrame(pts, duration, partial(self._converter.convert, frame))
 
