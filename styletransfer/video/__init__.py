@@ -4,8 +4,6 @@
 the other. PyAV is imported by `libav` alone, when it is needed.
 """
 
-from .frame_source import FrameSource, Selection, SourceFrame, SourceInfo
-from .input_files import open_source
 from .output_formats import VideoOutput, plan_output
 from .parts import PartStore, find_part_folder
 from .rendering import (
@@ -16,8 +14,8 @@ from .rendering import (
     render_to_pipe,
     render_video,
 )
+from .sources import FrameSource, Selection, SourceFrame, SourceInfo, VideoFile, open_source
 from .stream_copying import Tags
-from .video_file import VideoFile
 
 __all__ = [
     "FrameSource",

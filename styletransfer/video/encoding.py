@@ -9,9 +9,9 @@ from typing import Any
 
 from ..media import Picture
 from .frame_conversion import BT709, LIMITED, build_frame
-from .frame_source import SourceInfo
 from .libav import load_av
 from .output_formats import VideoOutput
+from .sources import SourceInfo
 
 FULL_RANGE = 2  # as libav numbers it
 PART_FORMAT = "matroska"  # can be played as far as it was written, even after a kill

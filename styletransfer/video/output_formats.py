@@ -9,8 +9,8 @@ from typing import Literal
 
 from ..errors import OptionError
 from ..options import VideoOptions
-from .frame_source import SourceInfo
 from .libav import load_av
+from .sources import SourceInfo
 
 Kind = Literal["video", "animation", "folder"]
 

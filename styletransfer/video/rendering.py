@@ -14,14 +14,13 @@ from torch import Tensor
 from ..errors import VideoError
 from ..media import resize_picture
 from ..temporal import Frame, FrameStylizer
-from .frame_source import FrameSource, Selection, SourceFrame, SourceInfo
 from .joining import join_parts
 from .output_formats import VideoOutput
 from .parts import PART_SECONDS, Part, PartStore
 from .pipelining import BackgroundWriter, prefetch
 from .sinks import FinishedFrame, FrameSink, PartSink, PipeSink
+from .sources import FrameSource, Selection, SourceFrame, SourceInfo, VideoFile
 from .stream_copying import Tags
-from .video_file import VideoFile
 
 AHEAD = 3  # frames that wait between two threads
 Report = Callable[[float, int], None]  # seconds of the result that are done, and frames of this run

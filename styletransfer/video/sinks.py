@@ -10,12 +10,11 @@ from torch import Tensor
 
 from ..media import Picture, write_picture
 from .encoding import EncodedPart, FrameEncoder
-from .frame_source import Selection, SourceInfo
 from .libav import explain_libav, load_av
 from .output_formats import VideoOutput
 from .parts import Part, PartStore
+from .sources import Selection, SourceInfo, VideoFile
 from .stream_copying import StreamCopier, Tags
-from .video_file import VideoFile
 
 Metadata = Mapping[str, str] | None
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from .frame_source import Selection
 from .libav import is_libav_error, load_av
+from .sources import Selection
 
 # Tags that the muxer writes itself, or that are no longer true.
 OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "rotate", "alpha_mode"}

@@ -11,10 +11,10 @@ from typing import Any
 
 from PIL import Image
 
-from ..errors import VideoError
-from ..media import Picture, PILImage, picture_from_pil, picture_to_pil
-from ..media.formats import HEADER_SIZE, explain_writing, identify_format
-from .frame_conversion import fit_picture
+from ...errors import VideoError
+from ...media import Picture, PILImage, picture_from_pil, picture_to_pil
+from ...media.formats import HEADER_SIZE, explain_writing, identify_format
+from ..frame_conversion import fit_picture
 from .frame_source import Damage, SourceFrame, SourceInfo
 from .video_file import identify_file
 

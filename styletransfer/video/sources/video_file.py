@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..errors import VideoError
-from .frame_conversion import FrameConverter
+from ...errors import VideoError
+from ..frame_conversion import FrameConverter
+from ..libav import explain_libav, is_libav_error, load_av
+from ..tone_mapping import is_hdr
 from .frame_source import Damage, SourceFrame, SourceInfo
-from .libav import explain_libav, is_libav_error, load_av
-from .tone_mapping import is_hdr
 
 DEFAULT_RATE = Fraction(25)  # of raw streams that state none
 CUT_OFF_SECONDS = 1.0  # by which the last packet may end before the stated duration

@@ -7,8 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import VideoError
-from ..media.formats import printable_name
+from ...errors import VideoError
+from ...media.formats import printable_name
 from .animation_file import AnimationFile, is_animation
 from .frame_folder import FrameFolder
 from .frame_source import FrameSource

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import NamedTuple, Protocol
 
-from ..media import Picture
+from ...media import Picture
 
 LARGEST_TIME_BASE = Fraction(1, 1000)  # seconds; results of another rate are timed in units below this
 
