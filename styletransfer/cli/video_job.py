@@ -190,7 +190,7 @@ class VideoJobRunner:
     """
 
     def __init__(self, console: Console, job: VideoJob, options: VideoJobOptions, stack: ExitStack) -> None:
-        from ..video import Selection, describe_result, open_source, plan_output
+        from ..video import Selection, describe_result, holds_pixel_aspect, open_source, plan_output
 
         self._console, self._job, self._options = console, job, options
         video = options.video
@@ -206,7 +206,9 @@ class VideoJobRunner:
         stack.callback(self.source.close)
         of_frames = bool(job.frames)  # their rate is the source's own
         self.selection = Selection(video.start, video.end, None if of_frames else rate)
-        self.info = describe_result(self.source.info, self.selection, options.stylize.size)
+        square = not holds_pixel_aspect(job.output, video, folder=job.is_folder)
+        size = options.stylize.size
+        self.info = describe_result(self.source.info, self.selection, size, square_pixels=square)
         self.output = plan_output(
             job.output, self.info, video, folder=job.is_folder, quality=options.output.quality
         )
@@ -273,7 +275,6 @@ class VideoJobRunner:
             self.info,
             self.output,
             path if isinstance(self.source, VideoFile) else None,
-            size=self._options.stylize.size,
             threads=self._options.threads or 0,
             tags=Tags(output.metadata, output.keep_location, comment),
             settings=recorded if output.metadata else None,

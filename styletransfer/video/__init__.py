@@ -4,7 +4,7 @@
 the other. PyAV is imported by `libav` alone, when it is needed.
 """
 
-from .output_formats import VideoOutput, plan_output
+from .output_formats import VideoOutput, holds_pixel_aspect, plan_output
 from .parts import PartStore, find_part_folder
 from .rendering import (
     RenderedVideo,
@@ -31,6 +31,7 @@ __all__ = [
     "VideoOutput",
     "describe_result",
     "find_part_folder",
+    "holds_pixel_aspect",
     "open_source",
     "plan_output",
     "render_to_pipe",

@@ -71,13 +71,22 @@ def fit_picture(picture: Picture, width: int, height: int) -> Picture:
     if (picture.width, picture.height) == (width, height):
         return picture
 
-    def scale(samples: Tensor) -> Tensor:
-        values = interpolate(
-            samples.to(torch.float32)[None], (height, width), mode="bicubic", antialias=True
-        )[0]
-        return values.clamp_(0, 2**picture.bit_depth - 1).round_().to(samples.dtype)
+    white = 2**picture.bit_depth - 1
 
-    return Picture(scale(picture.pixels), None if picture.alpha is None else scale(picture.alpha))
+    def scale(samples: Tensor) -> Tensor:
+        return interpolate(samples[None], (height, width), mode="bicubic", antialias=True)[0]
+
+    def to_integers(values: Tensor) -> Tensor:
+        return values.clamp_(0, white).round_().to(picture.pixels.dtype)
+
+    pixels = picture.pixels.to(torch.float32)
+    if picture.alpha is None:
+        return Picture(to_integers(scale(pixels)))
+    opacity = picture.alpha.to(torch.float32) / white
+    smaller = scale(opacity)
+    # Colors are weighted by opacity; where no pixel is opaque, the color is 0 / 0 and becomes black.
+    mixed = (scale(pixels * opacity) / smaller).nan_to_num_(0, posinf=0, neginf=0)
+    return Picture(to_integers(mixed), to_integers(smaller * white))
 
 
 def build_frame(picture: Picture, format: str, width: int, height: int) -> Any:

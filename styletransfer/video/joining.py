@@ -86,7 +86,7 @@ def _join(
             av.open(str(target), "w", format=output.container.format, container_options=options)
         )
         with av.open(str(files[0])) as first:
-            video = container.add_stream_from_template(first.streams.video[0])
+            video = container.add_stream_from_template(first.streams.video[0], opaque=True)
             video.time_base = info.time_base
             if output.codec.tag is not None and output.container.format in {"mp4", "mov"}:
                 video.codec_context.codec_tag = output.codec.tag

@@ -224,6 +224,19 @@ def plan_output(
     )
 
 
+def holds_pixel_aspect(path: Path | None, options: VideoOptions, *, folder: bool) -> bool:
+    """Tell whether a result can say that its pixels are no squares.
+
+    PyAV cannot tell the muxer, so the codec's own headers have to.
+
+    Raises:
+        OptionError: The extension is unknown.
+    """
+    if folder:
+        return False
+    return (options.codec or next(iter(find_container(path).codecs))) in {"h264", "hevc"}
+
+
 def find_container(path: Path | None) -> Container:
     """Return the container that a name asks for; Matroska for standard output.
 

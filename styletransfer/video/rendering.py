@@ -6,14 +6,15 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
 from torch import Tensor
 
 from ..errors import VideoError
-from ..media import resize_picture
 from ..temporal import Frame, FrameStylizer
+from .frame_conversion import fit_picture
 from .joining import join_parts
 from .output_formats import VideoOutput
 from .parts import PART_SECONDS, Part, PartStore
@@ -36,7 +37,6 @@ class RenderPlan:
         info: What is known of the result's frames, see `describe_result`.
         output: How they are written.
         path: The input's file, from which other streams are copied; None if it has none.
-        size: Long edge of the result; None for that of the input.
         threads: Threads of the encoder; 0 for its own choice.
         tags: What is recorded in a file.
         settings: What is recorded in every file of a folder of frames.
@@ -47,7 +47,6 @@ class RenderPlan:
     info: SourceInfo
     output: VideoOutput
     path: Path | None
-    size: int | None = None
     threads: int = 0
     tags: Tags = Tags()  # noqa: RUF009  it is frozen
     settings: Mapping[str, str] | None = None
@@ -81,13 +80,25 @@ class RenderInterrupted(KeyboardInterrupt):
         self.seconds, self.playable = seconds, playable
 
 
-def describe_result(info: SourceInfo, selection: Selection, size: int | None) -> SourceInfo:
-    """Return what is known of the frames of a result: those selected, with the long edge of a size."""
+def describe_result(
+    info: SourceInfo, selection: Selection, size: int | None, *, square_pixels: bool
+) -> SourceInfo:
+    """Return what is known of the frames of a result.
+
+    Args:
+        info: What is known of the input.
+        selection: Which frames are chosen.
+        size: Long edge of the result; None for that of the input.
+        square_pixels: Whether frames are stretched so that their pixels become squares.
+    """
     selected = selection.describe(info)
-    if size is None:
-        return selected
-    longest = max(info.width, info.height)
-    width, height = (max(1, round(edge * size / longest)) for edge in (info.width, info.height))
+    width, height = info.width, info.height
+    if square_pixels and info.pixel_aspect != 1:
+        width = max(1, round(width * info.pixel_aspect))
+        selected = replace(selected, pixel_aspect=Fraction(1))
+    if size is not None:
+        longest = max(width, height)
+        width, height = (max(1, round(edge * size / longest)) for edge in (width, height))
     return replace(selected, width=width, height=height)
 
 
@@ -161,8 +172,7 @@ def _render_frames(
                 continue  # decoded, because seeking is not exact everywhere, but not even converted
             if index >= done:
                 stamps[index] = item
-            picture = item.load()
-            picture = picture if plan.size is None else resize_picture(picture, plan.size)
+            picture = fit_picture(item.load(), plan.info.width, plan.info.height)
             flat = picture if plan.output.alpha else picture.on_white()
             yield Frame(flat, time, index)
 

@@ -95,11 +95,13 @@ class StreamCopier:
         attached = load_av().stream.Disposition.attached_pic
         if stream.type == "attachment":
             return self._attach(stream, target)
+        if stream.type == "data" and stream.codec_tag == "text":
+            return None  # the titles of chapters in MP4, which the muxer writes itself
         label = f"{stream.type} {_name_codec(stream)}"
         if stream.type == "video":
             label = "cover art" if stream.disposition & attached else f"another {label}"
         try:
-            copied = target.add_stream_from_template(stream)
+            copied = target.add_stream_from_template(stream, opaque=True)
         except Exception as error:
             if not (isinstance(error, ValueError | TypeError) or is_libav_error(error)):
                 raise

@@ -167,7 +167,7 @@ class Selection:
                 tick += 1
             held = frame
         if held is not None:
-            last = held.pts * info.time_base + max(held.duration * info.time_base, 1 / self.rate)
+            last = held.pts * info.time_base + (held.duration * info.time_base or 1 / info.rate)
             while origin + tick / self.rate < last:
                 yield held._replace(pts=self._place(origin, step, tick), duration=step)
                 tick += 1

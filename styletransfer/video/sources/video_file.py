@@ -123,7 +123,7 @@ class VideoFile:
         return av.CodecContext.create(name, "r")
 
     def _find_rate(self, rate: Fraction | None) -> Fraction:
-        stated = self.stream.average_rate or self.stream.guessed_rate or self.stream.base_rate
+        stated = self.stream.guessed_rate or self.stream.average_rate or self.stream.base_rate
         return rate if rate is not None and self.stream.time_base is None else stated or rate or DEFAULT_RATE
 
     def _decode_first(self, name: str) -> tuple[Iterator[Any], Any]:
@@ -151,7 +151,7 @@ class VideoFile:
                 if packet.pts is not None and packet.size:
                     end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
                     reached = max(reached, end)
-                if packet.stream_index == self.stream.index:
+                if packet.stream.index == self.stream.index:  # a flush has no index of its own
                     yield from self._decode_packet(packet)
                 elif self.receive is not None and packet.size:
                     self.receive(packet)
@@ -163,7 +163,9 @@ class VideoFile:
             yield from self._decoder.decode(None)
         container = self.container
         if container.duration is not None and self._path is not None:
-            stated = (container.start_time + container.duration) / 1e6
+            stated = container.duration / 1e6
+            if "matroska" not in container.format.name:  # which states the time of the end
+                stated += (container.start_time or 0) / 1e6
             self.damage.cut_off = self.damage.cut_off or reached < stated - CUT_OFF_SECONDS
 
     def _decode_packet(self, packet: Any) -> Iterator[Any]:
