@@ -63,7 +63,9 @@ class StreamCopier:
         self._origin = Fraction(0) if video.start_time is None else video.start_time * video.time_base
         self._selection = selection
         for stream in source.streams:
-            if stream.index != video.index:
+            # The muxer of MP4 writes a data stream with the titles of chapters itself.
+            of_chapters = stream.type == "data" and stream.name == "bin_data" and source.chapters()
+            if stream.index != video.index and not of_chapters:
                 self._add(stream, target)
         target.metadata.update(tags.choose(dict(source.metadata)))
         if tags.keep:
@@ -95,15 +97,13 @@ class StreamCopier:
         attached = load_av().stream.Disposition.attached_pic
         if stream.type == "attachment":
             return self._attach(stream, target)
-        if stream.type == "data" and stream.codec_tag == "text":
-            return None  # the titles of chapters in MP4, which the muxer writes itself
         label = f"{stream.type} {_name_codec(stream)}"
         if stream.type == "video":
             label = "cover art" if stream.disposition & attached else f"another {label}"
         try:
             copied = target.add_stream_from_template(stream, opaque=True)
         except Exception as error:
-            if not (isinstance(error, ValueError | TypeError) or is_libav_error(error)):
+            if not (isinstance(error, ValueError | TypeError | AttributeError) or is_libav_error(error)):
                 raise
             self.omitted.append(label)
             return None
@@ -155,5 +155,6 @@ def _choose_stream_tags(stream: Any) -> dict[str, str]:
 
 
 def _name_codec(stream: Any) -> str:
-    context = stream.codec_context
-    return "of unknown kind" if context is None else str(context.name)
+    context = getattr(stream, "codec_context", None)
+    name = getattr(stream, "name", None) if context is None else context.name
+    return str(name or "of unknown kind")

@@ -44,18 +44,15 @@ class AnimationFile:
         self.damage = Damage()
         try:
             self._image = Image.open(path)
-            count = getattr(self._image, "n_frames", 1)
-            first = 1 if self._image.info.get("default_image") else 0
-            self._indices = range(first, count)
-            self._delays, alpha = [], False
-            for index in self._indices:
-                self._image.seek(index)
-                shown = self._image.convert("RGBA")
-                self._delays.append(round(self._image.info.get("duration", 0)) or DEFAULT_DELAY)
-                alpha = alpha or shown.getchannel("A").getextrema() != (255, 255)
         except OSError as error:
             raise VideoError(f"{name}: the animation is damaged ({error})", hint="export it again") from error
-        if count < 2:
+        try:
+            alpha = self._scan()
+        except Exception as error:  # damaged files make decoders raise almost anything
+            self._image.close()
+            raise VideoError(f"{name}: the animation is damaged ({error})", hint="export it again") from error
+        if len(self._delays) < 2:
+            self._image.close()
             raise VideoError(f"{name} is a picture that does not move", hint="use `styletransfer stylize`")
         seconds = sum(self._delays) / 1000
         self.info = SourceInfo(
@@ -69,6 +66,19 @@ class AnimationFile:
             loops=self._image.info.get("loop"),
             is_animation=True,
         )
+
+    def _scan(self) -> bool:
+        """Decode all frames once: collect their delays, and return whether any is transparent."""
+        first = 1 if self._image.info.get("default_image") else 0
+        self._indices = range(first, getattr(self._image, "n_frames", 1))
+        self._delays: list[int] = []
+        alpha = False
+        for index in self._indices:
+            self._image.seek(index)
+            shown = self._image.convert("RGBA")
+            self._delays.append(round(self._image.info.get("duration", 0)) or DEFAULT_DELAY)
+            alpha = alpha or shown.getchannel("A").getextrema() != (255, 255)
+        return alpha
 
     def frames(self) -> Iterator[SourceFrame]:
         """Yield the frames as they are seen, each over those before it."""
@@ -123,6 +133,8 @@ def write_animation(
         options |= {} if comment is None else {"comment": comment}
     else:
         options["loop"] = 1 if loops is None else loops
+    if format == "PNG":
+        options["append_images"] = list(images)  # Pillow goes through them twice
     if format == "WEBP":
         options |= {"quality": quality, "method": 4}
     try:
