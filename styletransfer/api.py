@@ -269,12 +269,17 @@ class Stylizer:
         Raises:
             OptionError: The options do not fit videos.
         """
-        options = StylizeOptions() if options is None else options
-
-        def stylize(frame: Frame) -> Picture:
-            return self.stylize_picture(frame.picture, style, options, bit_depth=bit_depth, maps=maps).picture
-
-        return FrameStylizer(stylize)
+        return FrameStylizer(
+            self._samples,
+            as_sequence(style),
+            StylizeOptions() if options is None else options,
+            steadiness=steadiness,
+            causal=causal,
+            schedule=schedule,
+            maps=maps,
+            bit_depth=bit_depth,
+            workers=workers,
+        )
 
     def stylize_frames(
         self,

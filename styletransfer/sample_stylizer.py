@@ -64,7 +64,8 @@ class SampleStylizer:
         options = self.resolve_options(options, content, sources)
         painted = sources
         if options.preserve_color == "palette":
-            painted = self.grader.recolor_styles(sources, content, alpha, options)
+            palette = self.grader.measure_palette(content, alpha)
+            painted = self.grader.recolor_styles(sources, palette, options)
         styles = self.measure_styles(painted, options, maps, exact=dtype != torch.uint8)
         masks = None if maps is None else maps.content_masks(content.shape[-2], content.shape[-1], alpha)
         if masks is None or len(masks) != len(styles):
