@@ -308,4 +308,6 @@ class VideoJobRunner:
         assert self._job.output is not None
         folder = self._job.output.resolve().parent
         folder.mkdir(parents=True, exist_ok=True)
-        return stack.enter_context(tempfile.NamedTemporaryFile(prefix=".styletransfer-", dir=folder))
+        return stack.enter_context(
+            tempfile.NamedTemporaryFile(prefix=".styletransfer-", dir=folder, buffering=0)
+        )

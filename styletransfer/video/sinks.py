@@ -149,7 +149,7 @@ class PipeSink:
                 source.container, source.stream, self._container, self._encoder.stream, selection, tags
             )
             self.omitted = self._copier.omitted
-            source.receive = self._waiting.append  # on the thread that decodes
+            source.forward_packets(self._waiting.append)  # on the thread that decodes
 
     def write(self, frame: FinishedFrame) -> None:
         """Encode a frame and send what is ready."""

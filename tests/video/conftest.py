@@ -1,4 +1,4 @@
-"""Small real videos made by FFmpeg's programs, which also check the results; a small network to stylize them."""
+"""Small real videos made and checked by FFmpeg's programs, and a small network to stylize them."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -13,7 +14,7 @@ DELAYS = [100, 40, 250, 60]
 FORMATS = [".gif", ".webp", ".apng"]
 
 
-def write(name: str, *, alpha: bool = False, **options: object) -> None:
+def write(name: str, *, alpha: bool = False, **options: Any) -> None:
     """Write an animation of four different frames of 32x24 pixels."""
     frames = []
     for index in range(len(DELAYS)):
@@ -35,7 +36,7 @@ def write(name: str, *, alpha: bool = False, **options: object) -> None:
     )
 
 
-def read(name: str | Path) -> tuple[list[int], list[Image.Image], dict[str, object]]:
+def read(name: str | Path) -> tuple[list[int], list[Image.Image], dict[Any, Any]]:
     """Return delays, frames and the information in a file."""
     with Image.open(name) as image:
         frames, delays = [], []

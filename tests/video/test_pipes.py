@@ -38,7 +38,11 @@ def test_a_video_on_standard_output(run: Run) -> None:
         result = run(content, "-o", "-", input=data)
         assert result.exit_code == 0
         Path("out.mkv").write_bytes(result.stdout_bytes)
-        assert frame_times("out.mkv") == pytest.approx(frame_times("in.mp4"), abs=1e-3)
+        # The sound begins before 0, which Matroska cannot say, so all begins later.
+        late = packets("out.mkv", "a:0")[0][0] - packets("in.mp4", "a:0")[0][0]
+        assert frame_times("out.mkv") == pytest.approx(
+            [each + late for each in frame_times("in.mp4")], abs=1.5e-3
+        )
         sound = [data for _, data in packets("out.mkv", "a:0")]
         assert sound == [data for _, data in packets("in.mp4", "a:0")]
         assert probe("out.mkv")["format"]["tags"]["title"] == "A walk"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ...errors import VideoError
 from ...media.formats import printable_name
@@ -24,7 +24,6 @@ def open_source(
     rate: Fraction | None = None,
     threads: int = 0,
     spool: BinaryIO | None = None,
-    receive: Callable[[Any], None] | None = None,
 ) -> FrameSource:
     """Open an input by its content, whatever its name is.
 
@@ -34,7 +33,6 @@ def open_source(
         rate: Frames per second of inputs that state none.
         threads: Threads that decode; 0 for libav's choice.
         spool: A file that receives a copy of what a pipe gives, from which other streams are copied later.
-        receive: Called with every packet of the other streams of a video.
 
     Raises:
         VideoError: It cannot be read, or has no video.
@@ -44,7 +42,7 @@ def open_source(
             raise VideoError(f"{source}: no such file")
         if is_animation(source):
             return AnimationFile(source, printable_name(source))
-        return VideoFile(source, printable_name(source), rate=rate, threads=threads, receive=receive)
+        return VideoFile(source, printable_name(source), rate=rate, threads=threads)
     if isinstance(source, Sequence):
         return FrameFolder(source, name, rate)
     pipe = PipeReader(source, spool)
@@ -55,8 +53,8 @@ def open_source(
                 hint="give the file itself, or Matroska",
             )
         pipe.drain()
-        return VideoFile(Path(spool.name), name, rate=rate, threads=threads, receive=receive)
-    return VideoFile(pipe, name, rate=rate, threads=threads, receive=receive)
+        return VideoFile(Path(spool.name), name, rate=rate, threads=threads)
+    return VideoFile(pipe, name, rate=rate, threads=threads)
 
 
 class PipeReader:

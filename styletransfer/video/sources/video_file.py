@@ -31,7 +31,6 @@ class VideoFile:
         name: Printable name for messages.
         rate: Frames per second of streams without time stamps; None for what they state.
         threads: Threads that decode; 0 for libav's choice.
-        receive: Called with every packet of the other streams, in order, for results that are streamed.
 
     Raises:
         VideoError: The file cannot be read, or it has no video.
@@ -44,11 +43,12 @@ class VideoFile:
         *,
         rate: Fraction | None = None,
         threads: int = 0,
-        receive: Callable[[Any], None] | None = None,
     ) -> None:
         av = load_av()
         self._path = file if isinstance(file, Path) else None
-        self.receive = receive
+        # The first frame is decoded at once, and other packets may come before it.
+        self._early: list[Any] | None = []
+        self._receive: Callable[[Any], None] | None = None
         self.damage = Damage()
         try:
             self.container = open_input(file)
@@ -89,8 +89,15 @@ class VideoFile:
             notes=tuple(notes),
         )
 
+    def forward_packets(self, receive: Callable[[Any], None]) -> None:
+        """Call a function with every packet of the other streams, in order, for results that are streamed."""
+        for packet in self._early or ():
+            receive(packet)
+        self._receive = receive
+
     def frames(self) -> Iterator[SourceFrame]:
         """Yield all frames in the order in which they are shown, with strictly rising time stamps."""
+        self._early = None
         last: int | None = None
         time_base = self.info.time_base
         typical = max(1, round(1 / self._rate / time_base))
@@ -153,8 +160,10 @@ class VideoFile:
                     reached = max(reached, end)
                 if packet.stream.index == self.stream.index:  # a flush has no index of its own
                     yield from self._decode_packet(packet)
-                elif self.receive is not None and packet.size:
-                    self.receive(packet)
+                elif packet.size and self._receive is not None:
+                    self._receive(packet)
+                elif packet.size and self._early is not None:
+                    self._early.append(packet)
         except Exception as error:
             if not is_libav_error(error):
                 raise
