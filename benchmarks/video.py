@@ -1,6 +1,7 @@
 """Speed and memory of `styletransfer video`.
 
-    python -m benchmarks.video                    frames per second, as a share of the network's own
+    python -m benchmarks.video                    frames per second of processor time, and of the network's
+    python -m benchmarks.video --wall             the same by the clock on the wall, on an idle machine
     python -m benchmarks.video --memory           peak memory of a 10-minute clip against 10 seconds
 
 Frames are a pan over examples/content/china.jpg. The network alone is `Stylizer.stylize_picture`, one frame
@@ -84,7 +85,7 @@ def render(stylizer: Stylizer, clip: Path, folder: Path, steadiness: float, thre
     source.close()
 
 
-def measure_speed(count: int, repeats: int, largest: int) -> None:
+def measure_speed(count: int, repeats: int, largest: int, *, wall: bool) -> None:
     """Print a table of frames per second."""
     print("| size | threads | network alone | frames alone | command | of network | of frames alone |")
     print("|---|---|---|---|---|---|---|")
@@ -99,11 +100,9 @@ def measure_speed(count: int, repeats: int, largest: int) -> None:
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
                 write_clip(folder / "clip.mkv", pictures, count, RATE)
-                options = StylizeOptions()
-
                 def network(pictures: list[Picture] = pictures) -> None:
                     for picture in pictures:
-                        stylizer.stylize_picture(picture, STYLE, options, bit_depth=8)
+                        stylizer.stylize_picture(picture, STYLE, StylizeOptions(), bit_depth=8)
 
                 def frames(pictures: list[Picture] = pictures, threads: int = threads) -> None:
                     given = (Frame(each, index / RATE, index) for index, each in enumerate(pictures))
@@ -113,23 +112,31 @@ def measure_speed(count: int, repeats: int, largest: int) -> None:
                 def command(folder: Path = folder, threads: int = threads) -> None:
                     render(stylizer, folder / "clip.mkv", folder, 1.0, threads)
 
-                alone, steady, whole = best_of((network, frames, command), repeats)
-                # The network alone runs on one thread; perfect threads would divide its time.
-                rates = [count / seconds for seconds in (alone / threads, steady, whole)]
+                seconds = best_of((network, frames, command), repeats, wall=wall)
+                # The network alone runs on one thread, whose time more threads would divide at best.
+                shared = (True, not wall, not wall)
+                rates = [
+                    count / each * (threads if divide else 1)
+                    for each, divide in zip(seconds, shared, strict=True)
+                ]
                 cells = " | ".join(f"{rate:.2f}" for rate in rates)
                 shares = f"{rates[2] / rates[0]:.2f} | {rates[2] / rates[1]:.2f}"
                 print(f"| {width}x{height} | {threads} | {cells} | {shares} |", flush=True)
 
 
-def best_of(functions: tuple[Callable[[], None], ...], repeats: int) -> list[float]:
-    """Return the least seconds that each function takes; the first calls warm up."""
+def best_of(functions: tuple[Callable[[], None], ...], repeats: int, *, wall: bool) -> list[float]:
+    """Return the least seconds that each function takes, of all threads or by the clock on the wall.
+
+    The first calls warm up.
+    """
+    clock = time.perf_counter if wall else time.process_time
     best = [float("inf")] * len(functions)
     for repeat in range(repeats + 1):
         for index, function in enumerate(functions):
-            start = time.perf_counter()
+            start = clock()
             function()
             if repeat:
-                best[index] = min(best[index], time.perf_counter() - start)
+                best[index] = min(best[index], clock() - start)
     return best
 
 
@@ -157,6 +164,9 @@ def measure_memory(seconds: tuple[int, ...], rate: int, untrained: bool) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument(
+        "--wall", action="store_true", help="time by the clock on the wall"
+    )
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--untrained", action="store_true", help="a small network, for the memory of files")
     parser.add_argument("--seconds", type=int, nargs="+", default=[10, 600])
@@ -168,7 +178,7 @@ def main() -> None:
     if arguments.memory:
         measure_memory(tuple(arguments.seconds), arguments.rate, arguments.untrained)
     else:
-        measure_speed(arguments.frames, arguments.repeats, arguments.largest)
+        measure_speed(arguments.frames, arguments.repeats, arguments.largest, wall=arguments.wall)
 
 
 if __name__ == "__main__":
