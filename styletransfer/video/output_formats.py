@@ -234,7 +234,8 @@ def holds_pixel_aspect(path: Path | None, options: VideoOptions, *, folder: bool
     """
     if folder:
         return False
-    return (options.codec or next(iter(find_container(path).codecs))) in {"h264", "hevc"}
+    name = options.codec or find_container(path).codecs[0]
+    return name in {"h264", "hevc"}
 
 
 def find_container(path: Path | None) -> Container:

@@ -108,6 +108,11 @@ class PartStore:
         if number > 0:  # the state of the last part suffices
             (self.folder / f"{number - 1:06}.safetensors").unlink(missing_ok=True)
 
+    def discard_if_empty(self) -> None:
+        """Remove the folder if it holds no finished part."""
+        if not self.parts:
+            self.discard()
+
     def discard(self) -> None:
         """Remove the folder with all that is in it."""
         if self.folder.exists():

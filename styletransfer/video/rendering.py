@@ -121,7 +121,13 @@ def render_video(
         omitted = [] if plan.output.container.kind == "folder" else _finish(plan, store)
     except KeyboardInterrupt as stop:
         seconds = store.seconds(plan.info.time_base)
-        raise RenderInterrupted(seconds, _leave_playable(plan, store, sink, playable)) from stop
+        left = _leave_playable(plan, store, sink, playable)
+        store.discard_if_empty()
+        raise RenderInterrupted(seconds, left) from stop
+    except Exception:
+        sink.abandon()
+        store.discard_if_empty()
+        raise
     playable.unlink(missing_ok=True)
     result = RenderedVideo(store.frames, store.seconds(plan.info.time_base), tuple(omitted))
     store.discard()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from torch import Tensor
 
+from ..errors import StyleTransferError
 from ..media import Picture, write_picture
 from .encoding import EncodedPart, FrameEncoder
 from .libav import explain_libav, load_av
@@ -102,6 +104,11 @@ class PartSink:
             except Exception as error:
                 raise explain_libav(error, str(self._output.path), "cannot be written") from error
         return part if part.pts else None
+
+    def abandon(self) -> None:
+        """Close the part that is being written after an error, whatever becomes of it."""
+        with suppress(StyleTransferError):
+            self.close()
 
     def _write_file(self, frame: FinishedFrame) -> None:
         assert self._output.path is not None
