@@ -1,4 +1,4 @@
-"""Stylize the frames of a video: shared moments within a scene, and a blend along the motion of the content."""
+"""Stylize the frames of a video: shared moments within a scene, and a blend along its motion."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ class FrameStylizer:
             yield entry
 
     def _find_windows(self, entries: Iterable[_Entry]) -> Iterator[tuple[_Entry, list[_Entry]]]:
-        """Find for every frame the measured ones whose moments it is given, as soon as all of them are read."""
+        """Find for every frame the measured ones in its window, as soon as all of them are read."""
         behind, ahead = window_reach(causal=self._causal)
         waiting: deque[_Entry] = deque()
         measured: list[_Entry] = []
