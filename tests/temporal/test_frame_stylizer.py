@@ -212,9 +212,7 @@ def test_masks_of_frames(stylizer: Stylizer, styles: list[Picture]) -> None:
 
 def test_deep_frames_and_opacity_are_kept(stylizer: Stylizer, styles: list[Picture]) -> None:
     alpha = torch.randint(0, 65536, (1, HEIGHT, WIDTH), generator=torch.Generator().manual_seed(0))
-    clip = [
-        Picture(frame.with_bit_depth(16).pixels, alpha.to(torch.uint16)) for frame in pan(3, noise=0.01)
-    ]
+    clip = [Picture(frame.with_bit_depth(16).pixels, alpha.to(torch.uint16)) for frame in pan(3, noise=0.01)]
     frames = run(stylizer, clip, styles[0])
     assert all(frame.bit_depth == 16 for frame in frames)
     assert all(torch.equal(frame.alpha.int(), alpha.int()) for frame in frames if frame.alpha is not None)

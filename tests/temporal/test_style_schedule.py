@@ -24,7 +24,8 @@ def test_a_list_without_times_is_no_schedule() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1,0", "0:1,0 5", "0:1,a", "x:1", "0:1,0 2:1", "2:1,0 1:0,1", "1:1 1:2", "0:0,0", "0:-1,2", "-1:1"]
+    "text",
+    ["", "1,0", "0:1,0 5", "0:1,a", "x:1", "0:1,0 2:1", "2:1,0 1:0,1", "1:1 1:2", "0:0,0", "0:-1,2", "-1:1"],
 )
 def test_bad_schedules_are_refused(text: str) -> None:
     with pytest.raises(OptionError):
