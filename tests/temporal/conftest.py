@@ -44,13 +44,9 @@ class Camera:
         """Return a frame; x and y are pixels from the middle of the photograph."""
         height, width = size
         rows, columns = (torch.arange(edge) - (edge - 1) / 2 for edge in size)
-        grid = torch.stack(
-            torch.broadcast_tensors(
-                (columns + x)[None] * 2 / self.photograph.shape[3],
-                (rows + y)[:, None] * 2 / self.photograph.shape[2],
-            ),
-            2,
-        )
+        columns = (columns + x)[None] * 2 / self.photograph.shape[3]
+        rows = (rows + y)[:, None] * 2 / self.photograph.shape[2]
+        grid = torch.stack([columns.expand(size), rows.expand(size)], 2)
         seen = grid_sample(self.photograph, grid[None], "bicubic", "reflection", align_corners=False)
         noise = torch.randn(1, 3, height, width, generator=self.random)
         return Picture.from_float(seen + self.noise * noise)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
@@ -70,13 +70,13 @@ def test_nothing_else_is_a_cut(kind: str) -> None:
 def test_a_causal_search_does_not_read_ahead() -> None:
     read = 0
 
-    def count() -> object:
+    def count() -> Iterator[Item]:
         nonlocal read
         for _ in range(5):
             read += 1
             yield Item(Sketch.of(camera.look(size=SIZE)))
 
-    for told, _ in enumerate(find_cuts(count(), causal=True), 1):  # type: ignore[type-var, arg-type]
+    for told, _ in enumerate(find_cuts(count(), causal=True), 1):
         assert read == told
 
 
