@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from statistics import fmean
@@ -152,7 +153,7 @@ class FlowError:
         for (back, counted), first, second in zip(self.pairs, frames, frames[self.step :], strict=False):
             error = (to_rows(second) - self.fetch(to_rows(first), back))[counted]
             total, count = total + float(np.square(error, dtype=np.float64).sum()), count + error.size
-        return float(total / max(1, count)) ** 0.5
+        return float((total / max(1, count)) ** 0.5)
 
 
 def measure_sharpness(frames: Sequence[Picture]) -> float:
@@ -191,19 +192,21 @@ class Bench:
             results.append(self.renderer.render(frame, moments, [weights[index] for index in near]).picture)
         return results
 
-    def blend(self, frames: Sequence[Picture], *, flow: bool) -> list[Picture]:
-        """Blend frames with the ones before, without motion or with it, but never choosing no motion."""
+    @cached_property
+    def windowed(self) -> list[Picture]:
+        """The frames with the moments of their windows, before they are blended."""
+        return self.render(within_window)
+
+    def blend(self, steadiness: float, *, flow: bool = True, may_be_still: bool = True) -> list[Picture]:
+        """Blend frames with the ones before, along the flow or without any."""
         estimator = MotionEstimator()
-        blend = RecursiveBlend(estimator, 1.0)
+        blend = RecursiveBlend(estimator, steadiness)
         copies = [estimator.reduce(each) for each in self.clip]
-        results = [blend.add(frames[0], None)]
-        for frame, copy, before in zip(frames[1:], copies[1:], copies, strict=False):
-            if flow:
-                motion = estimator.estimate(copy, before, HEIGHT, WIDTH, may_be_still=False)
-            else:
-                motion = Motion(
-                    np.zeros((HEIGHT, WIDTH, 2), np.float32), np.ones((HEIGHT, WIDTH), np.float32)
-                )
+        results = [blend.add(self.windowed[0], None)]
+        for frame, copy, before in zip(self.windowed[1:], copies[1:], copies, strict=False):
+            motion = estimator.estimate(copy, before, HEIGHT, WIDTH, may_be_still=may_be_still)
+            if not flow:
+                motion = Motion(np.zeros_like(motion.flow), np.ones_like(motion.trust))
             results.append(blend.add(frame, motion))
         return results
 
@@ -217,9 +220,9 @@ METHODS: dict[str, Callable[[Bench], list[Picture]]] = {
     "frame by frame": lambda bench: bench.run(steadiness=0.0),
     "moments of the first frame": lambda bench: bench.render(lambda frame, other: float(other == 0)),
     "moments of the whole clip": lambda bench: bench.render(lambda frame, other: 1.0),
-    "moments of a window": lambda bench: bench.render(within_window),
-    "window, recursion without flow": lambda bench: bench.blend(bench.render(within_window), flow=False),
-    "window, recursion along the flow": lambda bench: bench.blend(bench.render(within_window), flow=True),
+    "moments of a window": lambda bench: bench.windowed,
+    "window, recursion without flow": lambda bench: bench.blend(1.0, flow=False),
+    "window, recursion along the flow": lambda bench: bench.blend(1.0, may_be_still=False),
     "steadiness 0.5": lambda bench: bench.run(steadiness=0.5),
     "steadiness 1 (default)": lambda bench: bench.run(steadiness=1.0),
     "steadiness 1, causal": lambda bench: bench.run(steadiness=1.0, causal=True),

@@ -159,7 +159,7 @@ class FrameStylizer:
         scene = self._last.scene
         state = {"index": torch.tensor(self._last.frame.index), "scene": torch.tensor(scene.start)}
         if self._blend is not None and self._blend.last is not None:
-            state["last"] = self._blend.last
+            state["last"] = self._blend.last.contiguous()
         if scene.palette is not None:
             state |= {f"palette.{name}": value for name, value in scene.palette._asdict().items()}
         return state
