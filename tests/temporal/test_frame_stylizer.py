@@ -168,14 +168,9 @@ def check_resuming(
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize(
-    "options", [{"preserve_color": "palette", "match": 0}, {"color_only": True}], ids=str
-)
-def test_a_resumed_run_gives_the_same_frames(
-    stylizer: Stylizer, styles: list[Picture], options: dict[str, Any], causal: bool
-) -> None:
+def test_a_resumed_run_gives_the_same_frames(stylizer: Stylizer, styles: list[Picture], causal: bool) -> None:
     clip = as_frames([*pan(8, noise=0.01), *pan(34, "chelsea", 0.01)])
-    check_resuming(stylizer, styles[0], clip, [0, 7, 36], causal, options)
+    check_resuming(stylizer, styles[0], clip, [0, 7, 36], causal, {"preserve_color": "palette", "match": 0})
 
 
 def test_a_resumed_run_shares_the_same_moments(stylizer: Stylizer, styles: list[Picture]) -> None:
@@ -208,13 +203,13 @@ def test_what_comes_in_leaves_the_rest_alone(stylizer: Stylizer, styles: list[Pi
 
 
 def test_blends_change_over_time(stylizer: Stylizer, styles: list[Picture]) -> None:
-    clip = [Camera("china").look()] * 30
-    frames = run(stylizer, clip, styles, schedule=StyleSchedule.parse("0.2:1,0 0.6:0,1"))
+    clip = [Camera("china").look()] * 18
+    frames = run(stylizer, clip, styles, schedule=StyleSchedule.parse("0.2:1,0 0.5:0,1"))
     first, second = (run(stylizer, clip[:1], style)[0] for style in styles)
     assert (frames[2].pixels.int() - first.pixels.int()).abs().float().mean() < 2
     assert (frames[-1].pixels.int() - second.pixels.int()).abs().float().mean() < 12
-    steps = [step(frames[t : t + 2]) for t in range(29)]
-    assert max(steps) < 0.35 * step([first, second])
+    steps = [step(frames[t : t + 2]) for t in range(17)]
+    assert max(steps) < 0.4 * step([first, second])
 
 
 def test_masks_of_frames(stylizer: Stylizer, styles: list[Picture]) -> None:
@@ -261,14 +256,14 @@ def test_few_frames_are_read_ahead(
 
     def count() -> Iterator[Frame]:
         nonlocal read
-        for frame in as_frames([Camera("china").look(size=(16, 16))] * 60):
+        for frame in as_frames([Camera("china").look(size=(16, 16))] * 30):
             read += 1
             yield frame
 
-    made = stylizer.frame_stylizer(styles[0], StylizeOptions(color_only=True), causal=causal)
+    made = stylizer.frame_stylizer(styles[0], StylizeOptions(match=0), causal=causal)
     for told, _ in enumerate(made.stylize(count()), 1):
         assert read - told < most
-    assert told == 60
+    assert told == 30
 
 
 def test_stylize_frames_returns_what_came_in(stylizer: Stylizer, styles: list[Picture]) -> None:
