@@ -304,12 +304,8 @@ class Stylizer:
             style: As for `stylize`.
             options: As for `stylize`.
             fps: Frames per second, from which the times of frames follow that do not know them.
-            steadiness: As for `frame_stylizer`, as are causal, schedule and workers.
-            causal: See there.
-            schedule: See there.
-            mask: As for `stylize`, for all frames, as is regions.
-            regions: See there.
-            workers: See there.
+            steadiness: As for `frame_stylizer`, as are the next two and workers.
+            mask: As for `stylize`, as is regions; for all frames.
             changes: Fields of `StylizeOptions` that replace those of `options`.
 
         Yields:

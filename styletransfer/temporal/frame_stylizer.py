@@ -1,4 +1,4 @@
-"""Stylize the frames of a video: shared moments within a scene, and a blend along the motion of the content."""
+"""Stylize the frames of a video: shared moments within a scene, and a blend along its motion."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class FrameStylizer:
         scene = self._last.scene
         state = {"index": torch.tensor(self._last.frame.index), "scene": torch.tensor(scene.start)}
         if self._blend is not None and self._blend.last is not None:
-            state["last"] = self._blend.last
+            state["last"] = self._blend.last.contiguous()
         if scene.palette is not None:
             state |= {f"palette.{name}": value for name, value in scene.palette._asdict().items()}
         return state
@@ -206,7 +206,7 @@ class FrameStylizer:
             yield entry
 
     def _find_windows(self, entries: Iterable[_Entry]) -> Iterator[tuple[_Entry, list[_Entry]]]:
-        """Find for every frame the measured ones whose moments it is given, as soon as all of them are read."""
+        """Find for every frame the measured ones in its window, as soon as all of them are read."""
         behind, ahead = window_reach(causal=self._causal)
         waiting: deque[_Entry] = deque()
         measured: list[_Entry] = []

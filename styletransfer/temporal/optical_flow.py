@@ -23,7 +23,7 @@ TRUSTED_DIFFERENCE = 0.12
 MISMATCH_SHARE, MISMATCH = 0.01, 0.5
 # No motion explains the content as well if the difference is at most this many times that along the motion,
 # and this much more, averaged over squares of this many pixels.
-STILL_FACTOR, STILL_MARGIN, STILL_WINDOW = 1.1, 0.004, 31
+STILL_FACTOR, STILL_MARGIN, STILL_WINDOW = 1.02, 1e-4, 31
 
 
 class ContentCopy(NamedTuple):
@@ -81,7 +81,15 @@ class MotionEstimator:
         gray = (colors[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32) * 255).round().astype(np.uint8)
         return ContentCopy(gray, colors)
 
-    def estimate(self, current: ContentCopy, previous: ContentCopy, height: int, width: int) -> Motion:
+    def estimate(
+        self,
+        current: ContentCopy,
+        previous: ContentCopy,
+        height: int,
+        width: int,
+        *,
+        may_be_still: bool = True,
+    ) -> Motion:
         """Find the motion from a frame to the one before it.
 
         Args:
@@ -89,6 +97,7 @@ class MotionEstimator:
             previous: The frame before it, of the same size.
             height: Height of the result.
             width: Width of the result.
+            may_be_still: Whether pixels may stay where they are, where that explains the content as well.
         """
         cv2 = self._cv2
         back, forth = self._search(current.gray, previous.gray), self._search(previous.gray, current.gray)
@@ -98,7 +107,9 @@ class MotionEstimator:
         moved = self._compare(current, self.warp(previous.colors, back, cv2.INTER_CUBIC))
         unmoved = self._compare(current, previous.colors)
         window = STILL_WINDOW, STILL_WINDOW
-        still = cv2.blur(unmoved, window) <= STILL_FACTOR * cv2.blur(moved, window) + STILL_MARGIN
+        still = may_be_still & (
+            cv2.blur(unmoved, window) <= STILL_FACTOR * cv2.blur(moved, window) + STILL_MARGIN
+        )
         difference = np.where(still, unmoved, moved)
         trust = np.exp(-np.square(difference / TRUSTED_DIFFERENCE)) * (seen | still)
         flow = np.where(still[..., None], np.float32(0), back)

@@ -26,9 +26,9 @@ class RecursiveBlend:
     Attributes:
         last: The last result, [3, H, W], float32 in 0..1; None before the first frame.
 
-    Source: Ruder et al. 2016 (arXiv 1604.08610), which optimizes every frame towards the one before it, moved
-    along the optical flow and masked where that is not seen. Differs: a blend of results, weighted by how well
-    the content agrees.
+    Source: Ruder et al. 2016 (arXiv 1604.08610), where every frame is optimized towards the one before it,
+    moved along the optical flow and masked where that is not seen. Differs: a blend of results, weighted by
+    how well the content agrees.
     """
 
     def __init__(self, estimator: MotionEstimator, steadiness: float) -> None:
@@ -41,8 +41,8 @@ class RecursiveBlend:
         Args:
             stylized: The frame, stylized by itself.
             motion: Its motion; None for the first frame of a scene, which stays as it is.
-            painted: Share of the style in every pixel, [H, W], 0..1; None for all. The content that is left in
-                the others stays as it is.
+            painted: Share of the style in every pixel, [H, W], 0..1; None for all. The content that is left
+                in the others stays as it is.
         """
         white = 2**stylized.bit_depth - 1
         pixels = stylized.pixels.to(torch.float32).div_(white)
