@@ -83,30 +83,35 @@ class ColorGrader:
             ImageError: A style cannot be read.
         """
         names = [Path(name_style(style)).stem for style in styles]
-        lut = CubeLut(self._fit(content, alpha, styles, options), " + ".join(names))
+        lut = CubeLut(self.fit_table(content, alpha, styles, options), " + ".join(names))
+        return GradedPixels(self.apply_table(lut.table, content, dtype, progress), lut)
+
+    def apply_table(
+        self,
+        table: Tensor,
+        content: Tensor,
+        dtype: torch.dtype | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> Tensor:
+        """Map the colors of a content by a table of `fit_table`; other arguments as for `grade`."""
         samples = content.view(content.shape[-3:])
         result = torch.empty(samples.shape, dtype=dtype or content.dtype)
         for rows in _list_strips(samples):
-            graded = apply_lut(lut.table, _read_colors(samples, rows)).T.view(3, -1, samples.shape[2])
+            graded = apply_lut(table, _read_colors(samples, rows)).T.view(3, -1, samples.shape[2])
             result[:, rows] = _convert(graded, result.dtype, rows.start)
             self._check_stop()
             if progress is not None:
                 progress(rows.stop / samples.shape[1])
-        return GradedPixels(result.view(content.shape), lut)
+        return result.view(content.shape)
 
     def recolor_styles(
-        self,
-        styles: Sequence[StyleSource],
-        content: Tensor,
-        alpha: Tensor | None,
-        options: StylizeOptions,
+        self, styles: Sequence[StyleSource], palette: Statistics, options: StylizeOptions
     ) -> list[Picture]:
-        """Give styles the mean and the covariance of the content's colors.
+        """Give styles the mean and the covariance of a content's colors.
 
         Args:
             styles: Pictures of the styles.
-            content: Samples [3, H, W] or [1, 3, H, W]: uint8, uint16 or float in 0..1.
-            alpha: Opacity [1, H, W] of the content; None if all pixels are opaque.
+            palette: The content's colors, as `measure_palette` returns them.
             options: Options with stroke scale and style size resolved. Larger styles are reduced to what
                 these need first.
 
@@ -120,7 +125,6 @@ class ColorGrader:
         assert options.style_size is not None
         assert options.stroke_scale is not None
         long_edge = options.style_size * options.stroke_scale
-        target = self._measure_moments(content.view(content.shape[-3:]), alpha)
         recolored = []
         for style in styles:
             picture = _open_picture(
@@ -129,9 +133,13 @@ class ColorGrader:
             picture = resize_picture(picture, min(long_edge, max(measure_edges(picture))))
             picture = picture.with_hidden_colors_filled()
             for largest_slope in RECOLORING_SLOPES:
-                picture = self._recolor(picture, target, largest_slope)
+                picture = self._recolor(picture, palette, largest_slope)
             recolored.append(picture)
         return recolored
+
+    def measure_palette(self, content: Tensor, alpha: Tensor | None) -> Statistics:
+        """Return mean and covariance of a content's colors; arguments as for `grade`."""
+        return self._measure_moments(content.view(content.shape[-3:]), alpha)
 
     def _recolor(self, picture: Picture, target: Statistics, largest_slope: float) -> Picture:
         """Give a picture a mean and a covariance of colors, as far as they fit into the range."""
@@ -145,10 +153,10 @@ class ColorGrader:
             self._check_stop()
         return Picture(pixels, picture.with_bit_depth(16).alpha)
 
-    def _fit(
+    def fit_table(
         self, content: Tensor, alpha: Tensor | None, styles: Sequence[StyleSource], options: StylizeOptions
     ) -> Tensor:
-        """Return the table for a content, mixed with the identity."""
+        """Return the table for a content, mixed with the identity; arguments and errors as for `grade`."""
         weights = options.style_weights or (1.0,) * len(styles)
         if not styles or len(weights) != len(styles):
             raise OptionError(

@@ -32,6 +32,10 @@ class ImageError(StyleTransferError):
     """A picture cannot be read, decoded or written."""
 
 
+class VideoError(StyleTransferError):
+    """A video cannot be read, decoded, encoded or written."""
+
+
 class OutputExistsError(StyleTransferError):
     """The output exists already and may not be overwritten."""
 

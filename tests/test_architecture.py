@@ -41,25 +41,36 @@ ALLOWED: dict[str, set[str]] = {
         *("picture_sources", "style_measurer", "pipeline", "model", "transfer", "linalg", "media"),
         *("options", "errors"),
     },
-    "api": {
+    "sample_stylizer": {
         *("picture_sources", "region_maps", "style_measurer", "color_grading", "pipeline", "model", "media"),
         *("options", "errors"),
+    },
+    "temporal": {
+        *("picture_sources", "region_maps", "style_measurer", "color_grading", "sample_stylizer"),
+        *("pipeline", "model", "transfer", "linalg", "media", "options", "errors"),
+    },
+    "api": {
+        *("picture_sources", "region_maps", "style_measurer", "color_grading", "sample_stylizer"),
+        *("temporal", "pipeline", "model", "media", "options", "errors"),
     },
     "texture": {
         *("api", "picture_sources", "style_measurer", "pipeline", "model", "transfer", "media", "options"),
         "errors",
     },
     "result_metadata": {"api", "media", "options"},
+    "video": {"temporal", "api", "media", "options", "files", "errors"},
     "page": {
         *("result_metadata", "api", "region_maps", "style_measurer", "model", "media", "options", "errors"),
     },
     "cli": {
         "page",
+        "video",
         "result_metadata",
         "api",
         "region_maps",
         "texture",
         "style_measurer",
+        "temporal",
         "training",
         "evaluation",
         "pipeline",
@@ -76,12 +87,14 @@ ALLOWED: dict[str, set[str]] = {
 GUARDED: dict[str, set[str]] = {
     "click": {"cli"},
     "tqdm": {"cli"},
-    "PIL": {"media"},
+    "PIL": {"media", "video"},
     "tifffile": {"media"},
     "imagecodecs": {"media"},
     "torchvision": {"model"},
     "platformdirs": {"cli"},
     "matplotlib": {"cli"},
+    "av": {"video"},
+    "cv2": {"temporal"},
     "starlette": {"page"},
     "uvicorn": {"page"},
 }
@@ -97,8 +110,8 @@ PET_NAMES = {
     *("packets", "survey", "torus", "twisted", "gains", "classical", "maps", "layers", "thumbnail"),
     *("schedule", "utils", "helpers", "common", "misc"),
 }
-# A new subject may add files. It may not break the package into fragments: see the median below.
-MOST_FILES, MOST_FILES_IN_A_FOLDER, MOST_LINES, LEAST_MEDIAN = 140, 14, 400, 100
+# A new subject may add files, as video did. It may not break the package into fragments: see the median.
+MOST_FILES, MOST_FILES_IN_A_FOLDER, MOST_LINES, LEAST_MEDIAN = 165, 14, 400, 100
 
 
 def part_of(path: Path) -> str:
@@ -193,7 +206,7 @@ def test_every_imported_package_is_declared() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = chain.from_iterable(declared["optional-dependencies"].values())
     distributions = {re.split(r"[<>=\[ ]", each)[0].lower() for each in (*declared["dependencies"], *extras)}
-    packages = {"pillow": "PIL", "pillow-heif": "pillow_heif"}
+    packages = {"pillow": "PIL", "pillow-heif": "pillow_heif", "opencv-python-headless": "cv2"}
     known = {packages.get(each, each) for each in distributions} | set(sys.stdlib_module_names)
     for path in MODULES:
         roots = {name.split(".")[0] for name in imports_of(path)} - {"styletransfer", ""}

@@ -25,6 +25,7 @@ NAME = "styletransfer"
 # Commands with their help. The command `style-stats` is `style_stats` in commands/style_stats.py.
 COMMANDS = {
     "stylize": "Repaint pictures in the style of others.",
+    "video": "Repaint videos, animations and frames, steadily, with their sound.",
     "texture": "Make textures in the style of pictures, without a content.",
     "sheet": "Compare styles, or values of options, on one contact sheet.",
     "serve": "Serve a web page to play on, and an HTTP API.",

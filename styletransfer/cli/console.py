@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -89,6 +90,40 @@ class Console:
             self._bar = bar
             try:
                 yield JobProgress(bar)
+            finally:
+                self._bar = None
+
+    @contextmanager
+    def video_progress(self, seconds: float | None, done: float) -> Iterator[Callable[[float, int], None]]:
+        """Show how much of a video is done, frames per second, and the time left if the length is known.
+
+        Args:
+            seconds: Length of the video; None if it is unknown.
+            done: Seconds that an earlier run has done.
+
+        Yields:
+            A function that takes the seconds that are done and the number of frames of this run.
+        """
+        from tqdm import tqdm
+
+        known = "{percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} s [{elapsed}<{remaining}{postfix}]"
+        with tqdm(
+            total=seconds,
+            initial=done,
+            file=sys.stderr,
+            disable=True if self.quiet else None,
+            leave=False,
+            bar_format="{n:.1f} s [{elapsed}{postfix}]" if seconds is None else known,
+        ) as bar:
+            self._bar = bar
+            start = time.monotonic()
+
+            def report(reached: float, frames: int) -> None:
+                bar.set_postfix_str(f"{frames / max(time.monotonic() - start, 1e-3):.1f} fps", refresh=False)
+                bar.update(min(reached, reached if seconds is None else seconds) - bar.n)
+
+            try:
+                yield report
             finally:
                 self._bar = None
 

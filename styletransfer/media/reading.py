@@ -252,7 +252,7 @@ def _identify(file: BinaryIO, name: str) -> ImageFormat:
         raise ImageError(f"{name}: this is a camera raw file", hint=CAMERA_RAW_HINT)
     form = identify_format(header)
     if form is None and is_video(header):
-        raise ImageError(f"{name}: this is a video", hint="export the frames as PNG or JPEG")
+        raise ImageError(f"{name}: this is a video", hint="use `styletransfer video`")
     if form is None:
         hint = f"convert it to one of {', '.join(readable_names())}"
         raise ImageError(f"{name}: this is not a picture in a known format", hint=hint)

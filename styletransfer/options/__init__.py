@@ -8,6 +8,7 @@ from .checks import check_kind, check_style_weights, parse_bytes
 from .running import DEFAULT_MODEL, IfExists, OutputOptions, Precision, ProcessOptions, RuntimeOptions
 from .serving import ServeOptions
 from .sharding import ShardOptions
+from .style_schedule import StyleSchedule
 from .stylizing import (
     AUTOMATIC_STROKE_SCALES,
     ContentStatistics,
@@ -20,6 +21,7 @@ from .stylizing import (
 )
 from .texture import TextureOptions
 from .training import TrainOptions
+from .video import VideoOptions, parse_time
 
 __all__ = [
     "AUTOMATIC_STROKE_SCALES",
@@ -33,14 +35,17 @@ __all__ = [
     "RuntimeOptions",
     "ServeOptions",
     "ShardOptions",
+    "StyleSchedule",
     "StylizeOptions",
     "TextureOptions",
     "TrainOptions",
     "Transform",
+    "VideoOptions",
     "change_options",
     "check_kind",
     "check_style_weights",
     "default_style_size",
     "parse_bytes",
+    "parse_time",
     "resolve_stroke_scale",
 ]

@@ -1,6 +1,6 @@
 """From content and style tensors to a stylized tensor: device, precision, memory, strips; no files."""
 
-from .engine import ProgressCallback
+from .streaming import ProgressCallback
 from .stylization import StylizationPipeline
 
 __all__ = ["ProgressCallback", "StylizationPipeline"]

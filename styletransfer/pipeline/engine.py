@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch import Tensor
 from ..linalg import Statistics
 from ..model import Autoencoder
 from ..transfer import TransferTarget
+from ..transfer.content_moments import ContentMoments
 from ..transfer.matching import MAX_PATCHES, PatchBank
 from .device import PrecisionPolicy
 from .feature_graph import (
@@ -26,25 +26,24 @@ from .feature_graph import (
 )
 from .matching_layers import PatchMatcher, PatchSampler, whiten_patches
 from .memory import limit_resident_memory
-from .memory_plan import StreamingPlan, count_products
+from .memory_plan import StreamingPlan, divide_work
 from .regions import (
     NO_WEIGHTS,
+    AffineMap,
     Levels,
     PixelWeights,
     RegionStyle,
     borrow_statistics,
+    find_targets,
     mix_maps,
     sample_weights,
 )
-from .resampling import WHITE
-from .streaming import FeatureMap, Observer, StatisticsAccumulator, run
+from .resampling import WHITE, in_unit_range
+from .streaming import FeatureMap, Observer, ProgressCallback, StatisticsAccumulator, WorkSpan, run
 from .streaming_layers import ConvParameters, PictureMap, read_parameters
 
 # Number of patches of a content by which the use of a style's patches is balanced.
 QUERY_PATCHES = 512
-# Called after every strip with the share of the work that is done, 0..1. An exception that it raises ends the
-# work and reaches the caller.
-ProgressCallback = Callable[[float], None]
 
 
 class Engine:
@@ -103,8 +102,8 @@ class Engine:
         fitted = FittedNetwork(
             self._encoder, self.plain_architecture, weights=PixelWeights.of(None, alpha, self.device)
         )
-        (levels,), _ = self._encode(samples, fitted, plan, range(self.depth + 2), _Span(progress, 0, 1))
-        return levels
+        levels, _ = self._encode(samples, fitted, plan, range(self.depth + 2), WorkSpan(progress, 0, 1))
+        return tuple(level for (level,) in levels)
 
     def measure_with_patches(
         self,
@@ -126,20 +125,15 @@ class Engine:
         fitted = FittedNetwork(
             dict(self._encoder), self.plain_architecture, weights=PixelWeights.of(None, alpha, self.device)
         )
-        passes = self._list_passes(fitted, plan)
+        passes = list_passes(fitted.architecture, plan.store)
         passes = passes[: [step.target for step in passes].index(finest) + 1]
-        spans = self._spans(passes, progress)
-        (levels,), patches = self._encode(
-            samples,
-            fitted,
-            plan,
-            range(self.depth + 2),
-            spans[0],
-            self._matcher.piece_stride(self.depth),
-            MAX_PATCHES,
-        )
+        spans = divide_work(self.architecture, passes, progress)
+        scale, wanted = self.depth, range(self.depth + 2)
+        stride = self._matcher.piece_stride(scale)
+        measured, patches = self._encode(samples, fitted, plan, wanted, spans[0], stride, MAX_PATCHES)
+        levels = tuple(level for (level,) in measured)
         target = TransferTarget(levels, "wct")
-        found, scale = levels[-1], self.depth
+        found = levels[-1]
         pieces = {}
         for step, span in zip(passes[1:], spans[1:], strict=True):
             pieces[scale] = whiten_patches(patches, found)
@@ -168,40 +162,74 @@ class Engine:
             progress: Called after every strip; the last pass, `apply`, is part of the work.
             weights: How the pixels count, and the regions' shares of them.
         """
-        matches = any(style.matches for style in styles)
-        architecture = self.architecture if matches else self.plain_architecture
-        fitted = FittedNetwork(dict(self._encoder), architecture, weights=weights)
-        passes = self._list_passes(fitted, plan)
-        spans = self._spans(passes, progress)
+        fitted = self._begin(styles, weights)
+        architecture = fitted.architecture
+        passes = list_passes(architecture, plan.store)
+        spans = divide_work(self.architecture, passes, progress)
         fitted.done = spans[-1].start
-        coarsest = self.depth + 1
         known = all(isinstance(style.target, TransferTarget) for style in styles)
-        levels = range(coarsest if known else 0, coarsest + 1)
+        levels = range(self.depth + 1 if known else 0, self.depth + 2)
         own, patches = self._encode(
-            samples, fitted, plan, levels, spans[0], 1, QUERY_PATCHES if matches else 0
+            samples, fitted, plan, levels, spans[0], 1, QUERY_PATCHES if architecture.key_widths else 0
         )
-        targets = [
-            style.target if isinstance(style.target, TransferTarget) else style.target(region)
-            for style, region in zip(styles, own, strict=True)
-        ]
-        found, measured = [region[-1] for region in own], passes[0].target
+        measured, found = passes[0].target, list(own[-1])
+        fitted.moments = ContentMoments(own, [found])
+        targets = find_targets(styles, fitted.moments)
         for step, span in zip(passes[1:-1], spans[1:-1], strict=True):
-            if measured == decoder_input(measured.scale, architecture):
-                self._add_transfers(fitted, targets, found, measured.scale)
-            else:
-                self._add_matching(fitted, styles, found, measured.scale, patches)
+            self._fold(fitted, styles, targets, found, measured, patches)
             measured = step.target
             chooses = measured.kind == "merged" and architecture.key_scale(measured.scale) == measured.scale
             most = QUERY_PATCHES if chooses else 0
             found, patches = self._measure(samples, fitted, plan, step, span, 1, most)
-        for target, style, region in zip(targets, styles, found, strict=True):
-            # A region that keeps its pixels adds nothing to the result.
-            matrix, offset = target.find_map(region, 0)
-            share = 0 if style.keeps_pixels else 1
-            fitted.color_maps.append(
-                ((share * matrix).float().to(self.device), (share * WHITE * offset).float().to(self.device))
-            )
+            fitted.moments.found.append(found)
+        self._fold(fitted, styles, targets, found, measured, patches)
         return fitted
+
+    def fold(
+        self, styles: Sequence[RegionStyle], moments: ContentMoments, weights: PixelWeights = NO_WEIGHTS
+    ) -> FittedNetwork:
+        """Return what `fit` returns for a content of such moments, which is not looked at; nothing is stored.
+
+        Args:
+            styles: What each region is given.
+            moments: Moments of the content.
+            weights: How the pixels of the content count, and the regions' shares of them.
+        """
+        fitted = self._begin(styles, weights)
+        fitted.moments, targets = moments, find_targets(styles, moments)
+        for step, found in zip(list_passes(fitted.architecture, frozenset()), moments.found, strict=False):
+            self._fold(fitted, styles, targets, found, step.target, None)
+        return fitted
+
+    def _begin(self, styles: Sequence[RegionStyle], weights: PixelWeights) -> FittedNetwork:
+        """Return a network that is not fitted yet."""
+        matches = any(style.matches for style in styles)
+        architecture = self.architecture if matches else self.plain_architecture
+        return FittedNetwork(dict(self._encoder), architecture, weights=weights)
+
+    def _fold(
+        self,
+        fitted: FittedNetwork,
+        styles: Sequence[RegionStyle],
+        targets: Sequence[TransferTarget],
+        found: Levels,
+        measured: Node,
+        patches: Tensor | None,
+    ) -> None:
+        """Add to a network what follows from the statistics of a map, and from some of its patches."""
+        if measured == OUTPUT:
+            for target, style, region in zip(targets, styles, found, strict=True):
+                # A region that keeps its pixels adds nothing to the result.
+                matrix, offset = target.find_map(region, 0)
+                share = 0 if style.keeps_pixels else 1
+                colors = share * matrix, share * WHITE * offset
+                fitted.color_maps.append(
+                    (colors[0].float().to(self.device), colors[1].float().to(self.device))
+                )
+        elif measured == decoder_input(measured.scale, fitted.architecture):
+            self._add_transfers(fitted, targets, found, measured.scale)
+        else:
+            self._add_matching(fitted, styles, found, measured.scale, patches)
 
     def release_patches(self) -> None:
         """Free what is kept ready for the next content in the same style."""
@@ -217,9 +245,7 @@ class Engine:
         if len(maps) == 1:
             first = first.fold_map(*maps[0])
         else:
-            fitted.transfers[node] = [
-                (matrix.float().to(self.device), offset.float().to(self.device)) for matrix, offset in maps
-            ]
+            fitted.transfers[node] = [self._place_map(*each) for each in maps]
         fitted.parameters[node] = self._place(node, [first, *rest])
 
     def _add_matching(
@@ -228,24 +254,30 @@ class Engine:
         styles: Sequence[RegionStyle],
         found: Levels,
         scale: int,
-        patches: Tensor,
+        patches: Tensor | None,
     ) -> None:
-        """Add what is matched at a scale."""
+        """Add what is matched at a scale; without patches, the biases are those of the moments."""
         weights: Sequence[Tensor | None] = [None] * len(styles)
-        if len(patches) and fitted.weights.statistics is not None:
+        if patches is not None and len(patches) and fitted.weights.statistics is not None:
             samples = fitted.weights.statistics.samples
             weights = list(sample_weights(scale, samples, QUERY_PATCHES))
         fitted.matching[scale] = []
         banks = [style.bank if style.matches else None for style in styles]
         pieces, first = self._matcher.join(banks, scale), 0
-        for style, bank, region, weight in zip(styles, banks, found, weights, strict=True):
+        known = fitted.moments.biases.get(scale, [None] * len(styles))
+        biases: list[Tensor | None] = []
+        for index, (style, bank, region) in enumerate(zip(styles, banks, found, strict=True)):
+            weight, bias = weights[index], known[index]
             match = style.match_factor(scale)
-            matching, keys = self._matcher.prepare(bank, match, scale, region, patches, weight)
+            matching, keys = self._matcher.prepare(bank, match, scale, region, patches, weight, bias)
+            biases.append(matching.bias)
             fitted.matching[scale].append(matching._replace(pieces=pieces, first=first))
             first += 0 if bank is None else len(bank.pieces[scale])
             if keys is not None:
                 node = Node("matches", scale)
                 fitted.parameters[node] = self._place(node, [keys])
+        if patches is not None:
+            fitted.moments.biases[scale] = biases
 
     def apply(
         self,
@@ -280,7 +312,7 @@ class Engine:
             emit(start, torch.addmm(offset.unsqueeze(1), matrix, colors).view(3, *rows.shape[:2]))
 
         output.observers.append(transfer_colors)
-        self._run(output, 0, plan.tile, plan, _Span(progress, fitted.done, 1))
+        self._run(output, 0, plan.tile, plan, WorkSpan(progress, fitted.done, 1))
 
     def _encode(
         self,
@@ -288,12 +320,12 @@ class Engine:
         fitted: FittedNetwork,
         plan: StreamingPlan,
         levels: range,
-        span: _Span,
+        span: WorkSpan,
         stride: int = 1,
         most: int = 0,
-    ) -> tuple[list[tuple[Statistics, ...]], Tensor]:
-        """Encode a picture, measure levels of each region, and sample patches of the deepest features."""
-        step = self._list_passes(fitted, plan)[0]
+    ) -> tuple[list[list[Statistics]], Tensor]:
+        """Encode a picture, measure each region at some levels, and sample the deepest features."""
+        step = list_passes(fitted.architecture, plan.store)[0]
         graph = self._graph(samples, fitted, plan, step.stored - step.released)
         maps = [graph.find(Node("encoded", level - 1)) if level else graph.picture for level in levels]
         accumulators = [
@@ -306,7 +338,7 @@ class Engine:
         found = [borrow_statistics(each.result()) for each in accumulators]
         if not levels.start:
             found[0] = [in_unit_range(region) for region in found[0]]
-        return list(zip(*found, strict=True)), sampler.result()
+        return found, sampler.result()
 
     def _measure(
         self,
@@ -314,7 +346,7 @@ class Engine:
         fitted: FittedNetwork,
         plan: StreamingPlan,
         step: Pass,
-        span: _Span,
+        span: WorkSpan,
         stride: int,
         most: int,
     ) -> tuple[list[Statistics], Tensor]:
@@ -331,17 +363,7 @@ class Engine:
         return found, sampler.result()
 
     @staticmethod
-    def _list_passes(fitted: FittedNetwork, plan: StreamingPlan) -> tuple[Pass, ...]:
-        return list_passes(fitted.architecture, plan.store)
-
-    def _spans(self, passes: Sequence[Pass], progress: ProgressCallback | None) -> list[_Span]:
-        """Divide the work among passes, by their products."""
-        work = [sum(count_products(self.architecture, node) for node in step.computed) for step in passes]
-        ends = list(accumulate(work, initial=0.0))
-        return [_Span(progress, start / ends[-1], stop / ends[-1]) for start, stop in pairwise(ends)]
-
-    @staticmethod
-    def _run(sink: FeatureMap, scale: int, tile: int, plan: StreamingPlan, span: _Span) -> None:
+    def _run(sink: FeatureMap, scale: int, tile: int, plan: StreamingPlan, span: WorkSpan) -> None:
         """Compute a map strip by strip; after each strip check the memory and report the progress."""
         ceiling, height = plan.memory_ceiling, sink.shape.height
 
@@ -367,27 +389,11 @@ class Engine:
         half = plan.half_precision
         return FeatureGraph(self, fitted, picture, store, last_use, half_precision=half)
 
+    def _place_map(self, matrix: Tensor, offset: Tensor) -> AffineMap:
+        return matrix.float().to(self.device), offset.float().to(self.device)
+
     def _place(self, node: Node, parameters: Sequence[ConvParameters]) -> list[ConvParameters]:
         return [
             each.to(self.precision.convolution_dtype(node, index), self.device)
             for index, each in enumerate(parameters)
         ]
-
-
-@dataclass(frozen=True)
-class _Span:
-    """The part of a piece of work that one pass does."""
-
-    callback: ProgressCallback | None
-    start: float
-    stop: float
-
-    def report(self, share: float) -> None:
-        """Report the share of the pass that is done."""
-        if self.callback is not None:
-            self.callback(self.start + (self.stop - self.start) * share)
-
-
-def in_unit_range(colors: Statistics) -> Statistics:
-    """Convert statistics of a picture in 0..255 into those of the same picture in 0..1."""
-    return colors._replace(mean=colors.mean / WHITE, covariance=colors.covariance / WHITE**2)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..model import Architecture
+from ..transfer.content_moments import ContentMoments
 from .matching_layers import MatchedMap, MatchesMap, RegionMatchesMap, ScaleMatching
 from .regions import NO_WEIGHTS, AffineMap, PixelWeights
 from .streaming import FeatureMap, FeatureStore, StoredMap
@@ -116,6 +117,7 @@ class FittedNetwork:
         stores: Maps of the content that the passes have stored.
         done: Share of the work that `fit` has done on the content, 0..1; `apply` does the rest.
         weights: How the pixels of the content count.
+        moments: What the passes have measured, or what was used instead.
     """
 
     parameters: dict[Node, list[ConvParameters]]
@@ -126,6 +128,7 @@ class FittedNetwork:
     stores: dict[Node, FeatureStore] = field(default_factory=dict)
     done: float = 0.0
     weights: PixelWeights = NO_WEIGHTS
+    moments: ContentMoments = field(default_factory=lambda: ContentMoments([], []))
 
 
 class FeatureGraph:

@@ -23,6 +23,7 @@ from ..transfer.matching import (
     find_matches,
     keep_heaviest,
     paste_pieces,
+    unbalanced_bias,
 )
 from .regions import AffineMap, RegionWeights, mix_maps, sample_weights, spread_positions
 from .streaming import FeatureMap, MapShape
@@ -246,8 +247,9 @@ class PatchMatcher:
         match: float,
         scale: int,
         found: Statistics,
-        patches: Tensor,
+        patches: Tensor | None,
         weights: Tensor | None = None,
+        bias: Tensor | None = None,
     ) -> tuple[ScaleMatching, ConvParameters | None]:
         """Prepare the matching of a scale.
 
@@ -256,8 +258,9 @@ class PatchMatcher:
             match: Factor for the strength of matching, 0..1.
             scale: The scale.
             found: Statistics of the content's merged map.
-            patches: Some of its patches, [N, 3, 3, C].
+            patches: Some of its patches, [N, 3, 3, C]; None if they are not known.
             weights: How much each of them counts, [N]; None if all count alike.
+            bias: The bias [M], if it is known already.
 
         Returns:
             What is matched, and the convolution from the merged map to its keys; None where matches are taken
@@ -272,13 +275,17 @@ class PatchMatcher:
         ready = ready._replace(strength=match * ready.strength, whitening=whitening)
         if ready.keys is None:
             return ready, None
-        queries = self._decoder.find_keys(whiten_patches(patches, found), scale).to(self.device)
         weight = self._decoder.key_weight(scale).detach().double()
         keys = ConvParameters(weight, weight.new_zeros(len(weight))).fold_map(matrix, offset)
         shares = bank.shares[scale].to(self.device)
         weights = None if weights is None else weights.to(self.device)
+        if patches is None:
+            bias = unbalanced_bias(shares) if bias is None else bias
+        elif bias is None:
+            queries = self._decoder.find_keys(whiten_patches(patches, found), scale).to(self.device)
+            bias = balance_use(queries, ready.keys, shares, weights)
         return ready._replace(
-            bias=balance_use(queries, ready.keys, shares, weights),
+            bias=bias,
             queries=keys.to(torch.float32, self.device),
         ), keys
 

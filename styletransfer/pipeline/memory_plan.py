@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate, pairwise
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ import torch
 from ..model import Architecture
 from ..transfer.matching import MAX_PATCHES, NEAREST, PASTE_BLOCK
 from .device import PrecisionPolicy
-from .feature_graph import HALF_PRECISION_SCALES, OUTPUT, Node, list_passes
+from .feature_graph import HALF_PRECISION_SCALES, OUTPUT, Node, Pass, list_passes
+from .streaming import ProgressCallback, WorkSpan
 
 MIB = 2**20
 FLOAT_BYTES = 4
@@ -262,3 +264,12 @@ def _plan_storage(
         if (cost.half if half else cost.full) * pixels <= room
     )
     return next(fitting, (costs[-1].work, StreamingPlan(tile)))
+
+
+def divide_work(
+    architecture: Architecture, passes: Sequence[Pass], progress: ProgressCallback | None
+) -> list[WorkSpan]:
+    """Divide the work on a picture among passes, by their products."""
+    work = [sum(count_products(architecture, node) for node in step.computed) for step in passes]
+    ends = list(accumulate(work, initial=0.0))
+    return [WorkSpan(progress, start / ends[-1], stop / ends[-1]) for start, stop in pairwise(ends)]

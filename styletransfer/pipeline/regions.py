@@ -15,7 +15,10 @@ import torch
 from torch import Tensor
 
 from ..linalg import Statistics, merge_statistics
-from ..transfer import TransferTarget
+from ..model import StyleStatistics
+from ..options import StylizeOptions
+from ..transfer import TransferTarget, blend_statistics
+from ..transfer.content_moments import ContentMoments
 from ..transfer.matching import PatchBank
 from .resampling import WHITE, average_blocks, white_level
 
@@ -51,6 +54,47 @@ class RegionStyle(NamedTuple):
     def match_factor(self, scale: int) -> float:
         """Return the factor for the strength of matching at a scale."""
         return 1.0 if self.match is None else self.match[scale]
+
+
+def find_region_style(
+    style: StyleStatistics | None,
+    options: StylizeOptions,
+    scales: int,
+    find_target: Callable[[StyleStatistics, str], TransferTarget],
+) -> RegionStyle:
+    """Return what a region is given; None keeps its pixels, and its features for those beside it.
+
+    Args:
+        style: Statistics of the region's style.
+        options: How strongly it is given.
+        scales: Number of scales of the network.
+        find_target: Returns the target of a style for a transform.
+    """
+    if style is None:
+        return RegionStyle(lambda own: TransferTarget(own, options.transform), keeps_pixels=True)
+    alphas = options.level_alphas(scales)
+    # Towards the content itself the patches fade out.
+    match = [options.match * alpha for alpha in alphas[1:]]
+    if min(alphas) == 1:
+        return RegionStyle(find_target(style, options.transform), style.bank, match)
+
+    def blend(own: Levels) -> TransferTarget:
+        levels = [
+            blend_statistics([[content], [target]], [1 - alpha, alpha])[0]
+            for content, target, alpha in zip(own, style.levels, alphas, strict=True)
+        ]
+        return TransferTarget(levels, options.transform)
+
+    return RegionStyle(blend, style.bank, match)
+
+
+def find_targets(styles: Sequence[RegionStyle], moments: ContentMoments) -> list[TransferTarget]:
+    """Return the target of every region, for a content whose moments are known at the levels it needs."""
+    own: Iterator[Levels] = zip(*moments.levels, strict=True)
+    return [
+        style.target if isinstance(style.target, TransferTarget) else style.target(region)
+        for style, region in zip(styles, own, strict=True)
+    ]
 
 
 class RegionWeights:

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..linalg import Statistics
+
 WHITE = 255  # of the maps of a picture's samples
 STRIP_VALUES = 2**20  # float32 numbers of a strip: 4 MiB, several times at once
 THUMBNAIL_EDGE = 1024  # pixels
@@ -117,3 +119,20 @@ def _upsample_strips(samples: Tensor, factor: int) -> Iterator[tuple[slice, Tens
         strip = F.interpolate(strip, scale_factor=factor, mode="bilinear")[0]
         begin = (top - first) * factor
         yield slice(top * factor, bottom * factor), strip[:, begin : begin + (bottom - top) * factor]
+
+
+def in_unit_range(colors: Statistics) -> Statistics:
+    """Convert statistics of a picture in 0..255 into those of the same picture in 0..1."""
+    return colors._replace(mean=colors.mean / WHITE, covariance=colors.covariance / WHITE**2)
+
+
+def as_weights(alpha: Tensor | None) -> Tensor | None:
+    """Return an alpha channel; None if all pixels are opaque, or if none is visible, so that all count."""
+    if alpha is None or not (alpha != 0).any() or bool((alpha == white_level(alpha)).all()):
+        return None
+    return alpha
+
+
+def as_samples(picture: Tensor) -> Tensor:
+    """View a picture [3, H, W] or [1, 3, H, W] as [3, H, W], without its graph."""
+    return picture.detach()[0] if picture.dim() == 4 else picture.detach()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -24,6 +25,31 @@ FLOAT16_MAX = torch.finfo(torch.float16).max
 BLOCK_VALUES = 2**18
 # Called with the index of the first new row and the new rows [n, W, C], as soon as they are computed.
 Observer = Callable[[int, Tensor], None]
+
+
+# Called after every strip with the share of the work that is done, 0..1. An exception that it raises ends the
+# work and reaches the caller.
+ProgressCallback = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class WorkSpan:
+    """The part of a piece of work that one pass does.
+
+    Attributes:
+        callback: Called with the share of the whole work that is done; None if nobody asks.
+        start: Share that is done when the pass begins.
+        stop: Share that is done when it ends.
+    """
+
+    callback: ProgressCallback | None
+    start: float
+    stop: float
+
+    def report(self, share: float) -> None:
+        """Report the share of the pass that is done."""
+        if self.callback is not None:
+            self.callback(self.start + (self.stop - self.start) * share)
 
 
 class MapShape(NamedTuple):

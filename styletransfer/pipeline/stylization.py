@@ -16,9 +16,10 @@ from ..errors import CancelledError, MemoryLimitError, OptionError, StyleTransfe
 from ..linalg import NumericalError
 from ..model import LoadedModel, StyleStatistics
 from ..options import RuntimeOptions, StylizeOptions, parse_bytes
-from ..transfer import TransferTarget, blend_statistics
+from ..transfer import TransferTarget
+from ..transfer.content_moments import MomentsRecord
 from .device import PRECISIONS, resolve_device, resolve_precision
-from .engine import Engine, ProgressCallback
+from .engine import Engine
 from .memory import available_memory, is_tuned, resident_memory, return_freed_memory
 from .memory_plan import (
     MIB,
@@ -32,8 +33,17 @@ from .memory_plan import (
 )
 from .output_image import OutputImage, keep_chroma
 from .refinement import Refiner
-from .regions import Levels, PixelWeights, RegionStyle, build_shares
-from .resampling import add_upsampled, average_blocks, convert_samples, make_thumbnail, white_level
+from .regions import PixelWeights, build_shares, find_region_style
+from .resampling import (
+    add_upsampled,
+    as_samples,
+    as_weights,
+    average_blocks,
+    convert_samples,
+    make_thumbnail,
+    white_level,
+)
+from .streaming import ProgressCallback
 
 # Share of the copy's change that is added to the picture. All of it would cover thin lines of the content,
 # and the statistics are reached without.
@@ -114,6 +124,7 @@ class StylizationPipeline:
         refiner: Refiner | None = None,
         alpha: Tensor | None = None,
         masks: Tensor | None = None,
+        moments: MomentsRecord | None = None,
     ) -> Tensor:
         """Stylize a picture.
 
@@ -130,6 +141,7 @@ class StylizationPipeline:
                 colors of transparent pixels must be like those beside them, because the network sees them.
             masks: Where each style is painted, [S, H, W], uint8; None for everywhere. What no mask covers is
                 decided by `options.outside`.
+            moments: Moments to use instead of the content's; or a record for those that are measured.
 
         Returns:
             A picture in the shape of the content, on the CPU; floats are in 0..1. The content's own pixels
@@ -156,7 +168,10 @@ class StylizationPipeline:
                 self._check_style(each, options)
         if regions == [None]:
             return convert_samples(content, dtype or content.dtype)
-        return self._stylize_regions(content, regions, shares, options, dtype, progress, refiner, alpha)
+        record = moments or MomentsRecord()
+        return self._stylize_regions(
+            content, regions, shares, options, dtype, progress, refiner, alpha, record
+        )
 
     def _check_style(self, style: StyleStatistics, options: StylizeOptions) -> None:
         if style.model != self.fingerprint:
@@ -177,6 +192,7 @@ class StylizationPipeline:
         progress: ProgressCallback | None,
         refiner: Refiner | None,
         alpha: Tensor | None,
+        record: MomentsRecord,
     ) -> Tensor:
         """Stylize regions; None stands for one whose pixels are kept, which is the last."""
         original, alpha = as_samples(content), as_weights(alpha)
@@ -200,14 +216,17 @@ class StylizationPipeline:
             copy_share = 1 / (1 + scale**2) if refiner is None else 0.95
             report = self._reporter(progress, 0, copy_share)
             below = [style and style.underpainting for style in regions]
-            samples = reuse = self._underpaint(samples, below, shares, scale, options, report, refiner, alpha)
+            samples = reuse = self._underpaint(
+                samples, below, shares, scale, options, report, refiner, alpha, record
+            )
             if self.runtime.max_memory is not None:
                 for each in {self.engine, self._float32_engine}:
                     each.release_patches()
         # The last pass reads every row once, before it is overwritten.
         keeps_chroma = options.preserve_color == "luma"
         result = OutputImage(original, dtype, keep_chroma=keeps_chroma, reuse=reuse, kept=kept)
-        wanted = [self._find_region_style(style, options, engine) for style in regions]
+        scales = engine.depth + 1
+        wanted = [find_region_style(style, options, scales, self._find_target) for style in regions]
         matches = any(each.matches for each in wanted)
         other_bytes = 0 if shares is None else SHARES_AT_ALL_SCALES * shares.nbytes
         other_bytes += 0 if result.pixels is reuse else result_bytes
@@ -215,7 +234,9 @@ class StylizationPipeline:
         report = self._reporter(progress, copy_share, 1)
         with self._computing():
             weights = PixelWeights.of(shares, alpha, self.device)
-            if options.content_statistics == "exact":
+            if record.given is not None:
+                fitted = engine.fold(wanted, next(record.given), weights)
+            elif options.content_statistics == "exact":
                 fitted = engine.fit(samples, wanted, plan, report, weights)
             else:
                 thumbnail, opacity, small_shares = make_thumbnail(samples, alpha, shares)
@@ -224,31 +245,12 @@ class StylizationPipeline:
                 small = engine.fit(thumbnail, wanted, small_plan, self._check_stop, small_weights)
                 # Its stores are of another size.
                 fitted = replace(small, stores={}, done=0.0, weights=weights)
-            engine.apply(samples, fitted, plan, result.write, report)
+            record.measured.append(fitted.moments)
+            if not record.measures_only:
+                engine.apply(samples, fitted, plan, result.write, report)
         if self.runtime.max_memory is not None:
             return_freed_memory()  # for the caller, who is going to write the result
         return result.pixels.view(content.shape)
-
-    def _find_region_style(
-        self, style: StyleStatistics | None, options: StylizeOptions, engine: Engine
-    ) -> RegionStyle:
-        """Return what a region is given; None keeps its pixels, and its features for those beside it."""
-        if style is None:
-            return RegionStyle(lambda own: TransferTarget(own, options.transform), keeps_pixels=True)
-        alphas = options.level_alphas(engine.depth + 1)
-        # Towards the content itself the patches fade out.
-        match = [options.match * alpha for alpha in alphas[1:]]
-        if min(alphas) == 1:
-            return RegionStyle(self._find_target(style, options.transform), style.bank, match)
-
-        def blend(own: Levels) -> TransferTarget:
-            levels = [
-                blend_statistics([[content], [target]], [1 - alpha, alpha])[0]
-                for content, target, alpha in zip(own, style.levels, alphas, strict=True)
-            ]
-            return TransferTarget(levels, options.transform)
-
-        return RegionStyle(blend, style.bank, match)
 
     def _underpaint(
         self,
@@ -260,6 +262,7 @@ class StylizationPipeline:
         progress: ProgressCallback,
         refiner: Refiner | None,
         alpha: Tensor | None,
+        record: MomentsRecord,
     ) -> Tensor:
         """Stylize a small copy and give the picture its colors and strokes."""
         small = average_blocks(samples, scale, alpha)
@@ -268,7 +271,7 @@ class StylizationPipeline:
         )
         options = replace(options, stroke_scale=1, preserve_color="none")
         stylized = self._stylize_regions(
-            small, regions, small_shares, options, None, progress, refiner, opacity
+            small, regions, small_shares, options, None, progress, refiner, opacity, record.of_copy()
         )
         return add_upsampled(samples, (stylized.to(small.device) - small).mul_(UNDERPAINTING), scale)
 
@@ -376,15 +379,3 @@ class StylizationPipeline:
             except NumericalError as error:
                 hint = None if self.precision.name == "fp32" else "try --precision fp32"
                 raise StyleTransferError(f"the transfer failed: {error}", hint=hint) from error
-
-
-def as_weights(alpha: Tensor | None) -> Tensor | None:
-    """Return an alpha channel; None if all pixels are opaque, or if none is visible, so that all count."""
-    if alpha is None or not (alpha != 0).any() or bool((alpha == white_level(alpha)).all()):
-        return None
-    return alpha
-
-
-def as_samples(picture: Tensor) -> Tensor:
-    """View a picture [3, H, W] or [1, 3, H, W] as [3, H, W], without its graph."""
-    return picture.detach()[0] if picture.dim() == 4 else picture.detach()

@@ -196,11 +196,16 @@ def balance_use(queries: Tensor, keys: Tensor, shares: Tensor, weights: Tensor |
     counted = weights > 0
     queries, weights = queries[counted], weights[counted] / weights.sum()
     scores = queries @ keys.T
-    bias = TEMPERATURE * (shares * len(shares)).log()
+    bias = unbalanced_bias(shares)
     for _ in range(BALANCE_STEPS):
         use = weights @ torch.softmax((scores + bias) / TEMPERATURE, 1) / shares
         bias = bias - BALANCE_RATE * TEMPERATURE * use.clamp_min(LEAST_USE).log()
     return bias
+
+
+def unbalanced_bias(shares: Tensor) -> Tensor:
+    """Return the bias [M] of patches that are due the shares [M], for a content that is not known."""
+    return TEMPERATURE * (shares * len(shares)).log()
 
 
 def cut_pieces(features: Tensor, stride: int) -> Tensor:

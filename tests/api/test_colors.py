@@ -217,7 +217,8 @@ def moments(pixels: Tensor) -> tuple[Tensor, Tensor]:
 
 def test_a_recolored_style_has_the_colors_of_the_content(photograph: Picture, painting: Picture) -> None:
     options = StylizeOptions(style_size=100, stroke_scale=1)
-    (style,) = ColorGrader().recolor_styles([painting], photograph.pixels, None, options)
+    grader = ColorGrader()
+    (style,) = grader.recolor_styles([painting], grader.measure_palette(photograph.pixels, None), options)
     assert (style.bit_depth, style.width) == (16, 100)
     (mean, covariance), (wanted_mean, wanted_covariance) = (
         moments(style.to_float()),

@@ -92,4 +92,4 @@ def test_a_video_is_refused_in_one_line_that_says_what_to_do(run: Run) -> None:
     Path("clip.mp4").write_bytes(b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + bytes(100))
     result = run("stylize", "clip.mp4", "waves.png", "-q")
     assert result.exit_code == 1
-    assert result.stderr == "error: clip.mp4: this is a video; export the frames as PNG or JPEG\n"
+    assert result.stderr == "error: clip.mp4: this is a video; use `styletransfer video`\n"

@@ -203,7 +203,7 @@ def test_the_error_names_the_missing_package(
     ],
 )
 def test_a_video_is_named(start: bytes) -> None:
-    assert "this is a video; export the frames as PNG or JPEG" in error_of(start + bytes(100))
+    assert "this is a video; use `styletransfer video`" in error_of(start + bytes(100))
 
 
 def test_svg_pdf_and_eps_are_refused() -> None:

@@ -1,0 +1,313 @@
+"""The job of `video`: which files it reads and writes, and the run from one to the other."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import OptionError
+from ..options import OutputOptions, StyleSchedule, StylizeOptions, VideoOptions
+from ..result_metadata import describe_settings, list_settings
+from .console import Console
+from .map_files import MapFiles
+from .paths import (
+    STDIN,
+    STDOUT,
+    apply_if_exists,
+    check_outputs,
+    decode_name,
+    expand_contents,
+    expand_styles,
+    fill_template,
+)
+
+if TYPE_CHECKING:
+    from ..api import Stylizer
+    from ..video import FrameSource, RenderedVideo, RenderPlan
+
+ANIMATIONS = {".gif", ".webp", ".apng"}
+DEFAULT_TEMPLATE = "{content}_{style}"
+
+
+@dataclass(frozen=True)
+class VideoJob:
+    """One result to make.
+
+    Attributes:
+        content: The argument IN.
+        frames: The files of frames; empty if IN is a video or a pipe.
+        styles: The styles.
+        output: File or folder of the result; None for standard output.
+        is_folder: Whether the result is a folder of PNG frames.
+    """
+
+    content: str
+    frames: tuple[Path, ...]
+    styles: tuple[Path, ...]
+    output: Path | None
+    is_folder: bool
+
+    @property
+    def path(self) -> Path | None:
+        """The file of the video; None for frames and for a pipe."""
+        return None if self.content == STDIN or self.frames else Path(self.content)
+
+    @property
+    def label(self) -> str:
+        """Name of the input in messages."""
+        return "<stdin>" if self.content == STDIN else self.content
+
+    @property
+    def target(self) -> str:
+        """Name of the result."""
+        if self.output is None:
+            return STDOUT
+        return f"{self.output}{os.sep}" if self.is_folder else str(self.output)
+
+
+def plan_video(
+    content: str,
+    styles: Sequence[str],
+    options: StylizeOptions,
+    schedule: StyleSchedule | None,
+    output: OutputOptions,
+    files: MapFiles,
+) -> VideoJob | None:
+    """Plan a run from its arguments and find what can be wrong with them, before any work.
+
+    Returns:
+        The job; None if the result exists and is to be skipped.
+
+    Raises:
+        OptionError: A file is missing, styles have no weights, or the output is not possible.
+        OutputExistsError: The result exists and may not be overwritten.
+    """
+    from ..media import readable_extensions
+
+    frames: tuple[Path, ...] = ()
+    if content != STDIN and not Path(content).is_file():
+        found, _ = expand_contents(content, readable_extensions())
+        frames = tuple(each.path for each in found if each.path is not None)
+    chosen = expand_styles(styles, readable_extensions())
+    paths = tuple(each.path for each in chosen if each.path is not None)
+    weights = options.style_weights if schedule is None else schedule.weights[0]
+    if weights is not None and len(weights) != len(paths):
+        raise OptionError(
+            f"{len(weights)} style weights for {len(paths)} styles", hint="give one for every STYLE"
+        )
+    if weights is None and len(files.masks) <= 1 and len(paths) > 1:
+        raise OptionError(
+            f"{len(paths)} styles for one result", hint="blend them, for example by --style-weights 1,1"
+        )
+    job = VideoJob(content, frames, paths, None, False)
+    if output.output == STDOUT:
+        if sys.stdout.isatty():
+            hint = "redirect it, or name a file by -o"
+            raise OptionError("standard output is a terminal", hint=hint)
+        return job
+    job = _name_output(job, [each.stem for each in chosen], output.output, options.alpha)
+    assert job.output is not None
+    inputs = [*frames, *paths, *([] if content == STDIN else [Path(content)]), *files.paths]
+    check_outputs([job.output], inputs)
+    exists = _holds_frames if job.is_folder else Path.exists
+    (allowed,) = apply_if_exists([job.output], output.if_exists or "error", exists)
+    return None if allowed is None else replace(job, output=allowed)
+
+
+def _name_output(job: VideoJob, styles: Sequence[str], output: str | None, alpha: float) -> VideoJob:
+    is_folder = bool(job.frames) if output is None else output.endswith(os.sep) or Path(output).is_dir()
+    if output is None:
+        suffix = Path(job.content).suffix.lower()
+        output = DEFAULT_TEMPLATE + ("" if is_folder else suffix if suffix in ANIMATIONS else ".mp4")
+    elif is_folder:
+        return replace(job, output=Path(output), is_folder=True)
+    stem = "stdin" if job.content == STDIN else Path(job.content).stem
+    if job.frames and glob.has_magic(job.content):
+        stem = job.frames[0].parent.resolve().name
+    fields = {"content": stem, "style": "+".join(styles), "alpha": f"{alpha:g}"}
+    return replace(job, output=fill_template(output, fields), is_folder=is_folder)
+
+
+def _holds_frames(folder: Path) -> bool:
+    """Tell whether a folder holds frames that a finished run, or somebody else, has left there."""
+    from ..video import find_part_folder
+
+    return any(folder.glob("*.png")) and not find_part_folder(folder).exists()
+
+
+@dataclass(frozen=True)
+class VideoJobOptions:
+    """All options of a job.
+
+    Attributes:
+        stylize: How frames look.
+        video: Which part of the video, and how it is encoded.
+        output: What is recorded in the result.
+        schedule: Weights of styles that change with time.
+        files: The files that say where each style is painted.
+        threads: Threads of decoder and encoder; None for their own choice.
+    """
+
+    stylize: StylizeOptions
+    video: VideoOptions
+    output: OutputOptions
+    schedule: StyleSchedule | None
+    files: MapFiles
+    threads: int | None
+
+    def describe(self, job: VideoJob, model: str) -> dict[str, str]:
+        """Return the settings that a result records."""
+        styles = [decode_name(each) for each in job.styles]
+        content = decode_name(Path(job.label))
+        described = describe_settings(
+            content, styles, self.stylize, decode_name(Path(model)), self.files.describe()
+        )
+        video = {name: str(value) for name, value in asdict(self.video).items() if value is not None}
+        schedule = {} if self.schedule is None else {"style_schedule": str(asdict(self.schedule))}
+        return described | video | schedule
+
+
+class VideoJobRunner:
+    """Opens the input of a job, plans its output, and renders it.
+
+    Args:
+        console: Receives notes and the progress.
+        job: The job.
+        options: Its options.
+        stack: Closes the files at the end.
+
+    Raises:
+        VideoError: The input cannot be read.
+        OptionError: The output cannot hold what is asked for.
+    """
+
+    def __init__(self, console: Console, job: VideoJob, options: VideoJobOptions, stack: ExitStack) -> None:
+        from ..video import Selection, describe_result, holds_pixel_aspect, open_source, plan_output
+
+        self._console, self._job, self._options = console, job, options
+        video = options.video
+        rate = None if video.fps is None else Fraction(video.fps).limit_denominator(100_000)
+        self._spool = self._open_spool(stack) if job.content == STDIN and job.output is not None else None
+        self.source: FrameSource = open_source(
+            self._choose_source(),
+            job.label,
+            rate=rate,
+            threads=options.threads or 0,
+            spool=self._spool,
+        )
+        stack.callback(self.source.close)
+        of_frames = bool(job.frames)  # their rate is the source's own
+        self.selection = Selection(video.start, video.end, None if of_frames else rate)
+        square = not holds_pixel_aspect(job.output, video, folder=job.is_folder)
+        size = options.stylize.size
+        self.info = describe_result(self.source.info, self.selection, size, square_pixels=square)
+        self.output = plan_output(
+            job.output, self.info, video, folder=job.is_folder, quality=options.output.quality
+        )
+        for note in (*self.info.notes, *self.output.notes):
+            console.note(note)
+
+    @property
+    def bit_depth(self) -> int:
+        """Bits per channel of the stylized frames."""
+        return 8 if self.output.bit_depth == 8 else 16
+
+    def run(self, stylizer: Stylizer, **settings: Any) -> RenderedVideo:
+        """Render the result.
+
+        Args:
+            stylizer: The model.
+            settings: Arguments of `Stylizer.frame_stylizer`.
+
+        Raises:
+            RenderInterrupted: Ctrl-C was pressed.
+        """
+        from ..video import PartStore, render_to_pipe, render_video
+
+        job, options = self._job, self._options
+        frames = stylizer.frame_stylizer(
+            job.styles,
+            replace(options.stylize, size=None),  # frames are resized where they are decoded
+            steadiness=options.video.steadiness,
+            causal=STDIN in {job.content, job.target},
+            schedule=options.schedule,
+            bit_depth=self.bit_depth,
+            **settings,
+        )
+        recorded = list_settings(stylizer, options.describe(job, stylizer.model_name))
+        plan = self._plan(recorded)
+        if job.output is None:
+            with self._progress(0.0) as report:
+                return render_to_pipe(plan, frames, sys.stdout.buffer, report)
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+        if job.is_folder:
+            job.output.mkdir(exist_ok=True)
+        store = PartStore(job.output, self._identify(recorded))
+        if store.outdated:
+            self._console.note(
+                f"what a stopped run has left was made with other settings ({', '.join(store.outdated)}) "
+                "and is not used"
+            )
+        if store.frames:
+            self._console.note(f"{store.frames} frames are there from a run that was stopped; going on")
+        with self._progress(store.seconds(self.info.time_base)) as report:
+            return render_video(plan, frames, store, report)
+
+    def _plan(self, recorded: dict[str, str]) -> RenderPlan:
+        from ..video import RenderPlan, Tags, VideoFile
+
+        output = self._options.output
+        path = self._job.path
+        if self._spool is not None:
+            path = Path(self._spool.name)
+        comment = json.dumps(recorded) if output.metadata else None
+        return RenderPlan(
+            self.source,
+            self.selection,
+            self.info,
+            self.output,
+            path if isinstance(self.source, VideoFile) else None,
+            threads=self._options.threads or 0,
+            tags=Tags(output.metadata, output.keep_location, comment),
+            settings=recorded if output.metadata else None,
+        )
+
+    def _identify(self, recorded: dict[str, str]) -> dict[str, object] | None:
+        """Return all that the frames of the result depend on; None if the input cannot be read again."""
+        from ..files import compute_sha256
+
+        fingerprint = self.source.fingerprint()
+        if fingerprint is None:
+            return None
+        hashes = [compute_sha256(path) for path in (*self._job.styles, *self._options.files.paths)]
+        encoding = {"pixel_format": self.output.pixel_format, "crf": self.output.crf}
+        return {**recorded, "input": fingerprint, "hashes": hashes, **encoding}
+
+    def _progress(self, done: float) -> Any:
+        return self._console.video_progress(self.info.seconds, done)
+
+    def _choose_source(self) -> Any:
+        if self._job.content == STDIN:
+            if sys.stdin is None:
+                raise OptionError("standard input is closed", hint="give a file")
+            return sys.stdin.buffer
+        return self._job.frames or Path(self._job.content)
+
+    def _open_spool(self, stack: ExitStack) -> Any:
+        """Open a file for a copy of what the pipe gives: its sound is copied when all frames are done."""
+        import tempfile
+
+        assert self._job.output is not None
+        folder = self._job.output.resolve().parent
+        folder.mkdir(parents=True, exist_ok=True)
+        return stack.enter_context(
+            tempfile.NamedTemporaryFile(prefix=".styletransfer-", dir=folder, buffering=0)
+        )

@@ -1,0 +1,145 @@
+"""Where the pixels of a frame were in the frame before, and how far that can be trusted; by OpenCV."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from ..errors import OptionError
+from ..media import Picture
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+
+# The search needs this many pixels in either direction.
+SMALLEST_EDGE = 16
+# Motion is found in copies whose shorter edge has at most this many pixels.
+MOTION_EDGE = 360
+# Difference of the content, 0..1, at which the trust in a motion falls to 1 / e.
+TRUSTED_DIFFERENCE = 0.12
+# Forward and backward motion may differ by this share of their squared lengths, and by this many squared
+# pixels. Source: Ruder et al. 2016 (arXiv 1604.08610), equation 5.
+MISMATCH_SHARE, MISMATCH = 0.01, 0.5
+# No motion explains the content as well if the difference is at most this many times that along the motion,
+# and this much more, averaged over squares of this many pixels.
+STILL_FACTOR, STILL_MARGIN, STILL_WINDOW = 1.02, 1e-4, 31
+
+
+class ContentCopy(NamedTuple):
+    """A small copy of a frame, in which motion is found.
+
+    Attributes:
+        gray: [h, w], uint8.
+        colors: [h, w, 3], or [h, w, 4] with opacity, float32 in 0..1.
+    """
+
+    gray: np.ndarray[Any, np.dtype[np.uint8]]
+    colors: Array
+
+
+class Motion(NamedTuple):
+    """Where the pixels of a frame were in the frame before.
+
+    Attributes:
+        flow: Steps in pixels to the right and down, [H, W, 2], float32.
+        trust: How far the content agrees, [H, W], float32 in 0..1.
+    """
+
+    flow: Array
+    trust: Array
+
+
+class MotionEstimator:
+    """Finds motion by OpenCV, which is loaded when the first estimator is made.
+
+    Raises:
+        OptionError: OpenCV is not installed.
+
+    Source: Kroeger et al. 2016 (arXiv 1603.03590), dense inverse search, as OpenCV has it.
+    """
+
+    def __init__(self) -> None:
+        try:
+            self._cv2: Any = import_module("cv2")
+        except ImportError as error:
+            raise OptionError(
+                "steady videos need OpenCV",
+                hint='pip install "styletransfer[video]", or --steadiness 0',
+            ) from error
+
+    def reduce(self, picture: Picture) -> ContentCopy:
+        """Return the small copy of a frame."""
+        cv2 = self._cv2
+        white = 2**picture.bit_depth - 1
+        parts = [picture.pixels] if picture.alpha is None else [picture.pixels, picture.alpha]
+        scale = min(1.0, MOTION_EDGE / min(picture.width, picture.height))
+        size = max(1, round(scale * picture.width)), max(1, round(scale * picture.height))
+        channels = [channel for part in parts for channel in part.numpy()]
+        small = [cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in channels]
+        colors = np.stack(small, axis=2).astype(np.float32) / white
+        gray = (colors[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32) * 255).round().astype(np.uint8)
+        return ContentCopy(gray, colors)
+
+    def estimate(
+        self,
+        current: ContentCopy,
+        previous: ContentCopy,
+        height: int,
+        width: int,
+        *,
+        may_be_still: bool = True,
+    ) -> Motion:
+        """Find the motion from a frame to the one before it.
+
+        Args:
+            current: The frame.
+            previous: The frame before it, of the same size.
+            height: Height of the result.
+            width: Width of the result.
+            may_be_still: Whether pixels may stay where they are, where that explains the content as well.
+        """
+        cv2 = self._cv2
+        back, forth = self._search(current.gray, previous.gray), self._search(previous.gray, current.gray)
+        returned = self.warp(forth, back, cv2.INTER_LINEAR)
+        lengths = np.square(back).sum(2) + np.square(returned).sum(2)
+        seen = np.square(back + returned).sum(2) <= MISMATCH_SHARE * lengths + MISMATCH
+        moved = self._compare(current, self.warp(previous.colors, back, cv2.INTER_CUBIC))
+        unmoved = self._compare(current, previous.colors)
+        window = STILL_WINDOW, STILL_WINDOW
+        still = may_be_still & (
+            cv2.blur(unmoved, window) <= STILL_FACTOR * cv2.blur(moved, window) + STILL_MARGIN
+        )
+        difference = np.where(still, unmoved, moved)
+        trust = np.exp(-np.square(difference / TRUSTED_DIFFERENCE)) * (seen | still)
+        flow = np.where(still[..., None], np.float32(0), back)
+        if flow.shape[:2] != (height, width):
+            factors = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+            flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * factors
+            trust = cv2.resize(trust, (width, height), interpolation=cv2.INTER_LINEAR)
+        return Motion(flow, trust.astype(np.float32))
+
+    def warp(self, values: Array, flow: Array, interpolation: int | None = None) -> Array:
+        """Fetch values [H, W, C] from where a flow [H, W, 2] points, bicubically unless told otherwise."""
+        cv2 = self._cv2
+        y, x = np.indices(flow.shape[:2], np.float32)
+        how = cv2.INTER_CUBIC if interpolation is None else interpolation
+        fetched: Array = cv2.remap(
+            values, x + flow[..., 0], y + flow[..., 1], how, borderMode=cv2.BORDER_REPLICATE
+        )
+        return fetched
+
+    def _compare(self, current: ContentCopy, other: Array) -> Array:
+        """Return the largest difference of any channel, [h, w], blurred by a pixel."""
+        difference: Array = self._cv2.blur(np.abs(current.colors - other).max(2), (3, 3))
+        return difference
+
+    def _search(self, current: Any, previous: Any) -> Array:
+        """Return the flow [h, w, 2]; frames too small for the search do not move."""
+        if min(current.shape) < SMALLEST_EDGE:
+            return np.zeros((*current.shape, 2), np.float32)
+        cv2 = self._cv2
+        # Each search has its own object, because several threads must not share one.
+        search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        flow: Array = search.calc(current, previous, None)
+        return flow

@@ -1,0 +1,160 @@
+"""Animated GIF, WebP and PNG, read and written by Pillow, which keeps every delay and the loop count."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ...errors import VideoError
+from ...media import Picture, PILImage, picture_from_pil, picture_to_pil
+from ...media.formats import HEADER_SIZE, explain_writing, identify_format
+from ..frame_conversion import fit_picture
+from .frame_source import Damage, SourceFrame, SourceInfo
+from .video_file import identify_file
+
+MILLISECOND = Fraction(1, 1000)
+CENTISECOND = 10  # milliseconds; delays of GIF are multiples
+SHORTEST_DELAY = 20  # milliseconds; players take shorter ones for 100
+DEFAULT_DELAY = 100  # milliseconds; what players make of 0
+ANIMATED = {"GIF", "PNG", "WEBP"}
+
+
+def is_animation(path: Path) -> bool:
+    """Tell whether a file is a GIF, PNG or WebP picture, moving or not."""
+    with path.open("rb") as file:
+        form = identify_format(file.read(HEADER_SIZE))
+    return form is not None and form.name in ANIMATED
+
+
+class AnimationFile:
+    """A source of the frames of an animated picture.
+
+    Raises:
+        VideoError: The file is damaged, or its picture does not move.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self.damage = Damage()
+        try:
+            self._image = Image.open(path)
+        except OSError as error:
+            raise VideoError(f"{name}: the animation is damaged ({error})", hint="export it again") from error
+        try:
+            alpha = self._scan()
+        except Exception as error:  # damaged files make decoders raise almost anything
+            self._image.close()
+            raise VideoError(f"{name}: the animation is damaged ({error})", hint="export it again") from error
+        if len(self._delays) < 2:
+            self._image.close()
+            raise VideoError(f"{name} is a picture that does not move", hint="use `styletransfer stylize`")
+        seconds = sum(self._delays) / 1000
+        self.info = SourceInfo(
+            name=name,
+            width=self._image.width,
+            height=self._image.height,
+            time_base=MILLISECOND,
+            rate=Fraction(len(self._delays) * 1000, sum(self._delays)),
+            seconds=seconds,
+            alpha=alpha,
+            loops=self._image.info.get("loop"),
+            is_animation=True,
+        )
+
+    def _scan(self) -> bool:
+        """Decode all frames once: collect their delays, and return whether any is transparent."""
+        first = 1 if self._image.info.get("default_image") else 0
+        self._indices = range(first, getattr(self._image, "n_frames", 1))
+        self._delays: list[int] = []
+        alpha = False
+        for index in self._indices:
+            self._image.seek(index)
+            shown = self._image.convert("RGBA")
+            self._delays.append(round(self._image.info.get("duration", 0)) or DEFAULT_DELAY)
+            alpha = alpha or shown.getchannel("A").getextrema() != (255, 255)
+        return alpha
+
+    def frames(self) -> Iterator[SourceFrame]:
+        """Yield the frames as they are seen, each over those before it."""
+        pts = 0
+        for index, delay in zip(self._indices, self._delays, strict=True):
+            self._image.seek(index)
+            shown = self._image.convert("RGBA" if self.info.alpha else "RGB")
+            yield SourceFrame(pts, delay, partial(_to_picture, shown, self.info.width, self.info.height))
+            pts += delay
+
+    def fingerprint(self) -> dict[str, object]:
+        """Return path, size and time of change."""
+        return identify_file(self._path)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._image.close()
+
+
+def write_animation(
+    frames: Iterable[Picture],
+    delays: Sequence[int],
+    path: Path,
+    format: str,
+    *,
+    loops: int | None,
+    quality: int,
+    comment: str | None,
+) -> None:
+    """Write an animation.
+
+    GIF and APNG keep all frames in memory until the end, WebP keeps them compressed.
+
+    Args:
+        frames: The pictures.
+        delays: How long each is shown, in milliseconds.
+        path: The file; the caller renames it.
+        format: "GIF", "WEBP" or "PNG".
+        loops: How often it is repeated, 0 for ever; None plays it once.
+        quality: Quality of WebP, 1..100.
+        comment: Text to record in a GIF; None records none.
+
+    Raises:
+        ImageError: It cannot be written.
+    """
+    images = map(picture_to_pil, frames)
+    first = next(images)
+    options: dict[str, Any] = {"save_all": True, "append_images": images, "duration": list(delays)}
+    if format == "GIF":
+        options |= {"duration": round_delays(delays), "disposal": 2 if first.mode == "RGBA" else 1}
+        options |= {} if loops is None else {"loop": loops}
+        options |= {} if comment is None else {"comment": comment}
+    else:
+        options["loop"] = 1 if loops is None else loops
+    if format == "PNG":
+        options["append_images"] = list(images)  # Pillow goes through them twice
+    if format == "WEBP":
+        options |= {"quality": quality, "method": 4}
+    try:
+        with path.open("wb") as file:
+            first.save(file, format, **options)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise explain_writing(error, path.name) from error
+
+
+def round_delays(delays: Sequence[int]) -> list[int]:
+    """Round delays to hundredths of a second; what one frame loses by it, the next one gets."""
+    rounded, late = [], 0
+    for delay in delays:
+        wanted = delay + late
+        rounded.append(max(SHORTEST_DELAY, round(wanted / CENTISECOND) * CENTISECOND))
+        late = wanted - rounded[-1]
+    return rounded
+
+
+def _to_picture(image: PILImage, width: int, height: int) -> Picture:
+    return fit_picture(picture_from_pil(image), width, height)
