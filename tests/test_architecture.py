@@ -53,7 +53,9 @@ ALLOWED: dict[str, set[str]] = {
     "page": {
         *("result_metadata", "api", "region_maps", "style_measurer", "model", "media", "options", "errors"),
     },
+    "export": {"pipeline", "model", "transfer", "media", "options", "files", "errors"},
     "cli": {
+        "export",
         "page",
         "result_metadata",
         "api",
@@ -84,6 +86,8 @@ GUARDED: dict[str, set[str]] = {
     "matplotlib": {"cli"},
     "starlette": {"page"},
     "uvicorn": {"page"},
+    "onnx": {"export"},
+    "onnxruntime": {"export"},
 }
 
 # Parts that are loaded for `--help` and must not import torch.
@@ -97,8 +101,8 @@ PET_NAMES = {
     *("packets", "survey", "torus", "twisted", "gains", "classical", "maps", "layers", "thumbnail"),
     *("schedule", "utils", "helpers", "common", "misc"),
 }
-# A new subject may add files. It may not break the package into fragments: see the median below.
-MOST_FILES, MOST_FILES_IN_A_FOLDER, MOST_LINES, LEAST_MEDIAN = 140, 14, 400, 100
+# A new subject may add files, as the export did. It may not break the package into fragments: see the median.
+MOST_FILES, MOST_FILES_IN_A_FOLDER, MOST_LINES, LEAST_MEDIAN = 165, 14, 400, 100
 
 
 def part_of(path: Path) -> str:
