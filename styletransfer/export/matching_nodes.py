@@ -46,7 +46,7 @@ def sample_pieces(white: Value, channels: int, stride: int, most: int) -> Value:
     graph = white.graph
     size = stride + 2
     edges = [white.size(2), white.size(3)]
-    rows, columns = _spread_positions(*(_divide_up(edge, stride) for edge in edges), most)
+    rows, columns = _spread_positions(_divide_up(edges[0], stride), _divide_up(edges[1], stride), most)
     around = graph.constant(np.arange(-1, stride + 1, dtype=np.int64)[None])
     sampled = white
     for axis, positions, edge in ((2, rows, edges[0]), (3, columns, edges[1])):
