@@ -86,7 +86,7 @@ def fetch_runtime(folder: Path) -> Path:
 
 
 def unpack_runtime(package: Path, folder: Path) -> None:
-    """Take the files that the demo loads out of the package, and its license."""
+    """Take what the demo loads out of the package; the license stands in its first lines."""
     folder.mkdir(exist_ok=True)
     with tarfile.open(package) as archive:
         for name in RUNTIME_FILES:
@@ -106,12 +106,16 @@ def main() -> None:
     """Build the demo and write what a browser has to load."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of the demo, such as build/demo")
-    parser.add_argument("--graphs", type=Path, help="what `styletransfer export` wrote; exported anew without it")
-    parser.add_argument("--runtime", type=Path, help=f"{RUNTIME} as npm packs it; fetched from npm without it")
+    parser.add_argument(
+        "--graphs", type=Path, help="what `styletransfer export` wrote; exported anew without it"
+    )
+    parser.add_argument(
+        "--runtime", type=Path, help=f"{RUNTIME} as npm packs it; fetched from npm without it"
+    )
     arguments = parser.parse_args()
     build_demo(arguments.folder, arguments.graphs, arguments.runtime)
     plain, compressed = measure_download(arguments.folder)
-    print(f"{arguments.folder}: {plain / 1e6:.1f} MB, {compressed / 1e6:.2f} MB compressed by gzip, and examples")
+    print(f"{arguments.folder}: {plain / 1e6:.1f} MB, {compressed / 1e6:.2f} MB compressed, and examples")
 
 
 if __name__ == "__main__":
