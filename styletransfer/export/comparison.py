@@ -56,7 +56,7 @@ class GraphRunner:
         threads: Number of threads.
     """
 
-    def __init__(self, style: bytes, content: bytes, threads: int) -> None:
+    def __init__(self, style: bytes, content: bytes, *, threads: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors only, because warnings go to the terminal

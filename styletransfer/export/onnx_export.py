@@ -79,7 +79,7 @@ def export_onnx(
         STYLE_FILE: build_style_graph(model.network, metadata).SerializeToString(),
         CONTENT_FILE: build_content_graph(model.network, metadata).SerializeToString(),
     }
-    runner = GraphRunner(graphs[STYLE_FILE], graphs[CONTENT_FILE], threads)
+    runner = GraphRunner(graphs[STYLE_FILE], graphs[CONTENT_FILE], threads=threads)
     difference = compare_with_program(runner, model, progress)
     description = {
         **metadata,

@@ -50,3 +50,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory, extra: None) -> Exported:
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
     return Exported(folder / "graphs", json.loads(line), done.stderr)
+
+
+def open_graphs(folder: Path) -> Any:
+    """Open the two graphs of an export in onnxruntime."""
+    from styletransfer.export.comparison import GraphRunner
+
+    style, content = ((folder / f"{name}.onnx").read_bytes() for name in ("style", "content"))
+    return GraphRunner(style, content, threads=1)

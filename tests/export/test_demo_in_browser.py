@@ -20,7 +20,7 @@ from cli.pictures import write_content
 from PIL import Image
 
 from .blending import blend_values, join_pieces
-from .conftest import Exported
+from .conftest import Exported, open_graphs
 
 READ_RESULT = """() => {
   const canvas = document.getElementById("after");
@@ -106,10 +106,7 @@ def read(path: Path) -> Any:
 def test_the_demo_makes_the_pictures_of_python(
     browser: Any, demo: Demo, exported: Exported, tmp_path: Path
 ) -> None:
-    from styletransfer.export.comparison import GraphRunner
-
-    graphs = ((exported.folder / f"{name}.onnx").read_bytes() for name in ("style", "content"))
-    runner = GraphRunner(*graphs, threads=1)
+    runner = open_graphs(exported.folder)
     content = write_content(tmp_path / "content.png", (121, 90))
     styles = [write_content(tmp_path / f"style{seed}.png", (100, 77 + seed), seed=seed) for seed in (1, 2)]
     own, *values = (runner.measure(read(path)) for path in (content, *styles))

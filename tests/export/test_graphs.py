@@ -15,7 +15,7 @@ from styletransfer.options import RuntimeOptions
 from styletransfer.transfer.matching import PatchBank
 
 from .blending import blend_values, join_pieces
-from .conftest import Exported
+from .conftest import Exported, open_graphs
 
 pytestmark = pytest.mark.usefixtures("extra")
 
@@ -36,10 +36,7 @@ def levels(found: Any, wanted: Tensor) -> float:
 
 @pytest.fixture(scope="module")
 def runner(exported: Exported) -> Any:
-    from styletransfer.export.comparison import GraphRunner
-
-    graphs = ((exported.folder / f"{name}.onnx").read_bytes() for name in ("style", "content"))
-    return GraphRunner(*graphs, threads=1)
+    return open_graphs(exported.folder)
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +132,9 @@ def test_other_networks_pass_the_comparison(changes: dict[str, Any]) -> None:
     from styletransfer.export.graphs import build_content_graph, build_style_graph
 
     model = make_model(**changes)
-    graphs = (build(model.network, {}) for build in (build_style_graph, build_content_graph))
-    runner = GraphRunner(*(graph.SerializeToString() for graph in graphs), threads=1)
+    builders = build_style_graph, build_content_graph
+    style, content = (build(model.network, {}).SerializeToString() for build in builders)
+    runner = GraphRunner(style, content, threads=1)
     assert compare_with_program(runner, model).most < 1
 
 
