@@ -48,7 +48,7 @@ function show({ planes, width, height }) {
     for (let channel = 0; channel < 3; channel++) image.data[4 * i + channel] = 255 * planes[channel * count + i];
     image.data[4 * i + 3] = 255;
   }
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  canvas.getContext("2d", { willReadFrequently: true }).putImageData(image, 0, 0); // it is made on the processor
 }
 
 function say(text, isError = false) {
