@@ -25,3 +25,7 @@ gallery:
     python -m examples.texture_gallery -o docs/images/textures.jpg
     python -m examples.page
     python -m examples.command_gallery
+
+# Build the static demo, with onnxruntime-web from npm; any host of static files can serve the folder.
+demo FOLDER="build/demo":
+    python -m docs.build_demo {{FOLDER}}

@@ -52,6 +52,10 @@ class WeightsError(StyleTransferError):
     exit_code = 3
 
 
+class ExportError(StyleTransferError):
+    """An exported network does not make the pictures that the program makes."""
+
+
 class MemoryLimitError(StyleTransferError):
     """The work does not fit into memory."""
 

@@ -62,7 +62,9 @@ ALLOWED: dict[str, set[str]] = {
     "page": {
         *("result_metadata", "api", "region_maps", "style_measurer", "model", "media", "options", "errors"),
     },
+    "export": {"pipeline", "model", "transfer", "media", "options", "files", "errors"},
     "cli": {
+        "export",
         "page",
         "video",
         "result_metadata",
@@ -97,6 +99,8 @@ GUARDED: dict[str, set[str]] = {
     "cv2": {"temporal"},
     "starlette": {"page"},
     "uvicorn": {"page"},
+    "onnx": {"export"},
+    "onnxruntime": {"export"},
 }
 
 # Parts that are loaded for `--help` and must not import torch.

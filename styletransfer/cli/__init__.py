@@ -33,6 +33,7 @@ COMMANDS = {
     "train": "Train a network end to end through its transfers.",
     "evaluate": "Score stylized pictures.",
     "spectrum": "Show the singular values of a network's convolutions.",
+    "export": "Write a network as files that run without Python, checked against this program.",
     "models": "List, describe, verify and locate models.",
     "env": "Show versions, devices and folders for a bug report.",
     "completion": "Print a script that lets a shell complete commands and options.",

@@ -5,6 +5,7 @@ checked once and means the same everywhere. This package imports no torch becaus
 """
 
 from .checks import check_kind, check_style_weights, parse_bytes
+from .exporting import ExportOptions
 from .running import DEFAULT_MODEL, IfExists, OutputOptions, Precision, ProcessOptions, RuntimeOptions
 from .serving import ServeOptions
 from .sharding import ShardOptions
@@ -27,6 +28,7 @@ __all__ = [
     "AUTOMATIC_STROKE_SCALES",
     "DEFAULT_MODEL",
     "ContentStatistics",
+    "ExportOptions",
     "IfExists",
     "OutputOptions",
     "Precision",

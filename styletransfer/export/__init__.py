@@ -1,0 +1,1 @@
+"""Networks as ONNX graphs, which run without Python and torch, checked against the program."""
