@@ -53,7 +53,9 @@ ALLOWED: dict[str, set[str]] = {
     "page": {
         *("result_metadata", "api", "region_maps", "style_measurer", "model", "media", "options", "errors"),
     },
+    "cluster": {"style_measurer", "model", "errors"},
     "cli": {
+        "cluster",
         "page",
         "result_metadata",
         "api",
@@ -84,6 +86,8 @@ GUARDED: dict[str, set[str]] = {
     "matplotlib": {"cli"},
     "starlette": {"page"},
     "uvicorn": {"page"},
+    "ray": {"cluster"},
+    "pyarrow": {"cluster"},
 }
 
 # Parts that are loaded for `--help` and must not import torch.
@@ -98,7 +102,7 @@ PET_NAMES = {
     *("schedule", "utils", "helpers", "common", "misc"),
 }
 # A new subject may add files. It may not break the package into fragments: see the median below.
-MOST_FILES, MOST_FILES_IN_A_FOLDER, MOST_LINES, LEAST_MEDIAN = 140, 14, 400, 100
+MOST_FILES, MOST_FILES_IN_A_FOLDER, MOST_LINES, LEAST_MEDIAN = 165, 14, 400, 100
 
 
 def part_of(path: Path) -> str:

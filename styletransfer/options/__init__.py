@@ -5,6 +5,7 @@ checked once and means the same everywhere. This package imports no torch becaus
 """
 
 from .checks import check_kind, check_style_weights, parse_bytes
+from .cluster import ClusterOptions
 from .running import DEFAULT_MODEL, IfExists, OutputOptions, Precision, ProcessOptions, RuntimeOptions
 from .serving import ServeOptions
 from .stylizing import (
@@ -23,6 +24,7 @@ from .training import TrainOptions
 __all__ = [
     "AUTOMATIC_STROKE_SCALES",
     "DEFAULT_MODEL",
+    "ClusterOptions",
     "ContentStatistics",
     "IfExists",
     "OutputOptions",

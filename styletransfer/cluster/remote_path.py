@@ -1,0 +1,1 @@
+"""Files of object stores (s3://, gs://) and of other file systems that pyarrow reaches. Imports pyarrow alone."""
