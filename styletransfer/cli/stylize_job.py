@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
+from ..cluster.remote_path import RemotePath
 from ..options import OutputOptions, RuntimeOptions, StylizeOptions
 from ..result_metadata import choose_metadata, describe_settings, list_settings
 from .console import Console
@@ -152,16 +153,23 @@ def describe_result(
 ) -> dict[str, Any]:
     """Return the JSON object of a job; values that a failed job does not have are None."""
     return {
-        "content": str(job.content),
-        "styles": [str(style) for style in job.styles],
-        **({"output": str(job.output)} if error is None else {"error": error}),
-        **({"lut": str(job.lut)} if job.lut is not None and error is None else {}),
+        **describe_files(job, error),
         "width": picture and picture.width,
         "height": picture and picture.height,
         "alpha": alpha,
         "model": model,
         "device": device,
         "seconds": seconds and round(seconds, 3),
+    }
+
+
+def describe_files(job: StylizeJob, error: str | None = None) -> dict[str, Any]:
+    """Return the part of the JSON object of a job that names files, or the error in the place of results."""
+    return {
+        "content": str(job.content),
+        "styles": [str(style) for style in job.styles],
+        **({"output": str(job.output)} if error is None else {"error": error}),
+        **({"lut": str(job.lut)} if job.lut is not None and error is None else {}),
     }
 
 
@@ -194,7 +202,9 @@ def compare_settings(
     count = 0
     names: dict[str, None] = {}
     for job in jobs:
-        recorded = read_recorded_settings(job.output) if job.output is not None else {}
+        if job.output is None or isinstance(job.output, RemotePath):  # too many requests
+            continue
+        recorded = read_recorded_settings(job.output)
         if "styletransfer" not in recorded:
             continue
         recorded = defaults | recorded  # an older version had fewer options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import warnings
@@ -28,6 +29,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(PACKAGE_PARENT),
+        # Workers inherit these; a test starts the server.
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{find_free_port()}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
     }
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -64,6 +70,13 @@ def local_results(inputs: Path, model: str, cluster: str) -> Path:
     """The results of a run without Ray."""
     run([*STYLIZE, "photos", "waves.png", "-m", model, "-o", "local/", "--threads", "1", "-q"], inputs)
     return inputs / "local"
+
+
+def find_free_port() -> int:
+    """Return the number of a port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def run(words: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,8 +14,9 @@ from ...options import OutputOptions, ProcessOptions, RuntimeOptions, StylizeOpt
 from ..console import Console
 from ..job_planning import StylizeJob
 from ..map_files import MapFiles
-from ..stylize_job import JobRunner
+from ..stylize_job import JobRunner, describe_files
 from ..thread_pool import set_threads
+from .staging import Staging
 
 if TYPE_CHECKING:
     from ...cluster.style_exchange import ExchangeClient
@@ -105,6 +107,8 @@ class JobWorker:
         from ...cluster.style_exchange import SharedStyles
         from ...pipeline.memory import tune_allocator
 
+        self._folder = TemporaryDirectory(prefix="styletransfer-")
+        self._staging = Staging(Path(self._folder.name))
         set_threads(ProcessOptions(threads=setup.threads))
         tune_allocator()
         self._styles = SharedStyles(exchange, setup.style_folder)
@@ -122,10 +126,18 @@ class JobWorker:
 
     def __call__(self, job: StylizeJob) -> WorkerResult:
         """Run a job and write its result."""
+        local = job
         try:
-            return WorkerResult(self._runner.run(job), self._console.take_notes())
+            local = self._staging.fetch(job)
+            facts = self._runner.run(local)
+            self._staging.send(local, job)
+        except StyleTransferError as error:
+            raise self._staging.restore_names(error) from error
         finally:
+            self._staging.clean()
             self._styles.release()
+        named = describe_files(job)
+        return WorkerResult({**facts, **named}, self._console.take_notes())
 
     def describe(self) -> dict[str, str]:
         """Return the model, the device and the precision."""

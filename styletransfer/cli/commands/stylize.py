@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from threading import Event
 from typing import Any
 
 import click
 
+from ...cluster.remote_path import RemotePath
 from ...errors import OptionError, StyleTransferError
 from ...options import ClusterOptions, OutputOptions, ProcessOptions, RuntimeOptions, StylizeOptions
 from ..click_options import (
@@ -121,6 +123,8 @@ def stylize(
             console.note(line)
         return 0
 
+    if cluster.engine == "local":
+        check_local(plan.jobs)
     maps = files.read(console)
     style_folder = find_style_folder() if cache_styles else None
     resume = explain_resuming(output, forced=force, without_force=values["if_exists"])
@@ -182,6 +186,18 @@ def stylize(
     for line in plan.unreadable:
         console.note(line)
     return code
+
+
+def check_local(jobs: Sequence[StylizeJob]) -> None:
+    """Refuse jobs with files in object stores.
+
+    Raises:
+        OptionError: There is one.
+    """
+    for job in jobs:
+        for path in (job.content.path, *(style.path for style in job.styles), job.output, job.lut):
+            if isinstance(path, RemotePath):
+                raise OptionError(f"{path} is not on this machine", hint="add --engine ray")
 
 
 def describe_job(job: StylizeJob, *, as_json: bool) -> str:
