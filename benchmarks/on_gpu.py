@@ -103,13 +103,16 @@ def decompositions(device: str, sizes: list[int], repetitions: int) -> Iterator[
         row: Row = {"part": "decompositions", "channels": channels, "batch": batch}
         for name in dict.fromkeys((device, "cpu")):
             placed = matrices.to(name)
-            seconds = measure_times(lambda m=placed: torch.linalg.eigh(m), name, repetitions)
+            seconds = measure_times(partial(torch.linalg.eigh, placed), name, repetitions)
             row[f"{name}_milliseconds"] = 1e3 * statistics.median(seconds)
         moved = matrices.to(device)
-        seconds = measure_times(
-            lambda m=moved: [each.to(device) for each in torch.linalg.eigh(m.cpu())], device, repetitions
-        )
+        seconds = measure_times(partial(decompose_on_processor, moved), device, repetitions)
         yield row | {"by_way_of_cpu_milliseconds": 1e3 * statistics.median(seconds)}
+
+
+def decompose_on_processor(matrices: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Decompose matrices of any device on the processor, and move the result back."""
+    return tuple(each.to(matrices.device) for each in torch.linalg.eigh(matrices.cpu()))
 
 
 def layouts(device: str, sizes: list[int], repetitions: int) -> Iterator[Row]:
@@ -123,7 +126,7 @@ def layouts(device: str, sizes: list[int], repetitions: int) -> Iterator[Row]:
             features = features.contiguous(memory_format=layout)
             convolution = convolution.to(memory_format=layout)
             with torch.no_grad():
-                seconds = measure_times(lambda c=convolution, f=features: c(f), device, repetitions)
+                seconds = measure_times(partial(convolution, features), device, repetitions)
             row[f"{name}_milliseconds"] = 1e3 * statistics.median(seconds)
         yield row
 
