@@ -28,7 +28,9 @@ def run(folder: Path, output: str, *options: str) -> dict[str, float]:
     """Stylize a folder; return the seconds until the first result, the rate after it and all seconds."""
     words = [sys.executable, "-m", "styletransfer", "stylize", str(folder / "in"), str(STYLE)]
     start = time.perf_counter()
-    process = subprocess.Popen([*words, "-q", "-o", f"{folder}/{output}", *options], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*words, "-q", "-o", f"{folder}/{output}", *options], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     times = [time.perf_counter() - start for _ in process.stdout]
     process.wait()
