@@ -36,7 +36,7 @@ from .pipeline import ProgressCallback, StylizationPipeline
 from .pipeline.memory import check_available_memory
 from .region_maps import MaskSource, RegionMaps
 from .sample_stylizer import SampleStylizer
-from .style_measurer import StyleMeasurer, StyleSource, as_sequence
+from .style_measurer import StyleMeasurer, StyleSource, StyleStore, as_sequence
 from .temporal import Frame, FrameStylizer, convert_frames
 
 
@@ -56,8 +56,8 @@ class Stylizer:
         device: Device that computes; shorthand for `RuntimeOptions(device=...)`.
         runtime: Device, precision and memory; `device` replaces its device.
         weights_folder: A folder to search for named models before the package's own.
-        style_folder: A folder in which the statistics of style files are kept from run to run; None keeps
-            them in memory only.
+        style_folder: A folder in which the statistics of style files are kept from run to run, or another
+            place that keeps them; None keeps them in memory only.
         stop: An event that is checked after every strip; once it is set, all work ends with a CancelledError.
 
     Raises:
@@ -77,7 +77,7 @@ class Stylizer:
         device: str | torch.device | None = None,
         runtime: RuntimeOptions | None = None,
         weights_folder: Path | None = None,
-        style_folder: Path | None = None,
+        style_folder: Path | StyleStore | None = None,
         stop: Event | None = None,
     ) -> None:
         runtime = RuntimeOptions() if runtime is None else runtime
@@ -382,7 +382,10 @@ def _share_progress(progress: ProgressCallback | None, index: int, count: int) -
 
 
 def _rebuild_stylizer(
-    model: str | Path, runtime: RuntimeOptions, weights_folder: Path | None, style_folder: Path | None
+    model: str | Path,
+    runtime: RuntimeOptions,
+    weights_folder: Path | None,
+    style_folder: Path | StyleStore | None,
 ) -> Stylizer:
     return Stylizer(model, runtime=runtime, weights_folder=weights_folder, style_folder=style_folder)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from torch import Tensor
 
@@ -86,6 +86,16 @@ class _Entry(Generic[Value]):
         self.error: StyleTransferError | None = None
 
 
+class StyleStore(Protocol):
+    """A place that keeps the statistics of styles, such as a `StyleFolder`."""
+
+    def load(self, style: Path, fingerprint: str, *settings: object) -> StyleStatistics | None:
+        """Return the statistics of a style, or None if they have to be measured."""
+
+    def save(self, statistics: StyleStatistics, style: Path, *settings: object) -> None:
+        """Keep the statistics of a style."""
+
+
 class StyleFolder:
     """A folder of style statistics that are found again by everything that decides their values.
 
@@ -121,12 +131,24 @@ class StyleFolder:
             statistics.save(self._entry(style, statistics.model, *settings))
 
     def _entry(self, style: Path, *settings: object) -> Path:
-        from styletransfer import __version__
+        return self.folder / f"{name_measurement(style, *settings)}.safetensors"
 
-        with style.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        name = hashlib.sha256(json.dumps([__version__, content, *settings]).encode()).hexdigest()
-        return self.folder / f"{name}.safetensors"
+
+def name_measurement(style: Path, *settings: object) -> str:
+    """Return a name that tells the measurement of a style from all others, whatever the style is called.
+
+    Args:
+        style: The picture's file, whose bytes count.
+        settings: What else decides the values, the hash of the weights among it; must be JSON.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    from styletransfer import __version__
+
+    with style.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(json.dumps([__version__, content, *settings]).encode()).hexdigest()
 
 
 class StyleKey(NamedTuple):
@@ -159,12 +181,13 @@ class StyleMeasurer:
 
     Args:
         pipeline: The pipeline that measures.
-        folder: A folder in which statistics are kept from run to run; None keeps them in memory only.
+        folder: A folder in which statistics are kept from run to run, or another place that keeps them; None
+            keeps them in memory only.
     """
 
-    def __init__(self, pipeline: StylizationPipeline, folder: Path | None = None) -> None:
+    def __init__(self, pipeline: StylizationPipeline, folder: Path | StyleStore | None = None) -> None:
         self._pipeline = pipeline
-        self._folder = None if folder is None else StyleFolder(folder)
+        self._folder = StyleFolder(folder) if isinstance(folder, Path) else folder
         self._files = KeyedCache(self._measure_file, REMEMBERED_STYLES)
 
     def open(self, style: StyleSource) -> StyleSource:

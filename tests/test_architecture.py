@@ -63,7 +63,9 @@ ALLOWED: dict[str, set[str]] = {
         *("result_metadata", "api", "region_maps", "style_measurer", "model", "media", "options", "errors"),
     },
     "export": {"pipeline", "model", "transfer", "media", "options", "files", "errors"},
+    "cluster": {"style_measurer", "model", "errors"},
     "cli": {
+        "cluster",
         "export",
         "page",
         "video",
@@ -101,6 +103,8 @@ GUARDED: dict[str, set[str]] = {
     "uvicorn": {"page"},
     "onnx": {"export"},
     "onnxruntime": {"export"},
+    "ray": {"cluster"},
+    "pyarrow": {"cluster"},
 }
 
 # Parts that are loaded for `--help` and must not import torch.

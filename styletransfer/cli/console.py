@@ -8,11 +8,12 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from itertools import takewhile
+from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
@@ -43,11 +44,22 @@ class Console:
     quiet: bool = False
     verbose: bool = False
     _bar: tqdm[NoReturn] | None = field(default=None, repr=False)
+    _stdout: TextIO | None = field(default=None, repr=False)  # None for sys.stdout as it is then
 
     def result(self, line: str) -> None:
         """Write one line of what the user asked for to stdout, flushed, because a reader may wait for it."""
         with self._bar_hidden():
-            click.echo(line)
+            click.echo(line, file=self._stdout)
+
+    @contextmanager
+    def stdout_for_results_alone(self) -> Iterator[None]:
+        """Keep off stdout what a library prints there; with verbose it goes to stderr."""
+        self._stdout = sys.stdout
+        try:
+            with Path(os.devnull).open("w") as null, redirect_stdout(sys.stderr if self.verbose else null):
+                yield
+        finally:
+            self._stdout = None
 
     def note(self, line: str) -> None:
         """Write a line that the user may want to know, unless quiet."""

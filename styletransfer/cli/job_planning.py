@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..cluster.remote_path import parse_path
 from ..errors import ImageError, OptionError
 from ..options import IfExists, OutputOptions, ShardOptions, StylizeOptions
 from .map_files import MapFiles
@@ -121,7 +122,7 @@ def name_outputs(
         alpha: Value of the field {alpha}.
         extensions: Extensions that can be written.
     """
-    inputs = {Path(name).resolve() for name in {name for job in jobs for name in job.inputs}}
+    inputs = {parse_path(name).resolve() for name in {name for job in jobs for name in job.inputs}}
     same: dict[Path, list[StylizeJob]] = {}
     for job in jobs:
         same.setdefault(job.name_output(template, alpha, extensions), []).append(job)

@@ -12,6 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NoReturn
 
+from ..cluster.remote_path import RemotePath, list_existing, parse_path
 from ..errors import ImageError, OptionError, OutputExistsError, WeightsError
 from ..options import IfExists
 from .configured_command import PREFIX
@@ -90,7 +91,7 @@ def expand_contents(argument: str, extensions: Collection[str]) -> tuple[list[In
     if argument == STDIN:
         return [InputFile(None)], False
     inputs = _expand(argument, extensions)
-    return inputs, [each.path for each in inputs] != [Path(argument)]
+    return inputs, [each.path for each in inputs] != [parse_path(argument)]
 
 
 def expand_styles(arguments: Sequence[str], extensions: Collection[str]) -> list[InputFile]:
@@ -106,7 +107,7 @@ def expand_styles(arguments: Sequence[str], extensions: Collection[str]) -> list
 
 
 def _expand(argument: str, extensions: Collection[str]) -> list[InputFile]:
-    path = Path(argument)
+    path = parse_path(argument)
     if path.is_dir():
         return _select(path.iterdir(), extensions) or _fail(f"{argument} holds no pictures")
     if path.exists():
@@ -223,8 +224,8 @@ def resolve_template(output: str | None, default: str) -> str:
     """
     if output is None:
         return default
-    if Path(output).is_dir():
-        return str(Path(output.replace("{", "{{").replace("}", "}}")) / default)
+    if parse_path(output).is_dir():
+        return str(parse_path(output.replace("{", "{{").replace("}", "}}")) / default)
     return output + default if output.endswith(tuple(_SEPARATORS)) else output
 
 
@@ -252,7 +253,7 @@ def fill_template(template: str, fields: Mapping[str, str]) -> Path:
         value = "" if name is None else fields[name]
         after_empty = name is not None and not value
         filled += value
-    return Path(filled)
+    return parse_path(filled)
 
 
 def check_distinct(outputs: Sequence[Path], fields: str) -> None:
@@ -299,7 +300,7 @@ def check_outputs(outputs: Sequence[Path], inputs: Collection[Path]) -> None:
 def apply_if_exists(
     outputs: Sequence[Path],
     policy: IfExists,
-    exists: Callable[[Path], bool] = Path.exists,
+    exists: Callable[[Path], bool] | None = None,
     *,
     reserved: Collection[Path] = (),
 ) -> list[Path | None]:
@@ -317,6 +318,7 @@ def apply_if_exists(
     Raises:
         OutputExistsError: An output exists and the policy is "error".
     """
+    exists = list_existing(outputs) if exists is None else exists
     present = {path: None for path in outputs if exists(path)}  # a dictionary keeps the order
     if policy == "error" and present:
         more = f" and {len(present) - 1} more" if len(present) > 1 else ""
@@ -360,6 +362,8 @@ def _find_free_name(path: Path, taken: set[Path], exists: Callable[[Path], bool]
 
 def _check_folder(folder: Path) -> None:
     """Check that a folder, or its nearest existing parent, can be written."""
+    if isinstance(folder, RemotePath):
+        return
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir():

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
+from ..cluster.remote_path import RemotePath
 from ..options import OutputOptions, RuntimeOptions, StylizeOptions
 from ..result_metadata import choose_metadata, describe_settings, list_settings
 from .console import Console
@@ -83,29 +84,10 @@ class JobRunner:
         described = describe_job_settings(job, options, self.stylizer.model_name, self.files)
         settings = list_settings(self.stylizer, described) if self.output.metadata else None
         self._write(job, picture, settings, choose_metadata(photo, self.output))
-        return self.describe(job, picture, seconds=time.perf_counter() - start)
-
-    def describe(
-        self,
-        job: StylizeJob,
-        picture: Picture | None = None,
-        *,
-        seconds: float | None = None,
-        error: str | None = None,
-    ) -> dict[str, Any]:
-        """Return the JSON object of a job; values that a failed job does not have are None."""
-        return {
-            "content": str(job.content),
-            "styles": [str(style) for style in job.styles],
-            **({"output": str(job.output)} if error is None else {"error": error}),
-            **({"lut": str(job.lut)} if job.lut is not None and error is None else {}),
-            "width": picture and picture.width,
-            "height": picture and picture.height,
-            "alpha": self.options.alpha,
-            "model": self.stylizer.model_name,
-            "device": self.stylizer.device,
-            "seconds": seconds and round(seconds, 3),
-        }
+        seconds = time.perf_counter() - start
+        return describe_result(
+            job, options.alpha, self.stylizer.model_name, self.stylizer.device, picture, seconds=seconds
+        )
 
     def _take_content(self, job: StylizeJob) -> tuple[Picture, PhotoMetadata]:
         """Return the content of a job; after its last job it is no longer kept here."""
@@ -159,6 +141,38 @@ class JobRunner:
             write_picture(picture, job.output, quality=quality, metadata=settings, photo=photo)
 
 
+def describe_result(
+    job: StylizeJob,
+    alpha: float,
+    model: str,
+    device: str,
+    picture: Picture | None = None,
+    *,
+    seconds: float | None = None,
+    error: str | None = None,
+) -> dict[str, Any]:
+    """Return the JSON object of a job; values that a failed job does not have are None."""
+    return {
+        **describe_files(job, error),
+        "width": picture and picture.width,
+        "height": picture and picture.height,
+        "alpha": alpha,
+        "model": model,
+        "device": device,
+        "seconds": seconds and round(seconds, 3),
+    }
+
+
+def describe_files(job: StylizeJob, error: str | None = None) -> dict[str, Any]:
+    """Return the part of the JSON object of a job that names files, or the error in the place of results."""
+    return {
+        "content": str(job.content),
+        "styles": [str(style) for style in job.styles],
+        **({"output": str(job.output)} if error is None else {"error": error}),
+        **({"lut": str(job.lut)} if job.lut is not None and error is None else {}),
+    }
+
+
 def describe_job_settings(
     job: StylizeJob, options: StylizeOptions, model: str, files: MapFiles
 ) -> dict[str, str]:
@@ -188,7 +202,9 @@ def compare_settings(
     count = 0
     names: dict[str, None] = {}
     for job in jobs:
-        recorded = read_recorded_settings(job.output) if job.output is not None else {}
+        if job.output is None or isinstance(job.output, RemotePath):  # too many requests
+            continue
+        recorded = read_recorded_settings(job.output)
         if "styletransfer" not in recorded:
             continue
         recorded = defaults | recorded  # an older version had fewer options

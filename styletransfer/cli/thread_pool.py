@@ -38,18 +38,25 @@ ReportProgress = Callable[[float], None]  # takes the share of a job that is don
 
 @contextmanager
 def map_ordered(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int, stop: Event
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    stop: Event,
+    *,
+    ahead: int | None = None,
 ) -> Iterator[Iterator[Callable[[], Result]]]:
     """Apply a function to every item, on worker threads if there are several.
 
     With one worker the function runs in the calling thread. With more, each worker starts at most one item
-    ahead of the caller. When the block ends, for whatever reason, the event is set and no thread works on.
+    ahead of the caller, unless `ahead` says more. When the block ends, for whatever reason, the event is set
+    and no thread works on.
 
     Args:
         function: The function. It should end soon after `stop` is set.
         items: Its arguments.
         workers: Number of threads.
         stop: Set when the block ends.
+        ahead: Most items that are begun, or done, before the caller takes them; None for the workers' number.
 
     Yields:
         An iterator over one callable per item, in order, which returns the item's result or raises its error.
@@ -59,7 +66,7 @@ def map_ordered(
         return
     executor = ThreadPoolExecutor(workers)
     try:
-        yield _submit(executor, function, items, workers)
+        yield _submit(executor, function, items, ahead or workers)
     finally:
         stop.set()
         executor.shutdown(cancel_futures=True)
@@ -85,6 +92,7 @@ def run_jobs(
     resume: str,
     fail_fast: bool = False,
     workers: int = 1,
+    ahead: int | None = None,
 ) -> int:
     """Run every job and report each of them in order. A full disk stops the run.
 
@@ -98,6 +106,7 @@ def run_jobs(
         resume: What a user can do after Ctrl-C to get the rest.
         fail_fast: Stop at the first failure.
         workers: Number of threads.
+        ahead: See `map_ordered`.
 
     Returns:
         The exit code: 0 if all succeeded, 1 if one of several failed, or that of the only job's failure.
@@ -114,7 +123,7 @@ def run_jobs(
                 finished[index] = line = function(jobs[index], partial(progress.report, index))
                 return line
 
-            with map_ordered(finish, range(len(jobs)), workers, stop) as results:
+            with map_ordered(finish, range(len(jobs)), workers, stop, ahead=ahead) as results:
                 for index, take_result in enumerate(results):
                     try:
                         line = take_result()

@@ -5,6 +5,7 @@ checked once and means the same everywhere. This package imports no torch becaus
 """
 
 from .checks import check_kind, check_style_weights, parse_bytes
+from .cluster import ClusterOptions
 from .exporting import ExportOptions
 from .running import DEFAULT_MODEL, IfExists, OutputOptions, Precision, ProcessOptions, RuntimeOptions
 from .serving import ServeOptions
@@ -27,6 +28,7 @@ from .video import VideoOptions, parse_time
 __all__ = [
     "AUTOMATIC_STROKE_SCALES",
     "DEFAULT_MODEL",
+    "ClusterOptions",
     "ContentStatistics",
     "ExportOptions",
     "IfExists",

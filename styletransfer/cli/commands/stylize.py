@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from threading import Event
 from typing import Any
 
 import click
 
+from ...cluster.remote_path import RemotePath
 from ...errors import OptionError, StyleTransferError
-from ...options import OutputOptions, ProcessOptions, RuntimeOptions, ShardOptions, StylizeOptions
+from ...options import (
+    ClusterOptions,
+    OutputOptions,
+    ProcessOptions,
+    RuntimeOptions,
+    ShardOptions,
+    StylizeOptions,
+)
 from ..click_options import (
     build_options,
     cache_styles_option,
@@ -27,7 +36,7 @@ from ..console import Console
 from ..job_planning import StylizeJob, plan_jobs
 from ..map_files import MapFiles, map_options
 from ..paths import STDOUT, find_style_folder
-from ..stylize_job import JobRunner, compare_settings, load_stylizer
+from ..stylize_job import JobRunner, compare_settings, describe_result, load_stylizer
 from ..thread_pool import ReportProgress, divide_threads, explain_resuming, run_jobs, set_threads
 
 
@@ -60,6 +69,12 @@ from ..thread_pool import ReportProgress, divide_threads, explain_resuming, run_
 @cache_styles_option
 @model_option
 @runtime_options
+@dataclass_option(ClusterOptions, "engine")
+@dataclass_option(
+    ClusterOptions, "address", metavar="auto|HOST:PORT", show_default="Ray starts on this machine"
+)
+@dataclass_option(ClusterOptions, "workers", metavar="N", show_default="as many as the cluster has room for")
+@dataclass_option(ClusterOptions, "gpus_per_worker", metavar="F", show_default="1 where there are GPUs")
 @if_exists_options
 @shard_option
 @dataclass_option(OutputOptions, "bit_depth", metavar="8|16")
@@ -100,6 +115,8 @@ def stylize(
     runtime = build_options(RuntimeOptions, values)
     process = build_options(ProcessOptions, values)
     output = build_options(OutputOptions, {**values, **({"if_exists": "overwrite"} if force else {})})
+    cluster = build_options(ClusterOptions, values)
+    cluster.check_engine()
     if as_json and output.output == STDOUT and not dry_run:
         raise OptionError("--json and -o - both write to standard output", hint="leave one of them out")
     files = MapFiles(masks, content_map, style_map)
@@ -115,14 +132,40 @@ def stylize(
             console.note(line)
         return 0
 
+    if cluster.engine == "local":
+        check_local(plan.jobs)
     maps = files.read(console)
+    style_folder = find_style_folder() if cache_styles else None
+    resume = explain_resuming(output, forced=force, without_force=values["if_exists"])
+    if cluster.engine == "ray":
+        from ..cluster.ray_engine import check_jobs, run_on_ray
+
+        check_jobs(plan.jobs)
+        code = run_on_ray(
+            console,
+            plan.jobs,
+            options,
+            output,
+            files,
+            maps,
+            model=model,
+            runtime=runtime,
+            process=process,
+            cluster=cluster,
+            style_folder=style_folder,
+            resume=resume,
+            as_json=as_json,
+            fail_fast=fail_fast,
+        )
+        for line in plan.unreadable:
+            console.note(line)
+        return code
     stop = Event()
     if fail_fast:
         workers = 1
         set_threads(process)
     else:
         workers = divide_threads(process, runtime, len(plan.jobs))
-    style_folder = find_style_folder() if cache_styles else None
     stylizer = load_stylizer(console, model, runtime, stop=stop, style_folder=style_folder)
     runner = JobRunner(console, stylizer, options, output, plan.jobs, files, maps)
 
@@ -134,7 +177,10 @@ def stylize(
         return None if job.output is None else str(job.output)
 
     def describe_failure(job: StylizeJob, failure: StyleTransferError) -> str | None:
-        return json.dumps(runner.describe(job, error=str(failure))) if as_json else None
+        if not as_json:
+            return None
+        facts = describe_result(job, options.alpha, stylizer.model_name, stylizer.device, error=str(failure))
+        return json.dumps(facts)
 
     code = run_jobs(
         console,
@@ -142,13 +188,25 @@ def stylize(
         run_job,
         describe_failure,
         stop=stop,
-        resume=explain_resuming(output, forced=force, without_force=values["if_exists"]),
+        resume=resume,
         fail_fast=fail_fast,
         workers=workers,
     )
     for line in plan.unreadable:
         console.note(line)
     return code
+
+
+def check_local(jobs: Sequence[StylizeJob]) -> None:
+    """Refuse jobs with files in object stores.
+
+    Raises:
+        OptionError: There is one.
+    """
+    for job in jobs:
+        for path in (job.content.path, *(style.path for style in job.styles), job.output, job.lut):
+            if isinstance(path, RemotePath):
+                raise OptionError(f"{path} is not on this machine", hint="add --engine ray")
 
 
 def describe_job(job: StylizeJob, *, as_json: bool) -> str:
