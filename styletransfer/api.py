@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from threading import Event
 from types import NoneType
@@ -21,8 +20,7 @@ from .errors import OptionError, call_within_memory
 from .media import Picture, PILImage, picture_to_pil, resize_picture
 from .media.cube_lut import CubeLut
 from .media.picture import with_bit_depth
-from .model import StyleStatistics, load_model
-from .model.vgg import load_vgg19
+from .model import CouplingNetwork, StyleStatistics, load_model
 from .options import (
     AUTOMATIC_STROKE_SCALES,
     DEFAULT_MODEL,
@@ -32,10 +30,11 @@ from .options import (
     check_kind,
     resolve_stroke_scale,
 )
-from .picture_sources import Array, PictureSource, as_batch, measure_edges, name_style, to_picture
-from .pipeline import ProgressCallback, StylizationPipeline
+from .photorealistic import PhotorealisticPipeline
+from .picture_sources import Array, PictureSource, as_batch, measure_edges, to_picture
+from .pipeline import Pipeline, ProgressCallback, StylizationPipeline
 from .pipeline.memory import check_available_memory
-from .pipeline.refinement import REFINE_LAYERS, PerceptualNetwork, Refiner
+from .refiner_factory import RefinerFactory
 from .region_maps import MaskSource, RegionMaps
 from .style_measurer import StyleMeasurer, StyleSource, as_sequence
 
@@ -87,9 +86,13 @@ class Stylizer:
         if device is not None:
             runtime = replace(runtime, device=str(device))
         self.model_name = str(model)
-        self.pipeline = StylizationPipeline(load_model(model, weights_folder=weights_folder), runtime, stop)
+        loaded = load_model(model, weights_folder=weights_folder)
+        is_photorealistic = isinstance(loaded.network, CouplingNetwork)
+        kind = PhotorealisticPipeline if is_photorealistic else StylizationPipeline
+        self.pipeline: Pipeline = kind(loaded, runtime, stop)
         self._measurer = StyleMeasurer(self.pipeline, style_folder)
         self._grader = ColorGrader(stop)
+        self._refiners = RefinerFactory(self.pipeline, self._measurer)
         self._arguments = model, runtime, weights_folder, style_folder
 
     def __repr__(self) -> str:
@@ -257,6 +260,11 @@ class Stylizer:
             content: The content, before it is resized.
             style: The styles. Statistics for one stroke scale alone keep it.
         """
+        if not self.pipeline.paints:
+            if options.refine or options.stroke_scale not in {None, 1}:
+                name = "refine" if options.refine else "stroke_scale"
+                raise OptionError(f"the model {self.model_name} paints no strokes", hint=f"leave out {name}")
+            options = replace(options, stroke_scale=1)
         opened = [self._measurer.open(each) for each in as_sequence(style)]
         statistics = [each for each in opened if isinstance(each, StyleStatistics)]
         measured = [each.stroke_scale for each in statistics if not each.larger]
@@ -293,6 +301,7 @@ class Stylizer:
         """
         options = StylizeOptions(style_size=style_size, stroke_scale=stroke_scale)
         scales = AUTOMATIC_STROKE_SCALES if stroke_scale is None else (stroke_scale,)
+        scales = scales if self.pipeline.paints else (1,)
         part = None if mask is None else to_picture(mask)
         return self._measurer.measure(style, options.style_size, scales, exact=exact, mask=part)
 
@@ -335,39 +344,10 @@ class Stylizer:
             weights = options.style_weights or [1.0] * len(styles)
             single = len(styles) == 1 and options.style_weights is None
             styles = styles if single else [StyleStatistics.blend(styles, weights)]
-        refiner = self._build_refiner(style, options) if options.refine else None
+        refiner = self._refiners.build(as_sequence(style), options) if options.refine else None
         wanted = styles[0] if masks is None else styles
         pixels = self.pipeline.stylize(content, wanted, options, dtype, progress, refiner, alpha, masks)
         return pixels, options, None
-
-    @cached_property
-    def _perceptual_network(self) -> PerceptualNetwork:
-        network = load_vgg19(None, REFINE_LAYERS).to(self.pipeline.device)
-        return PerceptualNetwork(network, bfloat16=self.precision != "fp32")
-
-    def _build_refiner(self, style: StyleSource | Sequence[StyleSource], options: StylizeOptions) -> Refiner:
-        """Prepare the refinement of results with some styles, at full strength."""
-        assert options.style_size is not None
-        styles = []
-        for each in as_sequence(style):
-            if isinstance(opened := self._measurer.open(each), StyleStatistics):
-                raise OptionError(
-                    f"{name_style(each)}: refinement needs the picture of the style, not its statistics",
-                    hint="give the picture, or leave out --refine",
-                )
-            picture = to_picture(opened).as_style()
-            edge = min(max(measure_edges(picture)), options.style_size)
-            styles.append(resize_picture(picture, edge).with_hidden_colors_filled().to_float())
-        weights = options.style_weights or (1.0,) * len(styles)
-        shares = [weight / sum(weights) for weight in weights]
-        plain = StylizeOptions(transform=options.transform)
-
-        def stylize(content: Tensor, styles: Sequence[Tensor]) -> Tensor:
-            measured = [self.pipeline.measure(each) for each in styles]
-            blended = measured[0] if len(measured) == 1 else StyleStatistics.blend(measured, shares)
-            return self.pipeline.stylize(content, blended, plain)
-
-        return Refiner(styles, shares, self._perceptual_network, options.refine, stylize)
 
 
 def _share_progress(progress: ProgressCallback | None, index: int, count: int) -> ProgressCallback | None:

@@ -20,7 +20,7 @@ from .media import Picture, resize_picture
 from .model import StyleStatistics
 from .options import default_style_size
 from .picture_sources import PictureSource, as_batch, measure_edges, name_style, to_picture
-from .pipeline import StylizationPipeline
+from .pipeline import Pipeline
 from .pipeline.regions import complete_statistics
 from .region_maps import read_levels, resize_masks
 from .transfer.matching import PatchBank
@@ -162,7 +162,7 @@ class StyleMeasurer:
         folder: A folder in which statistics are kept from run to run; None keeps them in memory only.
     """
 
-    def __init__(self, pipeline: StylizationPipeline, folder: Path | None = None) -> None:
+    def __init__(self, pipeline: Pipeline, folder: Path | None = None) -> None:
         self._pipeline = pipeline
         self._folder = None if folder is None else StyleFolder(folder)
         self._files = KeyedCache(self._measure_file, REMEMBERED_STYLES)

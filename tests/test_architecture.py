@@ -29,7 +29,9 @@ ALLOWED: dict[str, set[str]] = {
     "media": {"files", "errors"},
     "transfer": {"linalg"},
     "model": {"transfer", "linalg", "options", "files", "errors"},
-    "pipeline": {"model", "transfer", "linalg", "options", "errors"},
+    "refinement": {"model", "transfer", "linalg"},
+    "pipeline": {"refinement", "model", "transfer", "linalg", "options", "errors"},
+    "photorealistic": {"pipeline", "refinement", "model", "transfer", "linalg", "options", "errors"},
     "training": {"model", "transfer", "linalg", "spectrum", "media", "options", "files", "errors"},
     "evaluation": {"pipeline", "model", "transfer", "linalg", "media", "options", "errors"},
     "picture_sources": {"media", "errors"},
@@ -41,9 +43,21 @@ ALLOWED: dict[str, set[str]] = {
         *("picture_sources", "style_measurer", "pipeline", "model", "transfer", "linalg", "media"),
         *("options", "errors"),
     },
+    "refiner_factory": {
+        *(
+            "picture_sources",
+            "style_measurer",
+            "refinement",
+            "pipeline",
+            "model",
+            "media",
+            "options",
+            "errors",
+        ),
+    },
     "api": {
-        *("picture_sources", "region_maps", "style_measurer", "color_grading", "pipeline", "model", "media"),
-        *("options", "errors"),
+        *("picture_sources", "region_maps", "style_measurer", "color_grading", "refiner_factory"),
+        *("photorealistic", "pipeline", "model", "media", "options", "errors"),
     },
     "texture": {
         *("api", "picture_sources", "style_measurer", "pipeline", "model", "transfer", "media", "options"),
@@ -98,7 +112,7 @@ PET_NAMES = {
     *("schedule", "utils", "helpers", "common", "misc"),
 }
 # A new subject may add files. It may not break the package into fragments: see the median below.
-MOST_FILES, MOST_FILES_IN_A_FOLDER, MOST_LINES, LEAST_MEDIAN = 140, 14, 400, 100
+MOST_FILES, MOST_FILES_IN_A_FOLDER, MOST_LINES, LEAST_MEDIAN = 165, 14, 400, 100
 
 
 def part_of(path: Path) -> str:

@@ -1,6 +1,6 @@
 """From content and style tensors to a stylized tensor: device, precision, memory, strips; no files."""
 
-from .engine import ProgressCallback
+from .base import Pipeline, ProgressCallback
 from .stylization import StylizationPipeline
 
-__all__ = ["ProgressCallback", "StylizationPipeline"]
+__all__ = ["Pipeline", "ProgressCallback", "StylizationPipeline"]

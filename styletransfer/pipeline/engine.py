@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
@@ -13,6 +13,7 @@ from ..linalg import Statistics
 from ..model import Autoencoder
 from ..transfer import TransferTarget
 from ..transfer.matching import MAX_PATCHES, PatchBank
+from .base import ProgressCallback
 from .device import PrecisionPolicy
 from .feature_graph import (
     OUTPUT,
@@ -42,9 +43,6 @@ from .streaming_layers import ConvParameters, PictureMap, read_parameters
 
 # Number of patches of a content by which the use of a style's patches is balanced.
 QUERY_PATCHES = 512
-# Called after every strip with the share of the work that is done, 0..1. An exception that it raises ends the
-# work and reaches the caller.
-ProgressCallback = Callable[[float], None]
 
 
 class Engine:
