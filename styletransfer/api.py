@@ -5,7 +5,7 @@ The command line and the evaluation call `Stylizer` and repeat none of its steps
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -25,18 +25,20 @@ from .options import (
     AUTOMATIC_STROKE_SCALES,
     DEFAULT_MODEL,
     RuntimeOptions,
+    StyleSchedule,
     StylizeOptions,
     change_options,
     check_kind,
-    resolve_stroke_scale,
 )
+from .options.checks import check_range
 from .photorealistic import PhotorealisticPipeline
-from .picture_sources import Array, PictureSource, as_batch, measure_edges, to_picture
+from .picture_sources import Array, PictureSource, as_batch, to_picture
 from .pipeline import Pipeline, ProgressCallback, StylizationPipeline
 from .pipeline.memory import check_available_memory
-from .refiner_factory import RefinerFactory
 from .region_maps import MaskSource, RegionMaps
+from .sample_stylizer import SampleStylizer
 from .style_measurer import StyleMeasurer, StyleSource, as_sequence
+from .temporal import Frame, FrameStylizer, convert_frames
 
 
 class StylizedPicture(NamedTuple):
@@ -91,8 +93,7 @@ class Stylizer:
         kind = PhotorealisticPipeline if is_photorealistic else StylizationPipeline
         self.pipeline: Pipeline = kind(loaded, runtime, stop)
         self._measurer = StyleMeasurer(self.pipeline, style_folder)
-        self._grader = ColorGrader(stop)
-        self._refiners = RefinerFactory(self.pipeline, self._measurer)
+        self._samples = SampleStylizer(self.pipeline, self._measurer, ColorGrader(stop))
         self._arguments = model, runtime, weights_folder, style_folder
 
     def __repr__(self) -> str:
@@ -195,7 +196,7 @@ class Stylizer:
                 ]
                 return torch.stack(each)
             if options.size is None:  # floats stay floats unless they are resized
-                pixels, *_ = self._stylize_samples(batch, None, style, options, None, progress, maps)
+                pixels, *_ = self._samples.stylize(batch, None, style, options, None, progress, maps)
             else:
                 picture = to_picture(batch)
                 result, *_ = self.stylize_picture(picture, style, options, progress=progress, maps=maps)
@@ -236,7 +237,7 @@ class Stylizer:
             depth = bit_depth or resized.bit_depth
             dtype = torch.uint8 if depth == 8 else torch.uint16
             filled = resized.with_hidden_colors_filled()
-            pixels, resolved, lut = self._stylize_samples(
+            pixels, resolved, lut = self._samples.stylize(
                 filled.pixels, filled.alpha, style, options, dtype, progress, maps
             )
             alpha = None if resized.alpha is None else with_bit_depth(resized.alpha, depth)
@@ -244,6 +245,87 @@ class Stylizer:
 
         message = f"out of memory while {width}x{height} pixels are stylized"
         return call_within_memory(make, message, hint="make the result smaller, for example --size 1024")
+
+    def frame_stylizer(
+        self,
+        style: StyleSource | Sequence[StyleSource],
+        options: StylizeOptions | None = None,
+        *,
+        steadiness: float = 1.0,
+        causal: bool = False,
+        schedule: StyleSchedule | None = None,
+        maps: RegionMaps | None = None,
+        bit_depth: int | None = None,
+        workers: int = 1,
+    ) -> FrameStylizer:
+        """Prepare to stylize the frames of one video; see `stylize_frames`, which does the rest.
+
+        Args:
+            style: One style or a sequence of them; see `measure_style`.
+            options: How the frames look; None for the defaults.
+            steadiness: How steady they are, from 0 (each frame by itself) to 1.
+            causal: Whether to use no frame that comes later, so that nothing waits for it.
+            schedule: Weights of the styles that change with time; None for those of the options.
+            maps: Where each style is painted, in every frame; None for everywhere.
+            bit_depth: Bits per channel of the results, 8 or 16; None for those of each frame.
+            workers: Number of frames that are computed at once. The results are the same for any number.
+
+        Raises:
+            OptionError: The options do not fit videos.
+        """
+        options = StylizeOptions() if options is None else options
+
+        def stylize(frame: Frame) -> Picture:
+            return self.stylize_picture(frame.picture, style, options, bit_depth=bit_depth, maps=maps).picture
+
+        return FrameStylizer(stylize)
+
+    def stylize_frames(
+        self,
+        frames: Iterable[PictureSource | Frame],
+        style: StyleSource | Sequence[StyleSource],
+        options: StylizeOptions | None = None,
+        *,
+        fps: float = 25.0,
+        steadiness: float = 1.0,
+        causal: bool = False,
+        schedule: StyleSchedule | None = None,
+        mask: MaskSource | Sequence[MaskSource] | None = None,
+        regions: tuple[PictureSource, PictureSource] | None = None,
+        workers: int = 1,
+        **changes: Any,
+    ) -> Iterator[Tensor | Picture | PILImage | Frame]:
+        """Stylize the frames of a video, so that they stay steady.
+
+        Args:
+            frames: The frames in their order: whatever `stylize` takes, or Frames, which know their times.
+                They are read up to some 0.5 s ahead.
+            style: As for `stylize`.
+            options: As for `stylize`.
+            fps: Frames per second, from which the times of frames follow that do not know them.
+            steadiness: As for `frame_stylizer`, as are causal, schedule and workers.
+            causal: See there.
+            schedule: See there.
+            mask: As for `stylize`, for all frames, as is regions.
+            regions: See there.
+            workers: See there.
+            changes: Fields of `StylizeOptions` that replace those of `options`.
+
+        Yields:
+            For every frame its result, as `stylize` returns it: a Frame for a Frame.
+        """
+        options = change_options(StylizeOptions() if options is None else options, changes)
+        check_range("fps", fps, 0, open_low=True)
+        stylizer = self.frame_stylizer(
+            style,
+            options,
+            steadiness=steadiness,
+            causal=causal,
+            schedule=schedule,
+            maps=RegionMaps.open(mask, regions),
+            workers=workers,
+        )
+        return convert_frames(stylizer, frames, fps)
 
     def resolve_options(
         self,
@@ -260,15 +342,7 @@ class Stylizer:
             content: The content, before it is resized.
             style: The styles. Statistics for one stroke scale alone keep it.
         """
-        if not self.pipeline.paints:
-            if options.refine or options.stroke_scale not in {None, 1}:
-                name = "refine" if options.refine else "stroke_scale"
-                raise OptionError(f"the model {self.model_name} paints no strokes", hint=f"leave out {name}")
-            options = replace(options, stroke_scale=1)
-        opened = [self._measurer.open(each) for each in as_sequence(style)]
-        statistics = [each for each in opened if isinstance(each, StyleStatistics)]
-        measured = [each.stroke_scale for each in statistics if not each.larger]
-        return resolve_stroke_scale(options, *measure_edges(content), measured)
+        return self._samples.resolve_options(options, content, as_sequence(style))
 
     def measure_style(
         self,
@@ -304,50 +378,6 @@ class Stylizer:
         scales = scales if self.pipeline.paints else (1,)
         part = None if mask is None else to_picture(mask)
         return self._measurer.measure(style, options.style_size, scales, exact=exact, mask=part)
-
-    def _stylize_samples(
-        self,
-        content: Tensor,
-        alpha: Tensor | None,
-        style: StyleSource | Sequence[StyleSource],
-        options: StylizeOptions,
-        dtype: torch.dtype | None,
-        progress: ProgressCallback | None,
-        maps: RegionMaps | None = None,
-    ) -> tuple[Tensor, StylizeOptions, CubeLut | None]:
-        """Resolve the options, measure the styles, and stylize samples of the final size."""
-        if maps is not None:
-            maps.check_styles(len(as_sequence(style)), options)
-        if options.color_only:
-            pixels, lut = self._grader.grade(content, alpha, as_sequence(style), options, dtype, progress)
-            return pixels, options, lut
-        options = self.resolve_options(options, content, style)
-        if options.preserve_color == "palette":
-            style = self._grader.recolor_styles(as_sequence(style), content, alpha, options)
-        sources = as_sequence(style)
-        parts: Sequence[Picture | None] = [None] * len(sources)
-        if maps is not None and maps.style_masks:
-            parts, sources = maps.style_masks, list(sources) * len(maps.style_masks)
-        styles = [
-            self.measure_style(
-                each,
-                style_size=options.style_size,
-                stroke_scale=options.stroke_scale,
-                exact=dtype != torch.uint8,
-                mask=part,
-            )
-            for each, part in zip(sources, parts, strict=True)
-        ]
-        masks = None if maps is None else maps.content_masks(content.shape[-2], content.shape[-1], alpha)
-        if masks is None or len(masks) != len(styles):
-            # One style stays the same object, so that the pipeline finds its square roots again.
-            weights = options.style_weights or [1.0] * len(styles)
-            single = len(styles) == 1 and options.style_weights is None
-            styles = styles if single else [StyleStatistics.blend(styles, weights)]
-        refiner = self._refiners.build(as_sequence(style), options) if options.refine else None
-        wanted = styles[0] if masks is None else styles
-        pixels = self.pipeline.stylize(content, wanted, options, dtype, progress, refiner, alpha, masks)
-        return pixels, options, None
 
 
 def _share_progress(progress: ProgressCallback | None, index: int, count: int) -> ProgressCallback | None:

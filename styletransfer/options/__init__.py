@@ -7,6 +7,7 @@ checked once and means the same everywhere. This package imports no torch becaus
 from .checks import check_kind, check_style_weights, parse_bytes
 from .running import DEFAULT_MODEL, IfExists, OutputOptions, Precision, ProcessOptions, RuntimeOptions
 from .serving import ServeOptions
+from .style_schedule import StyleSchedule
 from .stylizing import (
     AUTOMATIC_STROKE_SCALES,
     ContentStatistics,
@@ -31,6 +32,7 @@ __all__ = [
     "ProcessOptions",
     "RuntimeOptions",
     "ServeOptions",
+    "StyleSchedule",
     "StylizeOptions",
     "TextureOptions",
     "TrainOptions",
