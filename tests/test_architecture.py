@@ -109,7 +109,7 @@ PET_NAMES = {
     *("packets", "survey", "torus", "twisted", "gains", "classical", "maps", "layers", "thumbnail"),
     *("schedule", "utils", "helpers", "common", "misc"),
 }
-# A new subject may add files, as video did; it may not break the package into fragments: see the median below.
+# A new subject may add files, as video did. It may not break the package into fragments: see the median.
 MOST_FILES, MOST_FILES_IN_A_FOLDER, MOST_LINES, LEAST_MEDIAN = 165, 14, 400, 100
 
 

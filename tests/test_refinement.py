@@ -25,7 +25,7 @@ from styletransfer.refinement import (
 )
 from styletransfer.transfer.losses import moments_distance
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def read_example(name: str, edge: int) -> Tensor:
