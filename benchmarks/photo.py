@@ -159,8 +159,8 @@ def main() -> None:
         sheet.append([Tile(picture[0], name) for name, picture in shown.items()])
     print("| | style_gram | tone | ssim | swd_rgb | E1 | E10 | clipped | halo | noise | s |")
     print("|---|---|---|---|---|---|---|---|---|---|---|")
-    for name, values in rows.items():
-        means = torch.tensor(values).mean(0).tolist()
+    for name, scores in rows.items():
+        means = torch.tensor(scores).mean(0).tolist()
         print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in means) + " |")
     print(f"decode(encode(content)): {min(errors):.0f} dB at least")
     if arguments.sheet is not None:
