@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.linalg.tables import Table
 from benchmarks.rounding import read_samples, stylize
-from styletransfer.model import load_model
+from styletransfer.model import load_autoencoder
 from styletransfer.pipeline.device import PRECISIONS
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--model", default="default", help="name of a model or path of its weights")
     parser.add_argument("--size", type=int, default=1024, help="long edge of the pictures")
     arguments = parser.parse_args()
-    model = load_model(arguments.model).network
+    model = load_autoencoder(arguments.model)
     table = Table(f"{arguments.size} pixels, float32", ["pair", "largest", "share"])
     for name, pair in read_samples(arguments.pairs, arguments.size).items():
         full, half = (

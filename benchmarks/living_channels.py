@@ -14,14 +14,14 @@ import torch
 
 from benchmarks.linalg.tables import Table
 from styletransfer.media import read_picture, readable_extensions
-from styletransfer.model import load_model, measure_levels
+from styletransfer.model import load_autoencoder, measure_levels
 from styletransfer.transfer.feature_transform import EPS
 
 
 @torch.no_grad()
 def count_living(model: str, pictures: list[Path]) -> list[str]:
     """Return the number of living channels and of all channels ("living of all") at every scale."""
-    network = load_model(model).network
+    network = load_autoencoder(model)
     measured = [measure_levels(network.encode(read_picture(path).to_float())[1:]) for path in pictures]
     cells = []
     for scale in zip(*measured, strict=True):

@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmarks.linalg.tables import Table
 from styletransfer.evaluation import read_pairs
 from styletransfer.media import read_picture, readable_extensions, resize_picture
-from styletransfer.model import Architecture, Autoencoder, load_model
+from styletransfer.model import Architecture, Autoencoder, load_autoencoder
 from styletransfer.pipeline.device import PRECISIONS, PrecisionPolicy
 from styletransfer.pipeline.engine import Engine
 from styletransfer.pipeline.feature_graph import OUTPUT, Node
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--model", default="default", help="name of a model or path of its weights")
     parser.add_argument("--size", type=int, default=512, help="long edge of the pictures")
     arguments = parser.parse_args()
-    model = load_model(arguments.model).network
+    model = load_autoencoder(arguments.model)
     pairs = list(read_samples(arguments.pairs, arguments.size).values())
     exact = [stylize(model, PRECISIONS["fp32"], pair) for pair in pairs]
     title = f"{len(pairs)} pairs of {arguments.size} pixels, means (and the worst pair)"

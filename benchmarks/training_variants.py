@@ -29,7 +29,7 @@ from styletransfer.media import read_picture, readable_extensions
 from styletransfer.model import Autoencoder, count_parameters, soft_clip
 from styletransfer.model.vgg import VGG19, load_vgg19
 from styletransfer.options import TrainOptions
-from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, build_network
+from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, build_autoencoder
 from styletransfer.transfer import transfer_features
 
 BASE = TrainOptions(batch=2, crop=128, warmup=30, ema=0.98, precision="bf16", seed=11)
@@ -40,7 +40,7 @@ class Variant(NamedTuple):
 
     Attributes:
         options: Training options that differ.
-        encoder: Encoder to start from, see `build_network`.
+        encoder: Encoder to start from, see `build_autoencoder`.
         untransferred: Numbers of channels of the levels whose statistics are not transferred.
         slope: Slope of the activations below zero. None keeps the network's own.
     """
@@ -108,7 +108,7 @@ def train(variant: Variant, steps: int, arguments: argparse.Namespace, perceptua
     options = replace(options, steps=round(steps * (BASE.crop / options.crop) ** 2))
     pools = [PicturePool(path) for path in arguments.content], [PicturePool(path) for path in arguments.style]
     data = TrainingPairs(*pools, options.crop, options.seed, options.steps * options.batch)
-    model = build_network(options, encoder=variant.encoder, perceptual=perceptual)
+    model = build_autoencoder(options, encoder=variant.encoder, perceptual=perceptual)
     if variant.slope is not None:
         weights = model.state_dict()
         model = Autoencoder(replace(model.architecture, negative_slope=variant.slope))

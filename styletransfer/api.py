@@ -20,7 +20,7 @@ from .errors import OptionError, call_within_memory
 from .media import Picture, PILImage, picture_to_pil, resize_picture
 from .media.cube_lut import CubeLut
 from .media.picture import with_bit_depth
-from .model import StyleStatistics, load_model
+from .model import CouplingNetwork, StyleStatistics, load_model
 from .options import (
     AUTOMATIC_STROKE_SCALES,
     DEFAULT_MODEL,
@@ -31,8 +31,9 @@ from .options import (
     check_kind,
 )
 from .options.checks import check_range
+from .photorealistic import PhotorealisticPipeline
 from .picture_sources import Array, PictureSource, as_batch, to_picture
-from .pipeline import ProgressCallback, StylizationPipeline
+from .pipeline import Pipeline, ProgressCallback, StylizationPipeline
 from .pipeline.memory import check_available_memory
 from .region_maps import MaskSource, RegionMaps
 from .sample_stylizer import SampleStylizer
@@ -87,7 +88,10 @@ class Stylizer:
         if device is not None:
             runtime = replace(runtime, device=str(device))
         self.model_name = str(model)
-        self.pipeline = StylizationPipeline(load_model(model, weights_folder=weights_folder), runtime, stop)
+        loaded = load_model(model, weights_folder=weights_folder)
+        is_photorealistic = isinstance(loaded.network, CouplingNetwork)
+        kind = PhotorealisticPipeline if is_photorealistic else StylizationPipeline
+        self.pipeline: Pipeline = kind(loaded, runtime, stop)
         self._measurer = StyleMeasurer(self.pipeline, style_folder)
         self._samples = SampleStylizer(self.pipeline, self._measurer, ColorGrader(stop))
         self._arguments = model, runtime, weights_folder, style_folder
@@ -372,6 +376,7 @@ class Stylizer:
         """
         options = StylizeOptions(style_size=style_size, stroke_scale=stroke_scale)
         scales = AUTOMATIC_STROKE_SCALES if stroke_scale is None else (stroke_scale,)
+        scales = scales if self.pipeline.paints else (1,)
         part = None if mask is None else to_picture(mask)
         return self._measurer.measure(style, options.style_size, scales, exact=exact, mask=part)
 

@@ -76,7 +76,7 @@ class RegionMaps:
         elif mask is not None:
             sources = [mask]  # type: ignore[list-item]  # mypy takes a memoryview for bytes
         masks = tuple(
-            each if isinstance(each, str) and each == ALPHA else to_picture(each) for each in sources
+            each if isinstance(each, str) and each == ALPHA else _to_mask_picture(each) for each in sources
         )
         if regions is None:
             return cls(masks)
@@ -169,6 +169,13 @@ class RegionMaps:
             else:
                 masks.append(with_bit_depth(alpha, 8))
         return torch.cat(masks)
+
+
+def _to_mask_picture(source: MaskSource) -> Picture:
+    """Convert a mask to a picture; tensors may have no channels, or one, and may be boolean."""
+    if isinstance(source, Tensor) and (source.ndim == 2 or (source.shape[0] == 1 and source.ndim == 3)):
+        source = source.float().expand(3, *source.shape[-2:])
+    return to_picture(source)
 
 
 def read_levels(mask: Picture) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -16,8 +17,8 @@ from .model import StyleStatistics
 from .model.vgg import load_vgg19
 from .options import StylizeOptions, resolve_stroke_scale
 from .picture_sources import measure_edges, name_style, to_picture
-from .pipeline import ProgressCallback, StylizationPipeline
-from .pipeline.refinement import REFINE_LAYERS, PerceptualNetwork, Refiner
+from .pipeline import Pipeline, ProgressCallback
+from .refinement import REFINE_LAYERS, PerceptualNetwork, Refiner
 from .region_maps import RegionMaps
 from .style_measurer import StyleMeasurer, StyleSource, as_sequence
 
@@ -31,7 +32,7 @@ class SampleStylizer:
         grader: Gives contents and styles the colors of others.
     """
 
-    def __init__(self, pipeline: StylizationPipeline, measurer: StyleMeasurer, grader: ColorGrader) -> None:
+    def __init__(self, pipeline: Pipeline, measurer: StyleMeasurer, grader: ColorGrader) -> None:
         self.pipeline, self.measurer, self.grader = pipeline, measurer, grader
 
     def stylize(
@@ -82,6 +83,11 @@ class SampleStylizer:
         self, options: StylizeOptions, content: Tensor | Picture, styles: Sequence[StyleSource]
     ) -> StylizeOptions:
         """Choose the stroke scale and the style size; see `Stylizer.resolve_options`."""
+        if not self.pipeline.paints:
+            if options.refine or options.stroke_scale not in {None, 1}:
+                name = "refine" if options.refine else "stroke_scale"
+                raise OptionError("this model paints no strokes", hint=f"leave out {name}")
+            options = replace(options, stroke_scale=1)
         opened = [self.measurer.open(each) for each in styles]
         statistics = [each for each in opened if isinstance(each, StyleStatistics)]
         measured = [each.stroke_scale for each in statistics if not each.larger]

@@ -20,7 +20,7 @@ from .media import Picture, resize_picture
 from .model import StyleStatistics
 from .options import default_style_size
 from .picture_sources import PictureSource, as_batch, measure_edges, name_style, to_picture
-from .pipeline import StylizationPipeline
+from .pipeline import Pipeline
 from .pipeline.regions import complete_statistics
 from .region_maps import read_levels, resize_masks
 from .transfer.matching import PatchBank
@@ -185,7 +185,7 @@ class StyleMeasurer:
             keeps them in memory only.
     """
 
-    def __init__(self, pipeline: StylizationPipeline, folder: Path | StyleStore | None = None) -> None:
+    def __init__(self, pipeline: Pipeline, folder: Path | StyleStore | None = None) -> None:
         self._pipeline = pipeline
         self._folder = StyleFolder(folder) if isinstance(folder, Path) else folder
         self._files = KeyedCache(self._measure_file, REMEMBERED_STYLES)

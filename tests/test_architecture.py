@@ -29,7 +29,9 @@ ALLOWED: dict[str, set[str]] = {
     "media": {"files", "errors"},
     "transfer": {"linalg"},
     "model": {"transfer", "linalg", "options", "files", "errors"},
-    "pipeline": {"model", "transfer", "linalg", "options", "errors"},
+    "refinement": {"model", "transfer", "linalg"},
+    "pipeline": {"refinement", "model", "transfer", "linalg", "options", "errors"},
+    "photorealistic": {"pipeline", "refinement", "model", "transfer", "linalg", "options", "errors"},
     "training": {"model", "transfer", "linalg", "spectrum", "media", "options", "files", "errors"},
     "evaluation": {"pipeline", "model", "transfer", "linalg", "media", "options", "errors"},
     "picture_sources": {"media", "errors"},
@@ -42,8 +44,8 @@ ALLOWED: dict[str, set[str]] = {
         *("options", "errors"),
     },
     "sample_stylizer": {
-        *("picture_sources", "region_maps", "style_measurer", "color_grading", "pipeline", "model", "media"),
-        *("options", "errors"),
+        *("picture_sources", "region_maps", "style_measurer", "color_grading", "refinement", "pipeline"),
+        *("model", "media", "options", "errors"),
     },
     "temporal": {
         *("picture_sources", "region_maps", "style_measurer", "color_grading", "sample_stylizer"),
@@ -51,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "api": {
         *("picture_sources", "region_maps", "style_measurer", "color_grading", "sample_stylizer"),
-        *("temporal", "pipeline", "model", "media", "options", "errors"),
+        *("temporal", "photorealistic", "pipeline", "model", "media", "options", "errors"),
     },
     "texture": {
         *("api", "picture_sources", "style_measurer", "pipeline", "model", "transfer", "media", "options"),

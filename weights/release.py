@@ -13,7 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from styletransfer.files import compute_sha256
-from styletransfer.model import ModelEntry, count_parameters, load_model
+from styletransfer.model import (
+    Architecture,
+    CouplingArchitecture,
+    ModelEntry,
+    count_parameters,
+    load_model,
+)
 from styletransfer.model.weights import MANIFEST
 
 WEIGHTS = Path(__file__).parent
@@ -34,7 +40,6 @@ def release(source: Path, name: str) -> ModelEntry:
     shutil.copyfile(source, target)
     listed = json.loads(MANIFEST.read_text(encoding="utf-8"))["models"] if MANIFEST.exists() else []
     texts: dict[str, str] = next((entry for entry in listed if entry["name"] == name), {})
-    architecture = model.architecture
     entry = ModelEntry(
         name=name,
         file=target.name,
@@ -42,10 +47,7 @@ def release(source: Path, name: str) -> ModelEntry:
         bytes=target.stat().st_size,
         parameters=count_parameters(model),
         license=texts.get("license", "MIT"),
-        architecture=f"encoder and decoder, widths {'/'.join(map(str, architecture.widths))}, "
-        f"{sum(architecture.convolutions)} + {sum(architecture.decoder_depths)} convolutions, a transfer at "
-        f"each of {len(architecture.widths)} scales and of the picture's colors, patches matched at "
-        f"{sum(strength > 0 for strength in architecture.match_strengths)} scales",
+        architecture=describe(model.architecture),
         trained_on=texts.get("trained_on", ""),
         description=texts.get("description", ""),
     )
@@ -53,6 +55,22 @@ def release(source: Path, name: str) -> ModelEntry:
     entries = sorted([asdict(entry), *others], key=lambda one: one["name"] != "default")
     MANIFEST.write_text(json.dumps({"models": entries}, indent=2) + "\n", encoding="utf-8")
     return entry
+
+
+def describe(architecture: Architecture | CouplingArchitecture) -> str:
+    """Describe an architecture in one line."""
+    if isinstance(architecture, CouplingArchitecture):
+        pooled = sum(pool > 1 for pool in architecture.pools)
+        return (
+            f"{len(architecture.hidden)} invertible couplings of {architecture.channels} channels at full "
+            f"size, {pooled} of them with pooled context, one bounded transport of the features"
+        )
+    return (
+        f"encoder and decoder, widths {'/'.join(map(str, architecture.widths))}, "
+        f"{sum(architecture.convolutions)} + {sum(architecture.decoder_depths)} convolutions, a transfer at "
+        f"each of {len(architecture.widths)} scales and of the picture's colors, patches matched at "
+        f"{sum(strength > 0 for strength in architecture.match_strengths)} scales"
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styletransfer.media import read_picture
-from styletransfer.model import Autoencoder, load_model, measure_levels
+from styletransfer.model import Autoencoder, load_autoencoder, measure_levels
 from styletransfer.spectrum import lipschitz
 from styletransfer.spectrum.spectral_norm import jacobian_norm
 
@@ -34,7 +34,7 @@ def compare_decoders(files: Sequence[Path], size: int) -> Table:
     )
     content, style = (_read(path, size) for path in (CONTENT, STYLE))
     for file in files:
-        model = load_model(file).network
+        model = load_autoencoder(file)
         product, largest = bound_decoder(model, size)
         with torch.no_grad():
             targets = measure_levels(model.encode(style))

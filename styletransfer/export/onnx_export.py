@@ -10,9 +10,9 @@ from typing import Any
 
 from styletransfer import __version__
 
-from ..errors import OutputExistsError, StyleTransferError
+from ..errors import ExportError, OutputExistsError, StyleTransferError
 from ..files import write_atomically
-from ..model import Architecture, LoadedModel
+from ..model import Architecture, Autoencoder, LoadedModel
 from ..options import StylizeOptions
 from .comparison import GraphRunner, ProgressCallback, compare_with_program
 from .graphs import CONTENT, MATCH, PICTURE, STYLE, build_content_graph, build_style_graph, list_style_values
@@ -68,6 +68,9 @@ def export_onnx(
         ExportError: The graphs do not make the pictures that the program makes.
         StyleTransferError: A file cannot be written.
     """
+    network = model.network
+    if not isinstance(network, Autoencoder):
+        raise ExportError(f"the model {name} cannot be exported", hint="export an artistic model")
     metadata = {
         "model": name,
         "fingerprint": model.fingerprint,
@@ -76,8 +79,8 @@ def export_onnx(
         "call": CALL,
     }
     graphs = {
-        STYLE_FILE: build_style_graph(model.network, metadata).SerializeToString(),
-        CONTENT_FILE: build_content_graph(model.network, metadata).SerializeToString(),
+        STYLE_FILE: build_style_graph(network, metadata).SerializeToString(),
+        CONTENT_FILE: build_content_graph(network, metadata).SerializeToString(),
     }
     runner = GraphRunner(graphs[STYLE_FILE], graphs[CONTENT_FILE], threads=threads)
     difference = compare_with_program(runner, model, progress)
@@ -85,12 +88,12 @@ def export_onnx(
         **metadata,
         "format": "onnx",
         "largest_difference": round(difference.largest, 4),
-        "style_values": list_style_values(model.network.architecture),
-        "match_strengths": model.network.architecture.match_strengths,
+        "style_values": list_style_values(network.architecture),
+        "match_strengths": network.architecture.match_strengths,
         "sha256": {file: hashlib.sha256(data).hexdigest() for file, data in graphs.items()},
     }
     texts = {
-        README_FILE: write_instructions(metadata, model.network.architecture, difference.largest),
+        README_FILE: write_instructions(metadata, network.architecture, difference.largest),
         DESCRIPTION_FILE: json.dumps(description, indent=1) + "\n",
     }
     try:

@@ -1,16 +1,19 @@
 """The network, its weights, and the statistics of a style."""
 
 from .autoencoder import Architecture, Autoencoder, measure_levels, soft_clip
+from .coupling import CouplingArchitecture, CouplingNetwork
 from .style_statistics import StyleStatistics
 from .weights import (
     LoadedModel,
     ModelEntry,
+    Network,
     available_models,
     count_parameters,
     describe_weights,
     find_entry,
     find_weights,
     is_weights_path,
+    load_autoencoder,
     load_model,
     load_torchvision_model,
     save_model,
@@ -20,8 +23,11 @@ from .weights import (
 __all__ = [
     "Architecture",
     "Autoencoder",
+    "CouplingArchitecture",
+    "CouplingNetwork",
     "LoadedModel",
     "ModelEntry",
+    "Network",
     "StyleStatistics",
     "available_models",
     "count_parameters",
@@ -29,6 +35,7 @@ __all__ = [
     "find_entry",
     "find_weights",
     "is_weights_path",
+    "load_autoencoder",
     "load_model",
     "load_torchvision_model",
     "measure_levels",

@@ -9,15 +9,17 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from torch import nn
 
 from ..errors import OptionError, WeightsError
 from ..files import compute_sha256, read_tensors, write_tensors
 from .autoencoder import Architecture, Autoencoder
+from .coupling import CouplingArchitecture, CouplingNetwork
 
-FORMAT = "styletransfer-autoencoder-1"
+Network: TypeAlias = Autoencoder | CouplingNetwork
+FORMATS = {Autoencoder: "styletransfer-autoencoder-1", CouplingNetwork: "styletransfer-coupling-1"}
 MANIFEST = Path(__file__).with_name("manifest.json")
 PACKAGE = Path(__file__).parents[1]
 # Folders that hold the weights of the shipped models: in an installed package, in a source checkout.
@@ -61,7 +63,7 @@ class LoadedModel(NamedTuple):
         provenance: What the file records of its training.
     """
 
-    network: Autoencoder
+    network: Network
     fingerprint: str
     provenance: dict[str, Any]
 
@@ -151,9 +153,14 @@ def load_model(model: str | Path = "default", *, weights_folder: Path | None = N
     tensors, metadata, fingerprint = read_tensors(path)
     if not is_weights_path(model):
         _check_hash(find_entry(str(model)), path, fingerprint)
-    if metadata.get("format") != FORMAT or "architecture" not in metadata:
-        raise WeightsError(f"{path}: not a model of this program", hint="see `styletransfer models list`")
-    network = Autoencoder(Architecture.from_json(metadata["architecture"]))
+    network: Network
+    match metadata.get("format"), metadata.get("architecture"):
+        case "styletransfer-autoencoder-1", str(architecture):
+            network = Autoencoder(Architecture.from_json(architecture))
+        case "styletransfer-coupling-1", str(architecture):
+            network = CouplingNetwork(CouplingArchitecture.from_json(architecture))
+        case _:
+            raise WeightsError(f"{path}: not a model of this program", hint="see `styletransfer models list`")
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
@@ -162,7 +169,19 @@ def load_model(model: str | Path = "default", *, weights_folder: Path | None = N
     return LoadedModel(network.eval().requires_grad_(False), fingerprint, provenance)
 
 
-def save_model(model: Autoencoder, path: Path, provenance: Mapping[str, object] | None = None) -> None:
+def load_autoencoder(model: str | Path = "default", *, weights_folder: Path | None = None) -> Autoencoder:
+    """Load a network that must be an autoencoder. Arguments and errors are those of `load_model`.
+
+    Raises:
+        WeightsError: The model has another architecture.
+    """
+    network = load_model(model, weights_folder=weights_folder).network
+    if not isinstance(network, Autoencoder):
+        raise WeightsError(f"the model {model} is no autoencoder", hint="name another one")
+    return network
+
+
+def save_model(model: Network, path: Path, provenance: Mapping[str, object] | None = None) -> None:
     """Write a network as safetensors, with its architecture and provenance in the header.
 
     Args:
@@ -170,7 +189,7 @@ def save_model(model: Autoencoder, path: Path, provenance: Mapping[str, object] 
         path: The file, which ends in .safetensors by convention.
         provenance: Training data, time and options; must be JSON.
     """
-    metadata = {"format": FORMAT, "architecture": model.architecture.to_json()}
+    metadata = {"format": FORMATS[type(model)], "architecture": model.architecture.to_json()}
     if provenance:
         metadata["provenance"] = json.dumps(provenance)
     write_tensors(path, model.state_dict(), metadata)

@@ -12,6 +12,7 @@ from .checks import check_choice, check_integer, check_range, option
 TrainingPrecision = Literal["fp32", "bf16"]
 Stage = Literal["all", "decoder"]
 Optimizer = Literal["soap", "adam"]
+ArchitectureKind = Literal["autoencoder", "coupling"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,15 @@ class TrainOptions:
         OptionError: A value is of the wrong type or out of its range.
     """
 
+    architecture: ArchitectureKind = option(
+        "autoencoder", "Network: an autoencoder that paints, or invertible couplings for photographs."
+    )
+    channels: int = option(16, "Channels of the features of a network of couplings.")
+    hidden: tuple[int, ...] = option((16, 16, 24, 16, 16, 24, 16, 16), "Hidden channels of every coupling.")
+    dilations: tuple[int, ...] = option((1, 2, 1, 4, 4, 1, 2, 1), "Dilation of every coupling.")
+    pools: tuple[int, ...] = option(
+        (1, 1, 8, 1, 1, 8, 1, 1), "Size of the blocks that every coupling averages first; 1 averages none."
+    )
     widths: tuple[int, ...] = option(
         (16, 32, 64, 128, 64), "Channels at every scale of the encoder, finest scale first."
     )
@@ -58,6 +68,13 @@ class TrainOptions:
     color_weight: float = option(30.0, "Weight of the distance of colors to the style's.")
     identity_weight: float = option(60.0, "Weight of the error of a picture that is its own style.")
     stability_weight: float = option(100.0, "Weight of the flicker while a camera moves by a few pixels.")
+    structure_weight: float = option(
+        1.0, "Weight of what SSIM misses of the content, exposure apart. For couplings, like the next two."
+    )
+    matting_weight: float = option(
+        500.0, "Weight of what affine functions of the content leave in windows of 3 pixels."
+    )
+    halo_weight: float = option(10.0, "Weight of the same in windows of 21 pixels, where halos show.")
     range_weight: float = option(30.0, "Weight of the amount by which pixels leave 0..1 and are clipped.")
     spectral_penalty: float = option(0.0, "Weight of the squared spectral norms in the decoder.")
     spectral_cap: float | None = option(
@@ -86,7 +103,7 @@ class TrainOptions:
             check_integer(name, getattr(self, name), 0)
         for name in [each.name for each in fields(self) if each.name.endswith("_weight")]:
             check_range(name, getattr(self, name), 0, 1e9)
-        for name in ("widths", "convolutions", "decoder_convolutions"):
+        for name in ("widths", "convolutions", "decoder_convolutions", "hidden", "dilations", "pools"):
             numbers = getattr(self, name) or ()
             optional = name == "decoder_convolutions"
             if isinstance(numbers, str) or not isinstance(numbers, Sequence) or not (numbers or optional):
@@ -101,6 +118,8 @@ class TrainOptions:
         check_range("octave_decay", self.octave_decay, 0, 1)
         check_range("gradient_clip", self.gradient_clip, 0, open_low=True)
         check_range("ema", self.ema, 0, 0.999999)
+        check_integer("channels", self.channels, 6)
+        check_choice("architecture", self.architecture, ArchitectureKind)
         check_choice("stage", self.stage, Stage)
         check_choice("optimizer", self.optimizer, Optimizer)
         check_choice("precision", self.precision, TrainingPrecision)

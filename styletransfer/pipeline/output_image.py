@@ -23,8 +23,8 @@ class OutputImage:
         content: The content [3, H, W].
         dtype: Type of the result: uint8, uint16 or a float type.
         keep_chroma: Whether the colors of the content are kept.
-        kept: Share of the content itself in every pixel, [1, H, W]; None for none of it. The strips hold the
-            rest, multiplied by its share.
+        kept: Share of the content itself in every pixel, [1, H, W]; None for none of it.
+        premultiplied: Whether the strips hold the rest multiplied by its share.
         reuse: A tensor that the result may overwrite row by row, so that it takes no memory of its own. It is
             used if it has the right type and is on the CPU.
 
@@ -40,9 +40,10 @@ class OutputImage:
         keep_chroma: bool,
         reuse: Tensor | None = None,
         kept: Tensor | None = None,
+        premultiplied: bool = True,
     ) -> None:
         self.content = content
-        self.kept = kept
+        self.kept, self.premultiplied = kept, premultiplied
         self.keep_chroma = keep_chroma
         if reuse is not None and reuse.dtype == dtype and reuse.device.type == "cpu":
             self.pixels = reuse
@@ -54,7 +55,8 @@ class OutputImage:
         rows = slice(start, start + strip.shape[1])
         if self.kept is not None:
             kept = self.kept[:, rows].to(strip.device).float() / white_level(self.kept)
-            strip = strip / (1 - kept).clamp_min(SMALLEST_SHARE)
+            if self.premultiplied:
+                strip = strip / (1 - kept).clamp_min(SMALLEST_SHARE)
         strip = soft_clip(strip, 255)
         if self.keep_chroma:
             strip = self._keep_chroma(strip, self.content[:, rows])

@@ -248,6 +248,30 @@ def complete_statistics(region: Statistics, whole: Statistics) -> Statistics:
     )
 
 
+def select_regions(
+    styles: StyleStatistics | Sequence[StyleStatistics], masks: Tensor | None, *, keeps_outside: bool
+) -> tuple[list[StyleStatistics | None], Tensor | None]:
+    """Find the regions that a picture has.
+
+    Args:
+        styles: One style, or one per mask.
+        masks: Where each style is painted, [S, H, W], uint8; None for everywhere.
+        keeps_outside: Whether what no mask covers is kept. Otherwise it belongs to the first region.
+
+    Returns:
+        The style of every region that has pixels, with None for the one that is kept, which is the last; and
+        the regions' shares in every pixel, None for a single region.
+    """
+    regions: list[StyleStatistics | None]
+    regions = [styles] if isinstance(styles, StyleStatistics) else list(styles)
+    if masks is None:
+        return regions, None
+    shares = build_shares(masks, outside=keeps_outside)
+    regions = [*regions, None] if keeps_outside else regions
+    present = [index for index, share in enumerate(shares) if share.any()]
+    return [regions[index] for index in present], None if len(present) == 1 else shares[present]
+
+
 def build_shares(masks: Tensor, *, outside: bool) -> Tensor:
     """Turn masks into shares that add up to white in every pixel.
 

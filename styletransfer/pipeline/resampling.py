@@ -80,7 +80,7 @@ def add_upsampled(samples: Tensor, change: Tensor, factor: int) -> Tensor:
     """
     changed, white = samples.new_empty(samples.shape), white_level(samples)
     height, width = samples.shape[1:]
-    for rows, strip in _upsample_strips(change, factor):
+    for rows, strip in upsample_strips(change, factor):
         part = strip[:, : height - rows.start, :width].mul_(white).add_(samples[:, rows].float())
         part.clamp_(0, white)
         changed[:, rows] = (part if samples.is_floating_point() else part.round_()).to(samples.dtype)
@@ -107,10 +107,10 @@ def convert_samples(samples: Tensor, dtype: torch.dtype) -> Tensor:
     )
 
 
-def _upsample_strips(samples: Tensor, factor: int) -> Iterator[tuple[slice, Tensor]]:
-    """Yield rows of the upsampled picture with their values, float32, not clamped."""
-    height, width = samples.shape[1:]
-    step = max(1, STRIP_VALUES // (3 * width * factor**2))
+def upsample_strips(samples: Tensor, factor: int) -> Iterator[tuple[slice, Tensor]]:
+    """Yield rows of upsampled maps [C, h, w] with their values, float32, not clamped."""
+    channels, height, width = samples.shape
+    step = max(1, STRIP_VALUES // (channels * width * factor**2))
     for top in range(0, height, step):
         bottom = min(top + step, height)
         # Strips get one more row on either side, which is cut off, so that they join without a seam.

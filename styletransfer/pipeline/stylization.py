@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from threading import Event, Lock
+from threading import Event
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from ..errors import CancelledError, MemoryLimitError, OptionError, StyleTransferError
-from ..linalg import NumericalError
-from ..model import LoadedModel, StyleStatistics
+from ..errors import MemoryLimitError, OptionError
+from ..model import Autoencoder, LoadedModel, StyleStatistics
 from ..options import RuntimeOptions, StylizeOptions, parse_bytes
+from ..refinement import Refiner
 from ..transfer import TransferTarget
 from ..transfer.content_moments import MomentsRecord
-from .device import PRECISIONS, resolve_device, resolve_precision
+from .base import Pipeline
+from .device import PRECISIONS
 from .engine import Engine
 from .memory import available_memory, is_tuned, resident_memory, return_freed_memory
 from .memory_plan import (
@@ -32,8 +32,7 @@ from .memory_plan import (
     waiting_bytes,
 )
 from .output_image import OutputImage, keep_chroma
-from .refinement import Refiner
-from .regions import PixelWeights, build_shares, find_region_style
+from .regions import PixelWeights, find_region_style, select_regions
 from .resampling import (
     add_upsampled,
     as_samples,
@@ -55,35 +54,27 @@ SHARES_AT_ALL_SCALES = 3
 TRIM_PIXELS = 2**22
 
 
-class StylizationPipeline:
-    """A model on its device, for any number of pictures, from any number of threads.
-
-    Pictures are samples [3, H, W] or [1, 3, H, W]: uint8, uint16 or float in 0..1. Integers are converted
-    strip by strip, so that a large picture never exists in full as floats.
+class StylizationPipeline(Pipeline):
+    """Paints pictures with an encoder-decoder; see `Pipeline`.
 
     Args:
-        model: The network with the fingerprint that style statistics carry.
+        model: An `Autoencoder` with the fingerprint that style statistics carry.
         runtime: Device, precision and memory.
-        stop: An event that is checked after every strip; once it is set, all work ends with a CancelledError.
-
-    Raises:
-        OptionError: The machine lacks the device or the precision.
+        stop: An event that is checked after every strip.
     """
 
+    paints = True
+
     def __init__(
-        self, model: LoadedModel, runtime: RuntimeOptions | None = None, stop: Event | None = None
+        self,
+        model: LoadedModel,
+        runtime: RuntimeOptions | None = None,
+        stop: Event | None = None,
     ) -> None:
-        runtime = runtime or RuntimeOptions()
-        self.device = resolve_device(runtime.device)
-        self.precision = resolve_precision(runtime.precision, self.device)
-        self.runtime = runtime
-        self.fingerprint = model.fingerprint
-        self.engine = Engine(model.network, self.precision, self.device)
+        super().__init__(model.fingerprint, runtime, stop)
+        assert isinstance(model.network, Autoencoder)
         self._network = model.network
-        self._stop = stop or Event()
-        self._memory_at_start = resident_memory()  # libraries and weights, which no limit can reduce
-        # A plan for a GPU counts on all of its memory, so pictures take turns there.
-        self._turn = contextlib.nullcontext() if self.device.type == "cpu" else Lock()
+        self.engine = Engine(model.network, self.precision, self.device)
         self._targets: WeakKeyDictionary[StyleStatistics, tuple[str, TransferTarget]] = WeakKeyDictionary()
 
     @cached_property
@@ -96,14 +87,7 @@ class StylizationPipeline:
     def measure(
         self, style: Tensor, alpha: Tensor | None = None, *, exact: bool = False, patches: bool = True
     ) -> StyleStatistics:
-        """Compute the statistics of a style picture.
-
-        Args:
-            style: The style. The colors of its transparent pixels must be like those beside them.
-            alpha: Opacity [1, H, W], with which pixels count; None if all are opaque.
-            exact: Whether to measure in float32 under mixed precision too, for results of more than 8 bits.
-            patches: Whether to collect patches to match.
-        """
+        """Compute the statistics of a style picture; see `Pipeline.measure`."""
         engine = self._float32_engine if exact else self.engine
         samples, alpha = as_samples(style), as_weights(alpha)
         with self._computing():
@@ -126,43 +110,8 @@ class StylizationPipeline:
         masks: Tensor | None = None,
         moments: MomentsRecord | None = None,
     ) -> Tensor:
-        """Stylize a picture.
-
-        Args:
-            content: The content, of any size from a single pixel.
-            style: Statistics of one style or a blend, measured by this model; with masks, one per mask.
-            options: How the result looks. The sizes and style_weights are the caller's.
-            dtype: Type of the result: uint8, uint16 or float32; None for the content's. Mixed precision is
-                used for uint8 only; all else, and the underpainting, is computed in float32.
-            progress: Called after every strip with the share of the work that is done, 0..1. An exception
-                that it raises ends the work.
-            refiner: Refines the small copy, or the result if there is no copy.
-            alpha: Opacity [1, H, W] of the content, with which its pixels count; None if all are opaque. The
-                colors of transparent pixels must be like those beside them, because the network sees them.
-            masks: Where each style is painted, [S, H, W], uint8; None for everywhere. What no mask covers is
-                decided by `options.outside`.
-            moments: Moments to use instead of the content's; or a record for those that are measured.
-
-        Returns:
-            A picture in the shape of the content, on the CPU; floats are in 0..1. The content's own pixels
-            stay exactly where no mask covers them.
-
-        Raises:
-            OptionError: The statistics were measured by another model or for another stroke scale.
-            MemoryLimitError: The picture cannot be computed within the memory limit.
-            StyleTransferError: The computation met NaN or infinity.
-            CancelledError: The stop event was set.
-        """
-        regions: list[StyleStatistics | None]
-        regions = [style] if isinstance(style, StyleStatistics) else list(style)
-        shares = None
-        if masks is not None:
-            outside = options.outside == "content"
-            shares = build_shares(masks, outside=outside)
-            regions = [*regions, None] if outside else regions
-            present = [index for index, share in enumerate(shares) if share.any()]
-            regions = [regions[index] for index in present]
-            shares = None if len(present) == 1 else shares[present]
+        """Stylize a picture; see `Pipeline.stylize`."""
+        regions, shares = select_regions(style, masks, keeps_outside=options.outside == "content")
         for each in regions:
             if each is not None:
                 self._check_style(each, options)
@@ -355,27 +304,3 @@ class StylizationPipeline:
             target = TransferTarget(style.levels, transform)
             self._targets[style] = transform, target
         return target
-
-    def _check_stop(self, _: float) -> None:
-        if self._stop.is_set():
-            raise CancelledError
-
-    def _reporter(self, progress: ProgressCallback | None, start: float, stop: float) -> ProgressCallback:
-        """Return a callback for a part of the work that also checks the stop event."""
-
-        def report(share: float) -> None:
-            self._check_stop(share)
-            if progress is not None:
-                progress(start + (stop - start) * share)
-
-        return report
-
-    @contextlib.contextmanager
-    def _computing(self) -> Iterator[None]:
-        """Compute without gradients and explain numerical errors in one line."""
-        with self._turn, torch.no_grad():  # not inference_mode, because callers may train on the results
-            try:
-                yield
-            except NumericalError as error:
-                hint = None if self.precision.name == "fp32" else "try --precision fp32"
-                raise StyleTransferError(f"the transfer failed: {error}", hint=hint) from error

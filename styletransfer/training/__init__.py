@@ -1,8 +1,8 @@
-"""End-to-end training of the autoencoder through its feature transforms."""
+"""End-to-end training of networks through their feature transforms."""
 
 from .data import PicturePool, TrainingPairs
 from .distributed import Processes, join_processes, leave_processes
-from .initialization import build_network
+from .initialization import build_autoencoder, build_network
 from .losses import LossTerms, TransferLoss
 from .trainer import Trainer, TrainingReport, check_folder
 
@@ -14,6 +14,7 @@ __all__ = [
     "TrainingPairs",
     "TrainingReport",
     "TransferLoss",
+    "build_autoencoder",
     "build_network",
     "check_folder",
     "join_processes",

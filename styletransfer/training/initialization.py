@@ -9,7 +9,15 @@ import torch
 from torch import nn
 
 from ..errors import OptionError, WeightsError
-from ..model import Architecture, Autoencoder, load_model
+from ..model import (
+    Architecture,
+    Autoencoder,
+    CouplingArchitecture,
+    CouplingNetwork,
+    Network,
+    load_autoencoder,
+    load_model,
+)
 from ..model.vgg import VGG19
 from ..options import TrainOptions
 from ..spectrum import register_norm_caps
@@ -20,8 +28,20 @@ VGG19_ENCODER = "vgg19"  # value of --encoder that stands for the perceptual net
 
 def build_network(
     options: TrainOptions, *, init: Path | None = None, encoder: str | None = None, perceptual: VGG19
+) -> Network:
+    """Build the network that is to be trained, of the architecture of the options.
+
+    Arguments and errors are those of `build_autoencoder`.
+    """
+    if options.architecture == "coupling":
+        return build_coupling_network(options, init=init, encoder=encoder)
+    return build_autoencoder(options, init=init, encoder=encoder, perceptual=perceptual)
+
+
+def build_autoencoder(
+    options: TrainOptions, *, init: Path | None = None, encoder: str | None = None, perceptual: VGG19
 ) -> Autoencoder:
-    """Build the network that is to be trained.
+    """Build the autoencoder that is to be trained.
 
     Args:
         options: The architecture and the seed. Stage "decoder" freezes the encoder, and `spectral_cap` caps
@@ -45,11 +65,11 @@ def build_network(
         )
     torch.manual_seed(options.seed)
     if init is not None:
-        network = load_model(init).network.train().requires_grad_(True)
+        network = load_autoencoder(init).train().requires_grad_(True)
     elif encoder == VGG19_ENCODER:
         network = build_vgg19_autoencoder(perceptual, options.decoder_convolutions)
     elif encoder is not None:
-        trained = load_model(encoder).network
+        trained = load_autoencoder(encoder)
         architecture = trained.architecture
         depths = options.decoder_convolutions or architecture.decoder_convolutions
         check_depths(architecture.widths, architecture.convolutions, depths)
@@ -65,6 +85,21 @@ def build_network(
     network.encoder.requires_grad_(options.stage == "all")
     if options.spectral_cap is not None:
         register_norm_caps(network.decoder, options.spectral_cap)
+    return network
+
+
+def build_coupling_network(
+    options: TrainOptions, *, init: Path | None = None, encoder: str | None = None
+) -> CouplingNetwork:
+    """Build a photorealistic network. Arguments and errors are those of `build_network`."""
+    if encoder is not None:
+        raise OptionError("a network of couplings has no encoder to start from", hint="leave out --encoder")
+    if init is None:
+        numbers = options.hidden, options.dilations, options.pools
+        return CouplingNetwork(CouplingArchitecture(options.channels, *numbers))
+    network = load_model(init).network.train().requires_grad_(True)
+    if not isinstance(network, CouplingNetwork):
+        raise OptionError(f"{init} is no network of couplings", hint="leave out --architecture")
     return network
 
 

@@ -16,7 +16,7 @@ from ..errors import StyleTransferError
 from ..files import read_tensors, write_tensors
 from ..media import Picture, write_picture
 from ..media.contact_sheet import Tile, draw_contact_sheet
-from ..model import Autoencoder, soft_clip
+from ..model import Network, soft_clip
 
 FORMAT = "styletransfer-checkpoint-2"
 CHECKPOINT = "checkpoint.safetensors"
@@ -201,7 +201,7 @@ def open_event_file(folder: Path) -> Any:
 
 
 @torch.no_grad()
-def write_samples(model: Autoencoder, content: Tensor, style: Tensor, path: Path) -> None:
+def write_samples(model: Network, content: Tensor, style: Tensor, path: Path) -> None:
     """Write a contact sheet with a row per pair: content, style, the stylized picture, the reconstruction.
 
     Args:

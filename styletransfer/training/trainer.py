@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +18,14 @@ from torch.nn.utils import parametrize
 from torch.optim.swa_utils import AveragedModel
 
 from ..errors import StyleTransferError
-from ..model import Autoencoder, save_model
+from ..model import Autoencoder, CouplingNetwork, save_model
 from ..model.vgg import VGG16, VGG19
 from ..options import TrainOptions
 from ..spectrum import state_dict_without_norm_caps
 from .data import TrainingPairs, load_batches
 from .distributed import Processes, any_process, average_gradients
 from .losses import DEEP_STEP_EVERY, LossTerms, TransferLoss
+from .photorealistic_loss import PhotorealisticLoss, PhotorealisticTerms
 from .run_folder import CHECKPOINT, SAMPLES, MetricsLog, load_checkpoint, save_checkpoint, write_samples
 from .soap import SOAP
 
@@ -36,6 +37,8 @@ PLAIN_STEP_EVERY = 5
 SAMPLE_PAIRS = 4  # rows of a sheet of samples
 OPTIMIZERS = {"soap": SOAP, "adam": torch.optim.Adam}
 
+Terms = LossTerms | PhotorealisticTerms
+ModelT = TypeVar("ModelT", bound=Autoencoder | CouplingNetwork)
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
@@ -61,7 +64,7 @@ class TrainingReport(NamedTuple):
     pairs_per_second: float
 
 
-class Trainer:
+class Trainer(Generic[ModelT]):
     """A training run in a folder.
 
     Args:
@@ -83,7 +86,7 @@ class Trainer:
     def __init__(
         self,
         folder: Path,
-        model: Autoencoder,
+        model: ModelT,
         data: TrainingPairs,
         perceptual: VGG19,
         options: TrainOptions,
@@ -96,12 +99,16 @@ class Trainer:
         self.options = options
         self.processes = processes
         self.data = data
-        self.model = model.to(processes.device).to(memory_format=torch.channels_last)
+        self.model: ModelT = model.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[assignment]
         self.average = AveragedModel(self.model, multi_avg_fn=make_average(options.ema))
         perceptual = perceptual.to(processes.device).to(memory_format=torch.channels_last)
         if deep_network is not None:
             deep_network = deep_network.to(processes.device).to(memory_format=torch.channels_last)
-        loss = TransferLoss(self.model, perceptual, options, deep_network)
+        loss: TransferLoss | PhotorealisticLoss
+        if isinstance(self.model, CouplingNetwork):
+            loss = PhotorealisticLoss(self.model, perceptual, options)
+        else:
+            loss = TransferLoss(self.model, perceptual, options, deep_network)
         self.penalty = loss.penalty
         self.has_deep_network = deep_network is not None
         self.loss = average_gradients(loss) if processes.world_size > 1 else loss
@@ -180,12 +187,11 @@ class Trainer:
                         self.save()
 
     @property
-    def averaged_model(self) -> Autoencoder:
+    def averaged_model(self) -> ModelT:
         """The network with the averaged weights and without norm caps, which is the result of the run."""
-        model = self.average.module
-        assert isinstance(model, Autoencoder)
+        model = cast(ModelT, self.average.module)
         with torch.device("meta"):  # draws no random numbers
-            plain = Autoencoder(model.architecture)
+            plain = type(model)(model.architecture)  # type: ignore[arg-type]  # each kind has its own
         plain.load_state_dict(state_dict_without_norm_caps(model), assign=True)
         return plain
 
@@ -201,7 +207,7 @@ class Trainer:
         starts = ((step * world_size + rank) * batch for step in range(self.step, self.options.steps))
         return [list(range(start, start + batch)) for start in starts]
 
-    def _compute_gradient(self, content: Tensor, style: Tensor) -> tuple[LossTerms, float]:
+    def _compute_gradient(self, content: Tensor, style: Tensor) -> tuple[Terms, float]:
         """Compute the loss and the clipped gradient of a batch.
 
         Args:
@@ -214,7 +220,7 @@ class Trainer:
         device, low_precision = self.processes.device, self.options.precision == "bf16"
         # With the cache a capped weight is computed once a step instead of once a pass.
         with torch.autocast(device.type, torch.bfloat16, enabled=low_precision), parametrize.cached():
-            terms: LossTerms = self.loss(
+            terms: Terms = self.loss(
                 self._to_device(content),
                 self._to_device(style),
                 match=self.step % PLAIN_STEP_EVERY != 0,
@@ -225,7 +231,7 @@ class Trainer:
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip))
         return terms, norm
 
-    def _update(self, terms: LossTerms, norm: float, skipped: int, start: float) -> TrainingReport:
+    def _update(self, terms: Terms, norm: float, skipped: int, start: float) -> TrainingReport:
         """Take a step along the gradient, or skip the step if the gradient is not finite.
 
         Args:

@@ -216,7 +216,7 @@ def test_memory_exhausted_by_a_style_names_the_style_and_is_tried_once(
         tried.append(words)
         torch.empty(2**60, dtype=torch.uint8)
 
-    monkeypatch.setattr(StyleMeasurer, "_measure_sizes", exhaust_memory)
+    monkeypatch.setattr(StyleMeasurer, "_measure_scales", exhaust_memory)
     result = run("stylize", "in", "waves.png", "-o", "out/", "-q")
     assert len(tried) == 1
     failure, summary = result.stderr.splitlines()

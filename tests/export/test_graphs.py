@@ -132,8 +132,10 @@ def test_other_networks_pass_the_comparison(changes: dict[str, Any]) -> None:
     from styletransfer.export.graphs import build_content_graph, build_style_graph
 
     model = make_model(**changes)
+    network = model.network
+    assert isinstance(network, Autoencoder)
     builders = build_style_graph, build_content_graph
-    style, content = (build(model.network, {}).SerializeToString() for build in builders)
+    style, content = (build(network, {}).SerializeToString() for build in builders)
     runner = GraphRunner(style, content, threads=1)
     assert compare_with_program(runner, model).most < 1
 

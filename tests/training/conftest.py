@@ -10,16 +10,17 @@ import pytest
 import torch
 
 from styletransfer.media import Picture, write_picture
+from styletransfer.model import Autoencoder
 from styletransfer.model.vgg import DEEP_LAYERS, STYLE_LAYERS, VGG16, VGG19, Kernel, needed_convolutions
 from styletransfer.options import TrainOptions
-from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, build_network
+from styletransfer.training import PicturePool, Processes, Trainer, TrainingPairs, build_autoencoder
 
 OPTIONS = TrainOptions(
     widths=(4, 6), convolutions=(1, 1), steps=6, batch=2, crop=32, octaves=1, checkpoint_every=2, warmup=2
 )
 SINGLE_PROCESS = Processes(0, 1, torch.device("cpu"))
 
-StartRun = Callable[..., Trainer]
+StartRun = Callable[..., Trainer[Autoencoder]]
 
 
 def make_noise(seed: int, height: int = 48, width: int = 40) -> Picture:
@@ -71,10 +72,10 @@ def start_run(picture_folder: Path, perceptual: VGG19) -> StartRun:
         resume: bool = False,
         deep_network: VGG16 | None = None,
         **initial: Any,
-    ) -> Trainer:
+    ) -> Trainer[Autoencoder]:
         pools = [PicturePool(picture_folder)]
         data = TrainingPairs(pools, pools, options.crop, options.seed, options.steps * options.batch)
-        model = build_network(options, perceptual=perceptual, **initial)
+        model = build_autoencoder(options, perceptual=perceptual, **initial)
         return Trainer(
             run,
             model,

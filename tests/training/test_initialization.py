@@ -11,7 +11,7 @@ import torch
 from styletransfer.errors import OptionError
 from styletransfer.model import load_model
 from styletransfer.model.vgg import VGG19
-from styletransfer.training import build_network
+from styletransfer.training import build_autoencoder
 
 from .conftest import OPTIONS, StartRun
 
@@ -27,7 +27,7 @@ def test_a_run_can_start_from_weights(start_run: StartRun, tmp_path: Path) -> No
 @pytest.mark.parametrize("scales", [1, 2, 3, 5])
 def test_networks_of_any_depth_can_match(scales: int, perceptual: VGG19) -> None:
     options = replace(OPTIONS, widths=(4,) * scales, convolutions=(1,) * scales, key_width=6)
-    architecture = build_network(options, perceptual=perceptual).architecture
+    architecture = build_autoencoder(options, perceptual=perceptual).architecture
     assert architecture.match_strengths == (0, 0, 0.5, 1, 1)[-scales:]
     assert architecture.key_scales == list(range(max(0, scales - 2), scales))
 

@@ -18,11 +18,11 @@ import torch
 from styletransfer.errors import StyleTransferError
 from styletransfer.files import read_tensors, write_tensors
 from styletransfer.media import read_picture, write_picture
-from styletransfer.model import load_model
+from styletransfer.model import load_autoencoder, load_model
 from styletransfer.model.vgg import TORCHVISION_KEYS, VGG16, VGG19
 from styletransfer.options import TrainOptions
 from styletransfer.spectrum import norm_bounds
-from styletransfer.training import PicturePool, Trainer, TrainingPairs, TrainingReport, build_network
+from styletransfer.training import PicturePool, Trainer, TrainingPairs, TrainingReport, build_autoencoder
 from styletransfer.training.run_folder import MetricsLog
 from styletransfer.training.trainer import compute_learning_rate
 
@@ -153,14 +153,14 @@ def test_resuming_with_other_data_is_refused(start_run: StartRun, tmp_path: Path
     write_picture(make_noise(9), tmp_path / "other.png")
     pools = [PicturePool(tmp_path)]
     data = TrainingPairs(pools, pools, OPTIONS.crop, OPTIONS.seed, 12)
-    model = build_network(OPTIONS, perceptual=perceptual)
+    model = build_autoencoder(OPTIONS, perceptual=perceptual)
     with pytest.raises(StyleTransferError, match="started with content"):
         Trainer(tmp_path / "run", model, data, perceptual, OPTIONS, SINGLE_PROCESS, resume=True)
 
 
 def test_caps_hold_in_the_saved_model(start_run: StartRun, tmp_path: Path) -> None:
     list(start_run(tmp_path / "run", replace(OPTIONS, spectral_cap=0.7)).run())
-    model = load_model(tmp_path / "run" / "model.safetensors").network
+    model = load_autoencoder(tmp_path / "run" / "model.safetensors")
     for layer in (layer for layer in model.decoder.modules() if isinstance(layer, torch.nn.Conv2d)):
         assert 0.65 < norm_bounds(layer, (16, 16), "dense").upper <= 0.7 * (1 + 1e-6)
     assert not any("parametrizations" in name for name in model.state_dict())
@@ -262,7 +262,7 @@ def test_a_run_that_fails_before_its_first_step_leaves_no_checkpoint(
     (tmp_path / "bad" / "x.jpg").write_bytes(b"nothing")
     pools = [PicturePool(tmp_path / "bad")]
     data = TrainingPairs(pools, pools, 32, 0, 12)
-    model = build_network(OPTIONS, perceptual=perceptual)
+    model = build_autoencoder(OPTIONS, perceptual=perceptual)
     with pytest.raises(StyleTransferError, match="not readable pictures"):
         list(Trainer(tmp_path / "run", model, data, perceptual, OPTIONS, SINGLE_PROCESS).run())
     start_run(tmp_path / "run")  # the folder is still free

@@ -14,7 +14,7 @@ from styletransfer.linalg import compute_statistics
 from styletransfer.media import read_picture, resize_picture
 from styletransfer.model.vgg import VGG19, load_vgg19
 from styletransfer.options import RuntimeOptions
-from styletransfer.pipeline.refinement import (
+from styletransfer.refinement import (
     REFINE_LAYERS,
     build_bank,
     build_laplacian,
@@ -25,7 +25,7 @@ from styletransfer.pipeline.refinement import (
 )
 from styletransfer.transfer.losses import moments_distance
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def read_example(name: str, edge: int) -> Tensor:

@@ -19,11 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..linalg import Statistics, compute_statistics, wasserstein_barycenter
-from ..model import soft_clip
-from ..model.vgg import VGG19
-from ..transfer import TransferTarget
-from ..transfer.losses import color_distance, content_distance, moments_distance
+from .linalg import Statistics, compute_statistics, wasserstein_barycenter
+from .model import soft_clip
+from .model.vgg import VGG19
+from .transfer import TransferTarget
+from .transfer.losses import color_distance, content_distance, moments_distance
 
 REFINE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_4")
 MOMENT_LAYERS = ("relu1_1", "relu2_1", "relu3_1")
