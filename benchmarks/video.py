@@ -100,6 +100,7 @@ def measure_speed(count: int, repeats: int, largest: int, *, wall: bool) -> None
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
                 write_clip(folder / "clip.mkv", pictures, count, RATE)
+
                 def network(pictures: list[Picture] = pictures) -> None:
                     for picture in pictures:
                         stylizer.stylize_picture(picture, STYLE, StylizeOptions(), bit_depth=8)
@@ -164,9 +165,7 @@ def measure_memory(seconds: tuple[int, ...], rate: int, untrained: bool) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument(
-        "--wall", action="store_true", help="time by the clock on the wall"
-    )
+    parser.add_argument("--wall", action="store_true", help="time by the clock on the wall")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--untrained", action="store_true", help="a small network, for the memory of files")
     parser.add_argument("--seconds", type=int, nargs="+", default=[10, 600])
