@@ -195,19 +195,23 @@ def _matrix_to_xyz(primaries: Primaries) -> Tensor:
     return columns * gains
 
 
-def convert_encoding(pixels: Tensor, encoding: ColorEncoding, *, gray: bool = False) -> Tensor:
+def convert_encoding(
+    pixels: Tensor, encoding: ColorEncoding, *, gray: bool = False, peak: float | None = None
+) -> Tensor:
     """Convert samples to sRGB.
 
     Args:
         pixels: Samples [3, H, W], uint8 or uint16; they may be overwritten.
         encoding: How they encode colors.
         gray: Whether the picture is gray, so that its three channels are equal and stay so.
+        peak: Light in cd/m² that becomes white in HDR, more of which clips; None for the brightest of the
+            picture, which changes from frame to frame of a video.
 
     Returns:
         The converted samples; unchanged if no color would change by more than 1 of 255.
     """
     if encoding.hdr is not None:
-        return _tone_map(pixels, encoding)
+        return _tone_map(pixels, encoding, peak)
     matrix = torch.eye(3, dtype=torch.float64) if gray else encoding.matrix
     lattice = torch.tensor(list(product(range(0, 256, 51), repeat=3)), dtype=torch.uint8).T.unsqueeze(1)
     converted = convert_by_matrix(lattice.clone(), encoding.curves, matrix)
@@ -233,7 +237,7 @@ def convert_by_matrix(pixels: Tensor, curves: Tensor, matrix: Tensor) -> Tensor:
     return pixels
 
 
-def _tone_map(pixels: Tensor, encoding: ColorEncoding) -> Tensor:
+def _tone_map(pixels: Tensor, encoding: ColorEncoding, peak: float | None) -> Tensor:
     """Convert samples of HDR to sRGB, in place; the brightest channel of each pixel sets its compression.
 
     Source: ITU-R BT.2390-11, 5.4.1 (EETF), from the peak of the picture to diffuse white.
@@ -241,9 +245,10 @@ def _tone_map(pixels: Tensor, encoding: ColorEncoding) -> Tensor:
     tables, matrix = _tables(encoding.curves, pixels.dtype), encoding.matrix.float()
     white = tables.shape[1] - 1
     strips = _strips(pixels)
-    peak = max(_display_light(_look_up(tables, strip), encoding.hdr).max().item() for strip in strips)
+    if peak is None:
+        peak = max(_display_light(_look_up(tables, strip), encoding.hdr).max().item() for strip in strips)
     for strip in strips:
-        light = _display_light(_look_up(tables, strip), encoding.hdr).flatten(1)  # [3, N], cd/m²
+        light = _display_light(_look_up(tables, strip), encoding.hdr).flatten(1).clamp_(max=peak)  # [3, N]
         brightest = light.amax(0, keepdim=True)
         compressed = compress_highlights(brightest, peak)
         light = light * (compressed / brightest.clamp(min=1e-9)) / DIFFUSE_WHITE

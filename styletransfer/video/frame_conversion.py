@@ -11,11 +11,18 @@ from torch.nn.functional import interpolate
 
 from ..media import Picture
 from ..media.picture import with_bit_depth
+from ..media.rgb_color_spaces import (
+    HLG_TRANSFER,
+    PQ_TRANSFER,
+    convert_encoding,
+    encoding_from_cicp,
+)
 from .libav import load_av
-from .tone_mapping import is_hdr, map_tones
 
 UNSPECIFIED = 2  # matrix coefficients, ITU-T H.273 table 4
 HD_LINES = 720  # from here on, untagged video is BT.709, and below it BT.601
+BT2020 = 9  # primaries
+HDR_PEAK = 1000.0  # cd/m² that become white; the curve below is the same for all frames
 BT709, LIMITED = 1, 1  # primaries, transfer and matrix; range as libav numbers it
 
 
@@ -54,11 +61,22 @@ class FrameConverter:
         samples = to_channels(np.rot90(array, frame.rotation // 90))
         pixels, alpha = samples[:3], samples[3:] if self._alpha else None
         if hdr:
-            bright = map_tones(pixels, frame.color_trc)
-            picture = Picture.from_float(bright, alpha, self._bit_depth)
-        else:
-            picture = Picture(pixels.contiguous(), None if alpha is None else alpha.contiguous())
+            pixels = self._map_tones(pixels.contiguous(), frame)
+        picture = Picture(pixels.contiguous(), None if alpha is None else alpha.contiguous())
+        picture = picture.with_bit_depth(self._bit_depth)
         return fit_picture(picture, *self._size)
+
+    def _map_tones(self, pixels: Tensor, frame: Any) -> Tensor:
+        """Convert samples of HDR to sRGB; diffuse white stays nearly white, highlights keep their order."""
+        encoding = encoding_from_cicp(frame.color_primaries, frame.color_trc)
+        encoding = encoding or encoding_from_cicp(BT2020, frame.color_trc)
+        assert encoding is not None
+        return convert_encoding(pixels, encoding, peak=HDR_PEAK)
+
+
+def is_hdr(transfer: int) -> bool:
+    """Tell whether a transfer characteristic is PQ or HLG."""
+    return transfer in {PQ_TRANSFER, HLG_TRANSFER}
 
 
 def to_channels(array: np.ndarray[Any, np.dtype[Any]]) -> Tensor:

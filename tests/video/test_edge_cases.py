@@ -239,14 +239,12 @@ def test_a_file_without_its_index_is_refused(run: Run) -> None:
 
 
 def test_broken_frames_are_counted_and_the_others_keep_their_times(run: Run) -> None:
-    make("in.mkv", *moving_picture(12), "-c:v", "ffv1", "-g", "1", "-level", "3", "-slicecrc", "1")
+    make("in.mkv", *moving_picture(12), "-c:v", "png")
     data = bytearray(Path("in.mkv").read_bytes())
     for at in range(len(data) // 2, len(data) // 2 + 40):
         data[at] ^= 0xFF
     Path("in.mkv").write_bytes(data)
     result = run("in.mkv", "-o", "out.mkv")
-    if result.exit_code == 0:
-        pytest.skip("this FFmpeg conceals the error")
     assert result.exit_code == 1
     assert "damaged and left out" in result.stderr
     assert result.stdout == "out.mkv\n"

@@ -206,7 +206,9 @@ def video(
             made = runner.run(stylizer, maps=maps, workers=workers)
         except KeyboardInterrupt as interrupt:
             console.note(f"stopped{explain_interrupt(interrupt, job)}")
-            raise (interrupt.__cause__ or interrupt) from None  # a SIGTERM has another exit code
+            raise (
+                interrupt.__cause__ or interrupt
+            ) from None  # it may be a SIGTERM, which has another exit code
         except Exception as error:
             if is_disk_full(error):
                 console.note(f"stopped because the disk is full; {explain_resuming(job)}")

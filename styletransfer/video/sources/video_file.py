@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import VideoError
-from ..frame_conversion import FrameConverter
+from ..frame_conversion import FrameConverter, is_hdr
 from ..libav import explain_libav, is_libav_error, load_av
-from ..tone_mapping import is_hdr
 from .frame_source import Damage, SourceFrame, SourceInfo
 
 DEFAULT_RATE = Fraction(25)  # of raw streams that state none
