@@ -31,10 +31,6 @@ include_patterns = [
 # Folders without documents. Sphinx would walk through all of them.
 exclude_patterns = ["**/.*", "**/_build", "styletransfer", "tests", "benchmarks", "runs", "build", "dist"]
 templates_path = ["_templates"]
-# The index lists pages of subjects that not every version has. A misspelled name is found nevertheless,
-# because its page is then in no list.
-suppress_warnings = ["toc.not_readable"]
-
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
 source_suffix = {".md": "markdown"}
@@ -49,8 +45,9 @@ nitpicky = True
 # Types of other libraries, and private ones: the site is built offline, without the indexes of other sites.
 nitpick_ignore_regex = [
     ("py:.*", r"(torch|numpy|np|PIL|nn|os|pathlib|collections|threading|typing|contextlib|functools)\..*"),
-    ("py:.*", r"Tensor|Autoencoder"),
-    ("py:.*", r"styletransfer\.(model\.autoencoder|region_maps|transfer\.matching)\..*"),
+    ("py:.*", r"Tensor|Autoencoder|Network|RegionMaps"),
+    ("py:.*", r"styletransfer\.(model\.(autoencoder|coupling)|transfer\.matching)\..*"),
+    ("py:.*", r"styletransfer\.(region_maps|style_measurer|sample_stylizer)\..*"),
     ("py:.*", r"styletransfer\.(media\.picture\.PhotoMetadata|spectrum\.conv_operator\.Axis)"),
 ]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 from types import NoneType
@@ -89,8 +90,7 @@ class Stylizer:
             runtime = replace(runtime, device=str(device))
         self.model_name = str(model)
         loaded = load_model(model, weights_folder=weights_folder)
-        is_photorealistic = isinstance(loaded.network, CouplingNetwork)
-        kind = PhotorealisticPipeline if is_photorealistic else StylizationPipeline
+        kind = PhotorealisticPipeline if isinstance(loaded.network, CouplingNetwork) else StylizationPipeline
         self.pipeline: Pipeline = kind(loaded, runtime, stop)
         self._measurer = StyleMeasurer(self.pipeline, style_folder)
         self._samples = SampleStylizer(self.pipeline, self._measurer, ColorGrader(stop))
@@ -101,7 +101,9 @@ class Stylizer:
 
     def __reduce__(self) -> tuple[Callable[..., Stylizer], tuple[object, ...]]:
         """Pickle the arguments; another process loads the model again and has no stop event."""
-        return _rebuild_stylizer, self._arguments
+        model, runtime, weights_folder, style_folder = self._arguments
+        build = partial(Stylizer, runtime=runtime, weights_folder=weights_folder, style_folder=style_folder)
+        return build, (model,)
 
     @property
     def device(self) -> str:
@@ -384,15 +386,6 @@ class Stylizer:
 def _share_progress(progress: ProgressCallback | None, index: int, count: int) -> ProgressCallback | None:
     """Return the callback of one of several equal parts of the work."""
     return None if progress is None else lambda share: progress((index + share) / count)
-
-
-def _rebuild_stylizer(
-    model: str | Path,
-    runtime: RuntimeOptions,
-    weights_folder: Path | None,
-    style_folder: Path | StyleStore | None,
-) -> Stylizer:
-    return Stylizer(model, runtime=runtime, weights_folder=weights_folder, style_folder=style_folder)
 
 
 def stylize(
