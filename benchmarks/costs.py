@@ -23,7 +23,7 @@ from benchmarks.memory import make_content
 from styletransfer.api import Stylizer
 from styletransfer.media import read_picture, write_picture
 from styletransfer.options import RuntimeOptions, StylizeOptions, resolve_stroke_scale
-from styletransfer.pipeline.memory import tune_allocator
+from styletransfer.pipeline.process_memory import tune_allocator
 
 STYLE = Path(__file__).parents[1] / "examples" / "style" / "nocturne.jpg"
 MILLION = 1_000_000

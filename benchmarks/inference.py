@@ -5,7 +5,7 @@
 The program and the baseline take turns, each in a process of its own. Processor time is counted, so that
 other work on the machine disturbs both equally. Each line shows medians, and medians of the ratios. Without a
 baseline, only the times of this program are shown. The program tunes the C library's allocator to keep freed
-memory (see `styletransfer.pipeline.memory`), the published cascade does not; `--tune-baseline` gives the
+memory (see `pipeline.process_memory`), the published cascade does not; `--tune-baseline` gives the
 cascade the same setting. With `--strokes 1`, pictures of every size are computed in a single pass.
 """
 
@@ -28,7 +28,7 @@ from styletransfer.api import Stylizer
 from styletransfer.media import Picture
 from styletransfer.model import StyleStatistics
 from styletransfer.options import Precision, RuntimeOptions, StylizeOptions, resolve_stroke_scale
-from styletransfer.pipeline.memory import tune_allocator
+from styletransfer.pipeline.process_memory import tune_allocator
 
 
 def make_pair(size: int) -> tuple[Tensor, Tensor]:

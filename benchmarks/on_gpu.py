@@ -27,7 +27,7 @@ from styletransfer.api import Stylizer
 from styletransfer.errors import StyleTransferError
 from styletransfer.media import Picture, read_picture
 from styletransfer.options import RuntimeOptions, StylizeOptions, resolve_stroke_scale
-from styletransfer.pipeline.memory import tune_allocator
+from styletransfer.pipeline.process_memory import tune_allocator
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PAIRS = (("chelsea", "nocturne"), ("coffee", "woodcut"), ("china", "mosaic"))

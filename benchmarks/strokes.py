@@ -21,7 +21,7 @@ from styletransfer.evaluation import PairScorer, read_pairs
 from styletransfer.media import Picture, read_picture, readable_extensions, resize_picture
 from styletransfer.model.vgg import load_vgg19
 from styletransfer.options import RuntimeOptions
-from styletransfer.pipeline.memory import tune_allocator
+from styletransfer.pipeline.process_memory import tune_allocator
 
 
 def main() -> None:

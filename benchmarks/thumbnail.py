@@ -16,7 +16,7 @@ import torch
 from styletransfer.api import Stylizer
 from styletransfer.media import read_picture, resize_picture
 from styletransfer.options import ContentStatistics, RuntimeOptions, StylizeOptions
-from styletransfer.pipeline.memory import tune_allocator
+from styletransfer.pipeline.process_memory import tune_allocator
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -29,8 +29,8 @@ from styletransfer.model import load_model
 from styletransfer.options import RuntimeOptions, StylizeOptions
 from styletransfer.pipeline import StylizationPipeline
 from styletransfer.pipeline.engine import Engine
-from styletransfer.pipeline.memory import tune_allocator
-from styletransfer.pipeline.streaming import StatisticsAccumulator
+from styletransfer.pipeline.process_memory import tune_allocator
+from styletransfer.pipeline.streamed_maps import StatisticsAccumulator
 from styletransfer.pipeline.streaming_layers import ConvParameters
 from styletransfer.transfer import TransferTarget
 

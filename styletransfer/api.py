@@ -35,7 +35,7 @@ from .options.checks import check_range
 from .photorealistic import PhotorealisticPipeline
 from .picture_sources import Array, PictureSource, as_batch, to_picture
 from .pipeline import Pipeline, ProgressCallback, StylizationPipeline
-from .pipeline.memory import check_available_memory
+from .pipeline.process_memory import check_available_memory
 from .region_maps import MaskSource, RegionMaps
 from .sample_stylizer import SampleStylizer
 from .style_measurer import StyleMeasurer, StyleSource, StyleStore, as_sequence

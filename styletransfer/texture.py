@@ -23,7 +23,7 @@ from .model import StyleStatistics
 from .options import StylizeOptions, TextureOptions, check_kind, resolve_stroke_scale
 from .picture_sources import measure_edges, to_picture
 from .pipeline import ProgressCallback
-from .pipeline.memory import check_available_memory
+from .pipeline.process_memory import check_available_memory
 from .style_measurer import STATISTICS_SUFFIX, StyleSource, as_sequence
 from .transfer.quilting import QuiltSource, lay_quilt
 from .transfer.tiling import continue_periodically, cut_tile, resample_tile

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from styletransfer.spectrum import conv_operator, conv_symbol, norm_bounds, singular_values
-from styletransfer.spectrum.circulant import embed_in_circulant
+from styletransfer.spectrum.circulant_embedding import embed_in_circulant
 from styletransfer.spectrum.symbol import frequency_grid
 from styletransfer.spectrum.symbol_peaks import find_peaks
 

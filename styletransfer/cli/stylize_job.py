@@ -243,7 +243,7 @@ def load_stylizer(
         OptionError: The machine lacks the device.
     """
     from ..api import Stylizer
-    from ..pipeline.memory import tune_allocator
+    from ..pipeline.process_memory import tune_allocator
 
     tune_allocator()
     stylizer = Stylizer(

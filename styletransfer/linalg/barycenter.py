@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from .inputs import values_are_available
+from .function_transforms import values_are_available
 from .matrix_functions import inverse_sqrt, matrix_sqrt
-from .psd_regularization import symmetrize
+from .psd_matrices import symmetrize
 from .statistics import Statistics
 
 # The fixed-point iteration for three or more Gaussians ends after this many steps, or earlier if the relative

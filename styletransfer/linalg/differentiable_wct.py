@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .inputs import DeviceDtype, NumericalError, is_transformed, no_autocast, values_are_available
+from .function_transforms import is_transformed, values_are_available
 from .moments import Moments, MomentsVjp, affine_map_vjp, apply_affine_map
-from .psd_regularization import default_rank_rtol
+from .placement import DeviceDtype, no_autocast
+from .psd_matrices import NumericalError, default_rank_rtol
 from .statistics import (
     Statistics,
     at_least_float32,

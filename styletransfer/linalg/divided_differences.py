@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .inputs import values_are_available
+from .function_transforms import values_are_available
 
 
 class ScalarFunction(Protocol):

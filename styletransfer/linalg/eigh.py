@@ -8,16 +8,9 @@ import torch
 from torch import Tensor
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from .inputs import (
-    DeviceDtype,
-    NumericalError,
-    TransformableFunction,
-    eigh_placement,
-    require_finite,
-    require_square,
-    values_are_available,
-)
-from .psd_regularization import symmetrize
+from .function_transforms import TransformableFunction, values_are_available
+from .placement import DeviceDtype, eigh_placement
+from .psd_matrices import NumericalError, require_finite, require_square, symmetrize
 
 EighBackward = Literal["taylor", "exact", "clip", "pade"]
 

@@ -28,12 +28,15 @@ from .divided_differences import (
     truncated_second_difference,
 )
 from .eigh import decompose_symmetric
-from .inputs import TransformableFunction, is_batched, no_autocast, require_eps, require_square
-from .psd_regularization import (
+from .function_transforms import TransformableFunction, is_batched
+from .placement import no_autocast
+from .psd_matrices import (
     add_ridge,
     clamp_and_mask_eigenvalues,
     default_rank_rtol,
     regularize_and_scale,
+    require_eps,
+    require_square,
     symmetric_product,
     symmetrize,
 )

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from .differentiable_wct import whitening_coloring
-from .inputs import DeviceDtype, no_autocast
 from .matrix_functions import inverse_sqrt
 from .moments import apply_affine_map
+from .placement import DeviceDtype, no_autocast
 from .statistics import Statistics, compute_statistics, statistics_placement
 from .transfer_matrix import TransferMethod
 

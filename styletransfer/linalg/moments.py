@@ -12,8 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .inputs import DeviceDtype, is_transformed
-from .psd_regularization import lower_triangle_blocks, mirror_lower_triangle, power_of_four_scale, symmetrize
+from .function_transforms import is_transformed
+from .placement import DeviceDtype
+from .psd_matrices import lower_triangle_blocks, mirror_lower_triangle, power_of_four_scale, symmetrize
 
 # Number of values in a block. On a CPU, 2^18 * 8 bytes = 2 MiB stay in the cache between the conversion and
 # the product. Other devices need work for all of their cores, and 2^24 * 8 bytes = 128 MiB fit in their

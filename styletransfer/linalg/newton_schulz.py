@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .inputs import TransformableFunction, no_autocast, require_eps, require_finite, require_square
-from .psd_regularization import regularize_and_scale, symmetrize
+from .function_transforms import TransformableFunction
+from .placement import no_autocast
+from .psd_matrices import regularize_and_scale, require_eps, require_finite, require_square, symmetrize
 
 # A step multiplies the smallest eigenvalue by up to 9/4 until it is near one, and squares the error after
 # that. log(1e8) / log(9/4) + 5 steps reach the precision of float64 at condition number 1e8.

@@ -10,14 +10,7 @@ from torch import Tensor
 
 from .divided_differences import InverseSquareRoot, SquareRoot
 from .eigh import decompose_symmetric
-from .inputs import (
-    NumericalError,
-    TransformableFunction,
-    is_batched,
-    require_eps,
-    require_finite,
-    values_are_available,
-)
+from .function_transforms import TransformableFunction, is_batched, values_are_available
 from .matrix_functions import (
     SpectralFunction,
     apply_spectral_function,
@@ -29,11 +22,14 @@ from .matrix_functions import (
     matrix_sqrt,
 )
 from .newton_schulz import newton_schulz_roots
-from .psd_regularization import (
+from .psd_matrices import (
+    NumericalError,
     add_ridge,
     clamp_and_mask_eigenvalues,
     default_rank_rtol,
     regularize_and_scale,
+    require_eps,
+    require_finite,
     symmetrize,
 )
 from .statistics import Statistics

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..pipeline import ProgressCallback
 from ..pipeline.resampling import WHITE, upsample_strips, white_level
-from ..pipeline.streaming import Observer
+from ..pipeline.streamed_maps import Observer
 from ..transfer.local_affine import average_windows, fit_local_affine
 
 # Windows of the small copy in which a function is fitted, and the ridge that keeps flat windows flat.

@@ -29,7 +29,7 @@ from ..pipeline.resampling import (
     convert_samples,
     white_level,
 )
-from ..pipeline.streaming import Observer
+from ..pipeline.streamed_maps import Observer
 from ..refinement import Refiner
 from ..transfer.content_moments import ContentMoments, MomentsRecord
 from ..transfer.monge_map import bounded_monge_map

@@ -10,8 +10,8 @@ import torch
 from ..errors import MemoryLimitError
 from ..model import CouplingArchitecture
 from ..options import RuntimeOptions, parse_bytes
-from ..pipeline.memory import available_memory
 from ..pipeline.memory_plan import MIB, default_memory
+from ..pipeline.process_memory import available_memory
 
 # Bytes per number of the features that a strip takes while it is encoded or decoded, all copies together, as
 # measured.

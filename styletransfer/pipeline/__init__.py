@@ -1,7 +1,7 @@
 """From content and style tensors to a stylized tensor: device, precision, memory, strips; no files."""
 
 from .base import Pipeline
-from .streaming import ProgressCallback
+from .streamed_maps import ProgressCallback
 from .stylization import StylizationPipeline
 
 __all__ = ["Pipeline", "ProgressCallback", "StylizationPipeline"]

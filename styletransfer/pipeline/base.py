@@ -17,8 +17,8 @@ from ..options import RuntimeOptions, StylizeOptions
 from ..refinement import Refiner
 from ..transfer.content_moments import MomentsRecord
 from .device import resolve_device, resolve_precision
-from .memory import resident_memory
-from .streaming import ProgressCallback
+from .process_memory import resident_memory
+from .streamed_maps import ProgressCallback
 
 
 class Pipeline(ABC):

@@ -25,8 +25,8 @@ from .feature_graph import (
     merged_map,
 )
 from .matching_layers import PatchMatcher, PatchSampler, whiten_patches
-from .memory import limit_resident_memory
 from .memory_plan import StreamingPlan, divide_work
+from .process_memory import limit_resident_memory
 from .regions import (
     NO_WEIGHTS,
     AffineMap,
@@ -39,7 +39,7 @@ from .regions import (
     sample_weights,
 )
 from .resampling import WHITE, in_unit_range
-from .streaming import FeatureMap, Observer, ProgressCallback, StatisticsAccumulator, WorkSpan, run
+from .streamed_maps import FeatureMap, Observer, ProgressCallback, StatisticsAccumulator, WorkSpan, run
 from .streaming_layers import ConvParameters, PictureMap, read_parameters
 
 # Number of patches of a content by which the use of a style's patches is balanced.

@@ -19,7 +19,7 @@ from ..model import Architecture
 from ..transfer.content_moments import ContentMoments
 from .matching_layers import MatchedMap, MatchesMap, RegionMatchesMap, ScaleMatching
 from .regions import NO_WEIGHTS, AffineMap, PixelWeights
-from .streaming import FeatureMap, FeatureStore, StoredMap
+from .streamed_maps import FeatureMap, FeatureStore, StoredMap
 from .streaming_layers import (
     ConvParameters,
     MergedMap,

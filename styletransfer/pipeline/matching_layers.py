@@ -26,7 +26,7 @@ from ..transfer.matching import (
     unbalanced_bias,
 )
 from .regions import AffineMap, RegionWeights, mix_maps, sample_weights, spread_positions
-from .streaming import FeatureMap, MapShape
+from .streamed_maps import FeatureMap, MapShape
 from .streaming_layers import ConvParameters, from_batch, to_batch
 
 # Most positions that are matched at a time: 512 x 1024 scores stay in a processor's cache.

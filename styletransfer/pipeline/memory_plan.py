@@ -15,7 +15,7 @@ from ..model import Architecture
 from ..transfer.matching import MAX_PATCHES, NEAREST, PASTE_BLOCK
 from .device import PrecisionPolicy
 from .feature_graph import HALF_PRECISION_SCALES, OUTPUT, Node, Pass, list_passes
-from .streaming import ProgressCallback, WorkSpan
+from .streamed_maps import ProgressCallback, WorkSpan
 
 MIB = 2**20
 FLOAT_BYTES = 4

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .regions import AffineMap, RegionWeights, mix_maps
-from .streaming import FeatureMap, MapShape
+from .streamed_maps import FeatureMap, MapShape
 
 # float32 values that one instruction of this processor handles.
 SIMD_WIDTH = {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability(), 4)

@@ -20,7 +20,6 @@ from ..transfer.content_moments import MomentsRecord
 from .base import Pipeline
 from .device import PRECISIONS
 from .engine import Engine
-from .memory import available_memory, is_tuned, resident_memory, return_freed_memory
 from .memory_plan import (
     MIB,
     StreamingPlan,
@@ -32,6 +31,7 @@ from .memory_plan import (
     waiting_bytes,
 )
 from .output_image import OutputImage, keep_chroma
+from .process_memory import available_memory, is_tuned, resident_memory, return_freed_memory
 from .regions import PixelWeights, find_region_style, select_regions
 from .resampling import (
     add_upsampled,
@@ -42,7 +42,7 @@ from .resampling import (
     make_thumbnail,
     white_level,
 )
-from .streaming import ProgressCallback
+from .streamed_maps import ProgressCallback
 
 # Share of the copy's change that is added to the picture. All of it would cover thin lines of the content,
 # and the statistics are reached without.

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from .circulant import embed_in_circulant, has_circulant, split_padding
+from .circulant_embedding import embed_in_circulant, has_circulant, split_padding
 from .conv_operator import ConvOperator, conv_operator
 from .lanczos import lanczos
 from .symbol import frequency_grid, gram_eigenvalues

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from .circulant import split_padding
+from .circulant_embedding import split_padding
 from .conv_operator import Convolution, ConvOperator, conv_operator, find_convolutions
 from .norm_bounds import hoelder_bound, norm_bounds, tap_bound, unfolding_bound
 from .spectral_norm import NormTracker, group_norms

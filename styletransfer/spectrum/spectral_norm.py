@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from .circulant import embed_in_circulant, has_circulant
+from .circulant_embedding import embed_in_circulant, has_circulant
 from .conv_operator import ConvOperator, conv_operator
 from .lanczos import lanczos, leading_vectors_of_groups
 from .symbol_peaks import find_peaks, refine

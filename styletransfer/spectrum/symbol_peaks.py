@@ -40,7 +40,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from .circulant import Circulant
+from .circulant_embedding import Circulant
 from .lanczos import lanczos
 from .symbol import TAU, frequency_grid, gram_eigenvalues
 

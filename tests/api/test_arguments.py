@@ -106,7 +106,7 @@ class TestSources:
     def test_sizes_beyond_memory(
         self, stylizer: Stylizer, content: Path, style: Path, size: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("styletransfer.pipeline.memory.available_memory", lambda: 2**33)
+        monkeypatch.setattr("styletransfer.pipeline.process_memory.available_memory", lambda: 2**33)
         sources: list[Any] = [content, torch.rand(3, 20, 30)]
         for source in sources:
             with pytest.raises(MemoryLimitError, match=rf"{size}x\d+ pixels .* make the result smaller"):
@@ -115,7 +115,7 @@ class TestSources:
     def test_an_allocation_that_fails_is_a_memory_limit(
         self, stylizer: Stylizer, content: Path, style: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("styletransfer.pipeline.memory.available_memory", lambda: None)
+        monkeypatch.setattr("styletransfer.pipeline.process_memory.available_memory", lambda: None)
         with pytest.raises(MemoryLimitError, match="out of memory while 1000000x"):
             stylizer.stylize(content, style, size=1_000_000)
 

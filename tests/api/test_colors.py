@@ -308,7 +308,7 @@ import torch
 from styletransfer.color_grading import ColorGrader
 from styletransfer.media import Picture
 from styletransfer.options import StylizeOptions
-from styletransfer.pipeline.memory import resident_memory
+from styletransfer.pipeline.process_memory import resident_memory
 
 torch.set_num_threads(1)
 content = torch.arange(3 * 4000 * 4000, dtype=torch.int32).remainder_(251).to(torch.uint8).view(3, 4000, 4000)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from styletransfer.linalg import NumericalError
-from styletransfer.linalg.inputs import require_finite
+from styletransfer.linalg.psd_matrices import require_finite
 
 
 def test_error_counts_and_locates_nonfinite_values() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from styletransfer.pipeline.streaming import FeatureMap, MapShape
+from styletransfer.pipeline.streamed_maps import FeatureMap, MapShape
 
 
 class FixedMap(FeatureMap):

@@ -21,7 +21,7 @@ from styletransfer.pipeline.engine import Engine
 from styletransfer.pipeline.feature_graph import OUTPUT, FittedNetwork, Kind, Node
 from styletransfer.pipeline.memory_plan import StreamingPlan, list_storage
 from styletransfer.pipeline.regions import Levels, PixelWeights, RegionStyle
-from styletransfer.pipeline.streaming import FeatureMap, MapShape, Reader
+from styletransfer.pipeline.streamed_maps import FeatureMap, MapShape, Reader
 from styletransfer.pipeline.streaming_layers import PictureMap
 from styletransfer.transfer import TransferTarget, blend_statistics
 

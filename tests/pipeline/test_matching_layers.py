@@ -12,7 +12,7 @@ from styletransfer.pipeline.engine import Engine
 from styletransfer.pipeline.matching_layers import PatchSampler, find_visible_positions
 from styletransfer.pipeline.memory_plan import StreamingPlan, list_storage
 from styletransfer.pipeline.regions import RegionStyle, spread_positions
-from styletransfer.pipeline.streaming import run
+from styletransfer.pipeline.streamed_maps import run
 from styletransfer.pipeline.streaming_layers import PictureMap
 from styletransfer.transfer import TransferTarget
 from styletransfer.transfer.matching import PatchBank

@@ -105,7 +105,7 @@ class JobWorker:
     def __init__(self, setup: WorkerSetup, stop: Event, exchange: ExchangeClient) -> None:
         from ...api import Stylizer
         from ...cluster.style_exchange import SharedStyles
-        from ...pipeline.memory import tune_allocator
+        from ...pipeline.process_memory import tune_allocator
 
         self._folder = TemporaryDirectory(prefix="styletransfer-")
         self._staging = Staging(Path(self._folder.name))

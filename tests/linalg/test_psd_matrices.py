@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from styletransfer.linalg.psd_regularization import PANEL_ROWS, power_of_four_scale, symmetric_product
+from styletransfer.linalg.psd_matrices import PANEL_ROWS, power_of_four_scale, symmetric_product
 
 from .matrices import random_features
 

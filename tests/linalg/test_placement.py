@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from styletransfer.linalg import NumericalError, inputs, inverse_sqrt
+from styletransfer.linalg import NumericalError, inverse_sqrt, placement
 from styletransfer.linalg.eigh import decompose_symmetric
-from styletransfer.linalg.inputs import (
+from styletransfer.linalg.placement import (
     CPU,
     CPU_EIGH_MAX_CHANNELS,
     CPU_EIGH_MAX_ROWS,
@@ -88,7 +88,7 @@ def test_small_matrices_of_a_gpu_are_decomposed_on_the_cpu(
 
 
 def test_placement_follows_the_rule_where_eigh_is_supported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "supports_eigh", lambda candidate: True)
+    monkeypatch.setattr(placement, "supports_eigh", lambda candidate: True)
     cuda = DeviceDtype(torch.device("cuda", 0), torch.float64)
     assert eigh_placement(cuda, 64, 1) == DeviceDtype(CPU, torch.float64)
     assert eigh_placement(cuda, 512, 1) == cuda
@@ -113,7 +113,7 @@ def test_decomposition_on_another_device(
         seen.append(candidate.device.type)
         return candidate.device.type == supported
 
-    monkeypatch.setattr(inputs, "supports_eigh", supports)
+    monkeypatch.setattr(placement, "supports_eigh", supports)
     matrix = with_eigenvalues(DISTINCT)
     eigenvalues, vectors = decompose_symmetric(matrix.to(second_device))
     assert seen == (["lazy"] if supported == "lazy" else ["lazy", "cpu"])

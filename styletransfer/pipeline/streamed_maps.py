@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..linalg import NumericalError, Statistics
-from .memory import HugePageBuffer
+from .process_memory import HugePageBuffer
 from .regions import RegionWeights
 
 FLOAT16_MAX = torch.finfo(torch.float16).max

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from styletransfer.linalg import compute_statistics
-from styletransfer.pipeline import memory
-from styletransfer.pipeline.streaming import (
+from styletransfer.pipeline import process_memory
+from styletransfer.pipeline.streamed_maps import (
     FeatureMap,
     FeatureStore,
     MapShape,
@@ -138,7 +138,7 @@ def test_a_store_in_half_precision_keeps_small_deviations_from_a_large_offset(st
 def test_a_store_shrinks_while_it_is_read_for_the_last_time(
     margin: int, half_precision: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "_tuned", True)
+    monkeypatch.setattr(process_memory, "_tuned", True)
     height, width = 448, 32768  # float16 can hold all numbers
     source = NumberedMap(height, width)
     store = FeatureStore(source, torch.float32, half_precision=half_precision)
@@ -148,15 +148,15 @@ def test_a_store_shrinks_while_it_is_read_for_the_last_time(
     del source, reader
     reader = StoredMap(store, last_use=True).reader(margin=margin)
     tolerance = 20 if half_precision else 0
-    memory.return_freed_memory()
-    before = memory.resident_memory()
+    process_memory.return_freed_memory()
+    before = process_memory.resident_memory()
     for start in range(0, height, 16):
         rows = reader.read(start, start + 16)[margin:, margin:]
         expected = number_pixels(start + 16, width, first=start)
         torch.testing.assert_close(rows[:16, :width], expected, rtol=0, atol=tolerance)
     del rows, expected
-    memory.return_freed_memory()
-    released = before - memory.resident_memory()
+    process_memory.return_freed_memory()
+    released = before - process_memory.resident_memory()
     assert released > 0.7 * store.rows.nbytes
 
 
