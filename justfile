@@ -23,6 +23,7 @@ gallery:
     python -m examples.paint all -o examples/style
     python -m examples.gallery -o docs/images/gallery.jpg
     python -m examples.texture_gallery -o docs/images/textures.jpg
+    python -m examples.photo_gallery -o docs/images/photo.jpg
     python -m examples.page
     python -m examples.command_gallery
 
