@@ -43,7 +43,7 @@ def to_picture(source: PictureSource) -> Picture:
 
     Args:
         source: A path, the bytes of a file, an open binary file, a PIL image, a Picture, an array
-            [H, W], [H, W, 3] or [H, W, 4] of uint8 or of floats in 0..1, or a float tensor [3, H, W] or
+            [H, W, 3] or [H, W, 4] of uint8 or of floats in 0..1, or a float tensor [3, H, W] or
             [1, 3, H, W] in 0..1. Floats are rounded to 16 bits.
 
     Raises:
@@ -84,17 +84,12 @@ def measure_edges(picture: Tensor | Picture) -> tuple[int, int]:
 
 
 def _picture_from_array(array: Array) -> Picture:
-    """Convert an array [H, W], [H, W, 3] or [H, W, 4] of booleans, uint8, uint16 or floats in 0..1."""
-    given = array
-    if array.dtype.kind == "b":
-        array = array.astype(np.uint8) * np.uint8(255)
-    if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1):
-        array = np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
+    """Convert an array [H, W, 3] or [H, W, 4] of uint8, uint16 or floats in 0..1."""
     kinds = (array.dtype.kind == "u" and array.dtype.itemsize <= 2) or array.dtype.kind == "f"
     if array.ndim != 3 or array.shape[2] not in {3, 4} or not array.size or not kinds:
         raise ImageError(
-            f"an array {list(given.shape)} of {given.dtype}",
-            hint="give [H, W], [H, W, 3] or [H, W, 4] of uint8 or of floats in 0..1",
+            f"an array {list(array.shape)} of {array.dtype}",
+            hint="give [H, W, 3] or [H, W, 4] of uint8 or of floats in 0..1",
         )
     # Torch takes no other byte order, and warns of memory that is read only.
     kind = np.dtype(np.float32) if array.dtype.kind == "f" else array.dtype.newbyteorder("=")

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -172,8 +173,12 @@ class RegionMaps:
 
 
 def _to_mask_picture(source: MaskSource) -> Picture:
-    """Convert a mask to a picture; tensors may have no channels, or one, and may be boolean."""
-    if isinstance(source, Tensor) and (source.ndim == 2 or (source.shape[0] == 1 and source.ndim == 3)):
+    """Convert a mask to a picture; arrays and tensors may have no channels, or one, and may be boolean."""
+    if isinstance(source, np.ndarray):
+        source = source.astype(np.float32) if source.dtype == bool else source
+        source = source[..., None] if source.ndim == 2 else source
+        source = np.repeat(source, 3, 2) if source.ndim == 3 and source.shape[2] == 1 else source
+    elif isinstance(source, Tensor) and (source.ndim == 2 or (source.ndim == 3 and len(source) == 1)):
         source = source.float().expand(3, *source.shape[-2:])
     return to_picture(source)
 

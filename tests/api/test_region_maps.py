@@ -24,6 +24,8 @@ def test_masks_of_all_kinds_are_the_same(stylizer: Stylizer, content: Path, styl
     assert stylizer.stylize(content, style, mask=[levels / 255.0]).tobytes() == expected
     tensor = torch.from_numpy(levels).permute(2, 0, 1) / 255
     assert stylizer.stylize(content, style, mask=tensor).tobytes() == expected
+    for flat in (levels[..., 0], levels[..., :1], levels[..., 0] > 0, tensor[0], tensor[:1], tensor[0] > 0):
+        assert stylizer.stylize(content, style, mask=flat).tobytes() == expected
     with Image.open(content) as original:
         found = np.asarray(stylizer.stylize(content, style, mask=levels)).astype(int)
         assert (found == np.asarray(original))[:, :22].all()
