@@ -170,8 +170,8 @@ class Stylizer:
             options: How the result looks; None for the defaults.
             progress: Called after every strip with the share of the work that is done, 0..1. An exception
                 that it raises ends the work and reaches the caller.
-            mask: Where the style is painted: white everywhere, black nowhere, of any size; also an array [H, W],
-                or "alpha" for the content's alpha channel. A sequence has one mask per style.
+            mask: Where the style is painted: white everywhere, black nowhere, of any size. It may be an array
+                [H, W] too, or "alpha" for the content's alpha channel. A sequence has one mask per style.
             regions: Maps of labels for the content and for the style. Regions of equal color belong together.
             changes: Fields of `StylizeOptions` that replace those of `options`, such as alpha=0.7.
 

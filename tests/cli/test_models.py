@@ -88,7 +88,7 @@ def test_weights_are_searched_first_where_the_variable_says(run: Run, tampered: 
 
 def test_tampered_weights_are_never_used(run: Run, tampered: Path, content: Path, style: Path) -> None:
     for words in (
-        ["models", "verify"],
+        ["models", "verify", DEFAULT.name],
         ["models", "path"],
         ["stylize", "cat.png", "waves.png", "-m", DEFAULT.name],
     ):

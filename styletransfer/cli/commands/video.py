@@ -156,7 +156,7 @@ def video(
     style_map: str | None,
     **values: Any,
 ) -> int:
-    """Repaint a video in the style of pictures, steadily, with its sound and all else that it holds.
+    """Repaint videos, animations and frames, steadily, with their sound.
 
     IN is a video, an animated GIF, WebP or PNG, a folder or quoted pattern of frames, or - for a video on
     standard input. STYLE is as for stylize; several are blended by --style-weights, or have one --mask each.
