@@ -15,7 +15,7 @@ from styletransfer.media import Picture, read_picture, resize_picture
 from styletransfer.model import CouplingArchitecture, CouplingNetwork, load_model, save_model
 from styletransfer.model.coupling import measure_features
 from styletransfer.options import RuntimeOptions, StylizeOptions
-from styletransfer.photorealistic.guided_upsampling import apply_functions, fit_functions
+from styletransfer.photorealistic.guided_upsampling import FIT_STEP, apply_functions, fit_functions
 from styletransfer.photorealistic.strips import list_strips
 from styletransfer.transfer.local_affine import fit_local_affine, matting_energy
 from styletransfer.transfer.monge_map import LARGEST_GAIN, bounded_monge_map
@@ -174,7 +174,7 @@ def test_the_functions_of_a_global_map_are_that_map() -> None:
     def store(start: int, strip: Tensor) -> None:
         found[:, start : start + strip.shape[1]] = strip / 255
 
-    apply_functions(noisy, functions, 1, store, lambda share: None)
+    apply_functions(noisy, functions, FIT_STEP, store, lambda share: None)
     torch.testing.assert_close(found, expected, atol=5e-3, rtol=0)
 
 

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from ..pipeline import ProgressCallback
-from ..pipeline.resampling import WHITE, upsample_strips, white_level
+from ..pipeline.resampling import WHITE, average_blocks, upsample_strips, white_level
 from ..pipeline.streamed_maps import Observer
 from ..transfer.local_affine import average_windows, fit_local_affine
 
-# Windows of the small copy in which a function is fitted, and the ridge that keeps flat windows flat.
-RADIUS, RIDGE = 8, 1e-4
+# The copy is averaged over blocks of this many pixels once more, because the functions are smooth. Then come
+# the windows in which a function is fitted, and the ridge that keeps flat windows flat.
+FIT_STEP, RADIUS, RIDGE = 2, 4, 1e-4
 STRIP_ROWS = 128
 
 
@@ -26,8 +27,11 @@ def fit_functions(content: Tensor, result: Tensor) -> Tensor:
         result: What the network made of it, [3, h, w].
 
     Returns:
-        [12, h, w], see `average_windows`.
+        [12, ceil(h / FIT_STEP), ceil(w / FIT_STEP)], see `average_windows`.
+
+    Source: He and Sun 2015 (arXiv 1505.00996), fast guided filter: the coefficients of a reduced picture.
     """
+    content, result = average_blocks(content, FIT_STEP), average_blocks(result, FIT_STEP)
     height = content.shape[1]
     functions = content.new_empty(12, *content.shape[1:])
     for top in range(0, height, STRIP_ROWS):
@@ -47,7 +51,7 @@ def apply_functions(
     Args:
         samples: The picture, [3, H, W], uint8, uint16 or float in 0..1.
         functions: [12, ceil(H / factor), ceil(W / factor)].
-        factor: Factor by which the copy is smaller.
+        factor: Factor by which the map of functions is smaller.
         emit: Receives the index of the first row and a strip [3, h, W] in 0..255.
         progress: Called after every strip.
     """

@@ -15,9 +15,10 @@ from ..pipeline.process_memory import available_memory
 
 # Bytes per number of the features that a strip takes while it is encoded or decoded, all copies together, as
 # measured.
-BYTES_PER_NUMBER = 40
-# Strips of a picture without a limit have at least this many times the rows that are computed beside them.
-ROWS_PER_REACH = 3
+BYTES_PER_NUMBER = 10
+# Without a limit this much is taken, which holds the copies of most large pictures in one strip, or strips
+# that have this many times the rows that are computed beside them.
+USUAL_BYTES, ROWS_PER_REACH = 448 * MIB, 3
 
 
 class Strip(NamedTuple):
@@ -100,7 +101,7 @@ def plan_strip_rows(
                 hint="allow more memory or make the picture smaller",
             )
         return min(rows, whole)
-    limit = default_memory(height * width)
+    limit = max(USUAL_BYTES, default_memory(height * width))
     if (available := available_memory()) is not None:
         limit = min(limit, available // 2)
     return min(max(fits(limit), ROWS_PER_REACH * architecture.reach), whole)

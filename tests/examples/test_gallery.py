@@ -36,7 +36,7 @@ def test_every_row_names_author_free_license_and_source(file: str, cells: str) -
 
 @pytest.mark.parametrize("file", PICTURES)
 def test_the_gallery_shows_every_picture(file: str) -> None:
-    assert f'src="{file}"' in README
+    assert f"]: {file}\n" in README or f"({file})" in README
 
 
 @pytest.mark.parametrize("file", PICTURES)
