@@ -85,7 +85,7 @@ class SampleStylizer:
         """Choose the stroke scale and the style size; see `Stylizer.resolve_options`."""
         if not self.pipeline.paints:
             if options.refine or options.stroke_scale not in {None, 1}:
-                name = "refine" if options.refine else "stroke_scale"
+                name = "--refine" if options.refine else "--stroke-scale"
                 raise OptionError("this model paints no strokes", hint=f"leave out {name}")
             options = replace(options, stroke_scale=1)
         opened = [self.measurer.open(each) for each in styles]

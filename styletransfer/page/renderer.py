@@ -252,7 +252,7 @@ class Renderer:
         ]
         maps = RegionMaps(tuple(masks)) if masks else None
         given = options
-        options = resolve_stroke_scale(options, content.width, content.height)
+        options = stylizer.resolve_options(options, content)
         styles: Sequence[Picture | StyleStatistics]
         if options.refine:  # needs the pictures
             styles = [self._read(each.data, each.name) for each in uploads]
