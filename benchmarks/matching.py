@@ -3,7 +3,7 @@
     python -m benchmarks.matching PAIRS --vgg16 VGG16 --model MODEL
 
 PAIRS is a folder of NAME.content.* and NAME.style.*. Each row is a variant of the program: a strength, or
-another value for a constant of `styletransfer.transfer.matching`. The scores are means over the pairs. The
+another value for a constant of `transfer.patch_matching`. The scores are means over the pairs. The
 last three columns are processor seconds, the share of the style's patches that are in use (the perplexity of
 their use, 1 if all are used alike), and how many times its fair share the most used patch has, each of them
 averaged over the scales at which patches are chosen.
@@ -27,7 +27,7 @@ from styletransfer.media import read_picture, readable_extensions
 from styletransfer.model.vgg import VGG16, VGG19, load_vgg16, load_vgg19
 from styletransfer.options import RuntimeOptions
 from styletransfer.pipeline import matching_layers
-from styletransfer.transfer import matching
+from styletransfer.transfer import patch_matching
 
 SCORES = ("style_patch", "style_cover", "style_deep", "style_gram", "style_pyr", "content_in", "ssim")
 # Name of the variant, strength, constants.
@@ -49,7 +49,7 @@ VARIANTS: list[tuple[str, float, dict[str, float]]] = [
 @contextmanager
 def replaced(values: Mapping[str, object]) -> Iterator[None]:
     """Replace constants and functions of the matching in a block."""
-    modules = [(module, name) for module in (matching, matching_layers) for name in values]
+    modules = [(module, name) for module in (patch_matching, matching_layers) for name in values]
     before = [(module, name, getattr(module, name)) for module, name in modules if hasattr(module, name)]
     for module, name, _ in before:
         setattr(module, name, values[name])
@@ -65,9 +65,9 @@ class UseCounter:
 
     def __init__(self) -> None:
         self.uses: dict[int, Tensor] = {}
-        self._find = matching.find_matches
+        self._find = patch_matching.find_matches
 
-    def find_matches(self, queries: Tensor, keys: Tensor, bias: Tensor) -> matching.Matches:
+    def find_matches(self, queries: Tensor, keys: Tensor, bias: Tensor) -> patch_matching.Matches:
         """Find matches and count them, for every set of keys."""
         found = self._find(queries, keys, bias)
         use = self.uses.setdefault(keys.data_ptr(), torch.zeros(len(keys)))

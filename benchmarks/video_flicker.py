@@ -29,7 +29,7 @@ from styletransfer.evaluation import PairScorer
 from styletransfer.media import Picture, read_picture, resize_picture, write_picture
 from styletransfer.model.vgg import VGG19, load_vgg19
 from styletransfer.options import StylizeOptions
-from styletransfer.picture_sources import to_picture
+from styletransfer.picture_conversion import to_picture
 from styletransfer.temporal import Frame
 from styletransfer.temporal.moment_window import window_weight
 from styletransfer.temporal.optical_flow import Motion, MotionEstimator

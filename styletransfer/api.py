@@ -33,7 +33,7 @@ from .options import (
 )
 from .options.checks import check_range
 from .photorealistic import PhotorealisticPipeline
-from .picture_sources import Array, PictureSource, as_batch, to_picture
+from .picture_conversion import Array, PictureSource, as_batch, to_picture
 from .pipeline import Pipeline, ProgressCallback, StylizationPipeline
 from .pipeline.process_memory import check_available_memory
 from .region_maps import MaskSource, RegionMaps

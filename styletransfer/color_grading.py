@@ -19,7 +19,7 @@ from .media import Picture, resize_picture
 from .media.cube_lut import CubeLut
 from .model import StyleStatistics
 from .options import StylizeOptions, check_style_weights
-from .picture_sources import PictureSource, measure_edges, name_style, to_picture
+from .picture_conversion import PictureSource, measure_edges, name_style, to_picture
 from .pipeline import ProgressCallback
 from .style_measurer import REMEMBERED_STYLES, STATISTICS_SUFFIX, KeyedCache, StyleKey, StyleSource
 from .transfer.color_lut import apply_lut, identity_lut

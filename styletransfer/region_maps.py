@@ -17,7 +17,7 @@ from .errors import OptionError
 from .media import Picture
 from .media.picture import with_bit_depth
 from .options import StylizeOptions
-from .picture_sources import PictureSource, to_picture
+from .picture_conversion import PictureSource, to_picture
 from .transfer.color_transfer import LUMA
 
 # A picture, or "alpha" for the content's own alpha channel.

@@ -16,7 +16,7 @@ from .media.cube_lut import CubeLut
 from .model import StyleStatistics
 from .model.vgg import load_vgg19
 from .options import StylizeOptions, resolve_stroke_scale
-from .picture_sources import measure_edges, name_style, to_picture
+from .picture_conversion import measure_edges, name_style, to_picture
 from .pipeline import Pipeline, ProgressCallback
 from .refinement import REFINE_LAYERS, PerceptualNetwork, Refiner
 from .region_maps import RegionMaps

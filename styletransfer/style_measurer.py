@@ -19,11 +19,11 @@ from .errors import OptionError, StyleTransferError, call_within_memory
 from .media import Picture, resize_picture
 from .model import StyleStatistics
 from .options import default_style_size
-from .picture_sources import PictureSource, as_batch, measure_edges, name_style, to_picture
+from .picture_conversion import PictureSource, as_batch, measure_edges, name_style, to_picture
 from .pipeline import Pipeline
 from .pipeline.regions import complete_statistics
 from .region_maps import read_levels, resize_masks
-from .transfer.matching import PatchBank
+from .transfer.patch_matching import PatchBank
 
 StyleSource: TypeAlias = PictureSource | StyleStatistics
 

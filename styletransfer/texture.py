@@ -21,7 +21,7 @@ from .errors import OptionError, call_within_memory
 from .media import Picture, resize_picture
 from .model import StyleStatistics
 from .options import StylizeOptions, TextureOptions, check_kind, resolve_stroke_scale
-from .picture_sources import measure_edges, to_picture
+from .picture_conversion import measure_edges, to_picture
 from .pipeline import ProgressCallback
 from .pipeline.process_memory import check_available_memory
 from .style_measurer import STATISTICS_SUFFIX, StyleSource, as_sequence

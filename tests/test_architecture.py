@@ -34,29 +34,29 @@ ALLOWED: dict[str, set[str]] = {
     "photorealistic": {"pipeline", "refinement", "model", "transfer", "linalg", "options", "errors"},
     "training": {"model", "transfer", "linalg", "spectrum", "media", "options", "files", "errors"},
     "evaluation": {"pipeline", "model", "transfer", "linalg", "media", "options", "errors"},
-    "picture_sources": {"media", "errors"},
-    "region_maps": {"picture_sources", "transfer", "media", "options", "errors"},
+    "picture_conversion": {"media", "errors"},
+    "region_maps": {"picture_conversion", "transfer", "media", "options", "errors"},
     "style_measurer": {
-        *("picture_sources", "region_maps", "pipeline", "model", "transfer", "media", "options", "errors"),
+        *("picture_conversion", "region_maps", "pipeline", "model", "transfer", "media", "options", "errors"),
     },
     "color_grading": {
-        *("picture_sources", "style_measurer", "pipeline", "model", "transfer", "linalg", "media"),
+        *("picture_conversion", "style_measurer", "pipeline", "model", "transfer", "linalg", "media"),
         *("options", "errors"),
     },
     "sample_stylizer": {
-        *("picture_sources", "region_maps", "style_measurer", "color_grading", "refinement", "pipeline"),
+        *("picture_conversion", "region_maps", "style_measurer", "color_grading", "refinement", "pipeline"),
         *("model", "media", "options", "errors"),
     },
     "temporal": {
-        *("picture_sources", "region_maps", "style_measurer", "color_grading", "sample_stylizer"),
+        *("picture_conversion", "region_maps", "style_measurer", "color_grading", "sample_stylizer"),
         *("pipeline", "model", "transfer", "linalg", "media", "options", "errors"),
     },
     "api": {
-        *("picture_sources", "region_maps", "style_measurer", "color_grading", "sample_stylizer"),
+        *("picture_conversion", "region_maps", "style_measurer", "color_grading", "sample_stylizer"),
         *("temporal", "photorealistic", "pipeline", "model", "media", "options", "errors"),
     },
     "texture": {
-        *("api", "picture_sources", "style_measurer", "pipeline", "model", "transfer", "media", "options"),
+        *("api", "picture_conversion", "style_measurer", "pipeline", "model", "transfer", "media", "options"),
         "errors",
     },
     "result_metadata": {"api", "media", "options"},

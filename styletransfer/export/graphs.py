@@ -13,7 +13,7 @@ import onnx
 
 from ..model import Architecture, Autoencoder
 from ..pipeline.engine import QUERY_PATCHES
-from ..transfer.matching import MAX_PATCHES
+from ..transfer.patch_matching import MAX_PATCHES
 from .graph_builder import Axis, GraphBuilder, Value
 from .matching_nodes import (
     FoundMatches,

@@ -1,4 +1,4 @@
-"""Matching as nodes of a graph; see `transfer.matching`, whose constants and steps these are.
+"""Matching as nodes of a graph; see `transfer.patch_matching`, whose constants and steps these are.
 
 Positions of maps are rows, [N, ...], and pieces are [M, P * P * C] with P = stride + 2, as in a `PatchBank`.
 """
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..transfer.matching import (
+from ..transfer.patch_matching import (
     AMBIGUITY,
     BALANCE_RATE,
     BALANCE_STEPS,

@@ -10,7 +10,7 @@ import torch
 from PIL import ExifTags, Image
 
 from .color_profiles import find_profile_tag, profile_space
-from .rgb_color_spaces import (
+from .color_space_conversion import (
     ADOBE_RGB_GAMMA,
     ADOBE_RGB_PRIMARIES,
     D65,

@@ -18,9 +18,9 @@ import torch
 from PIL import Image, ImageCms
 from torch import Tensor
 
+from .color_space_conversion import LEVELS, convert_by_matrix
 from .picture import with_bit_depth
 from .pil_tensor import copy_channels, image_from_channels
-from .rgb_color_spaces import LEVELS, convert_by_matrix
 
 Conversion = Callable[[Image.Image], Image.Image]
 

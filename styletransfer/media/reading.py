@@ -21,6 +21,7 @@ from ..errors import ImageError, StyleTransferError
 from .bitmaps import decode_bmp, decode_pnm
 from .color_metadata import encoding_of_image, read_bmp_color, read_color_encoding
 from .color_profiles import GRAY_MODES, convert_to_srgb, plan_conversion
+from .color_space_conversion import ColorEncoding, convert_encoding
 from .formats import (
     CAMERA_RAW_HINT,
     HEADER_SIZE,
@@ -47,7 +48,6 @@ from .high_bit_depth import (
 )
 from .picture import PhotoMetadata, Picture
 from .pil_tensor import copy_channels, oriented_size
-from .rgb_color_spaces import ColorEncoding, convert_encoding
 from .tiff_decoding import DecodedTiff, decode_tiff, needs_tifffile
 
 # EXIF tags that a result keeps: date, camera, lens and exposure, but no names of owners or serial numbers.

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..errors import ImageError
 from .color_metadata import encoding_from_tiff_tags, hdr_encoding_from_profile
 from .color_profiles import profile_space
+from .color_space_conversion import ColorEncoding
 from .formats import CAMERA_RAW_HINT, check_pixel_count
 from .high_bit_depth import (
     DecodedSamples,
@@ -27,7 +28,6 @@ from .high_bit_depth import (
 )
 from .picture import with_bit_depth
 from .pil_tensor import image_from_channels
-from .rgb_color_spaces import ColorEncoding
 
 if TYPE_CHECKING:
     import numpy as np

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ..errors import WeightsError
 from ..linalg import Statistics, compute_statistics
 from ..transfer import transfer_features, whiten_features
-from ..transfer.matching import Matches, PatchBank, balance_use, cut_pieces, find_matches, paste_pieces
+from ..transfer.patch_matching import Matches, PatchBank, balance_use, cut_pieces, find_matches, paste_pieces
 
 Pooling = Literal["average", "max"]
 # Soft clipping begins this far from black and white: 5 of 255 levels.
@@ -261,7 +261,7 @@ class Decoder(nn.Module):
         """Compute the keys by which whitened patches are compared.
 
         Args:
-            pieces: [M, 9 * C], see `transfer.matching.cut_pieces`.
+            pieces: [M, 9 * C], see `transfer.patch_matching.cut_pieces`.
             scale: A scale that has keys.
 
         Returns:

@@ -15,7 +15,7 @@ from ..files import read_tensors, write_tensors
 from ..linalg import Statistics
 from ..options import check_style_weights
 from ..transfer import blend_statistics
-from ..transfer.matching import PatchBank
+from ..transfer.patch_matching import PatchBank
 
 FORMAT = "styletransfer-statistics-5"
 # The levels of the two finest scales. For large strokes they are measured on a style that is enlarged less.

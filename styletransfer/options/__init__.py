@@ -5,8 +5,8 @@ checked once and means the same everywhere. This package imports no torch becaus
 """
 
 from .checks import check_kind, check_style_weights, parse_bytes
-from .cluster import ClusterOptions
 from .exporting import ExportOptions
+from .ray_cluster import ClusterOptions
 from .running import DEFAULT_MODEL, IfExists, OutputOptions, Precision, ProcessOptions, RuntimeOptions
 from .serving import ServeOptions
 from .sharding import ShardOptions

@@ -12,7 +12,7 @@ from ..linalg import Statistics
 from ..model import Autoencoder
 from ..transfer import TransferTarget
 from ..transfer.content_moments import ContentMoments
-from ..transfer.matching import MAX_PATCHES, PatchBank
+from ..transfer.patch_matching import MAX_PATCHES, PatchBank
 from .device import PrecisionPolicy
 from .feature_graph import (
     OUTPUT,

@@ -1,4 +1,4 @@
-"""Matching as streamed maps, and samples of a map's patches; see `transfer.matching`."""
+"""Matching as streamed maps, and samples of a map's patches; see `transfer.patch_matching`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from ..linalg import Statistics
 from ..model.autoencoder import Decoder
 from ..transfer import whitening_map
-from ..transfer.matching import (
+from ..transfer.patch_matching import (
     MAX_PATCHES,
     NEAREST,
     PASTE_BLOCK,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from ..model import Architecture
-from ..transfer.matching import MAX_PATCHES, NEAREST, PASTE_BLOCK
+from ..transfer.patch_matching import MAX_PATCHES, NEAREST, PASTE_BLOCK
 from .device import PrecisionPolicy
 from .feature_graph import HALF_PRECISION_SCALES, OUTPUT, Node, Pass, list_passes
 from .streamed_maps import ProgressCallback, WorkSpan

@@ -19,7 +19,7 @@ from ..model import StyleStatistics
 from ..options import StylizeOptions
 from ..transfer import TransferTarget, blend_statistics
 from ..transfer.content_moments import ContentMoments
-from ..transfer.matching import PatchBank
+from ..transfer.patch_matching import PatchBank
 from .resampling import WHITE, average_blocks, white_level
 
 # Statistics of every level: the picture, then the features of every scale, finest first.

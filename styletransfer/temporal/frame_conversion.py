@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from torch import Tensor
 
 from ..media import Picture, PILImage, picture_to_pil
-from ..picture_sources import PictureSource, to_picture
+from ..picture_conversion import PictureSource, to_picture
 from .frame import Frame
 from .frame_stylizer import FrameStylizer
 

@@ -25,7 +25,7 @@ class ContentMoments:
         found: Statistics that the passes have measured in their order, the deepest level's first and the
             output's colors last, one for each region.
         biases: For each scale at which matches are chosen, the bias [M] of the patches of every region's
-            style; None for a region that matches none. See `transfer.matching.balance_use`.
+            style; None for a region that matches none. See `transfer.patch_matching.balance_use`.
     """
 
     levels: list[list[Statistics]]

@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ..media import Picture
-from ..media.picture import with_bit_depth
-from ..media.rgb_color_spaces import (
+from ..media.color_space_conversion import (
     HLG_TRANSFER,
     PQ_TRANSFER,
     convert_encoding,
     encoding_from_cicp,
 )
+from ..media.picture import with_bit_depth
 from .libav import load_av
 
 UNSPECIFIED = 2  # matrix coefficients, ITU-T H.273 table 4

@@ -12,7 +12,7 @@ from torch import Tensor
 from styletransfer import Stylizer
 from styletransfer.model import Architecture, Autoencoder, LoadedModel
 from styletransfer.options import RuntimeOptions
-from styletransfer.transfer.matching import PatchBank
+from styletransfer.transfer.patch_matching import PatchBank
 
 from .blending import blend_values, join_pieces
 from .conftest import Exported, open_graphs

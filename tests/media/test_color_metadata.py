@@ -25,7 +25,7 @@ from PIL import ExifTags, Image
 
 from styletransfer.media import picture_from_pil, read_picture, readable_extensions
 from styletransfer.media.color_profiles import srgb_profile
-from styletransfer.media.rgb_color_spaces import (
+from styletransfer.media.color_space_conversion import (
     SRGB_PRIMARIES,
     compress_highlights,
     decode_pq,

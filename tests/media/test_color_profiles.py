@@ -26,7 +26,7 @@ from torch import Tensor
 
 from styletransfer.media import Picture, read_picture, writable_extensions, write_picture
 from styletransfer.media.color_profiles import is_srgb, parse_matrix_profile, srgb_profile
-from styletransfer.media.rgb_color_spaces import encode_srgb
+from styletransfer.media.color_space_conversion import encode_srgb
 
 # Adobe RGB (1998), its primaries adapted to D50 as its ICC profile has them.
 ADOBE = [(0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)]

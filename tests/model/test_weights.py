@@ -24,7 +24,7 @@ from styletransfer.model import (
     save_model,
     verify_model,
 )
-from styletransfer.transfer.matching import PatchBank
+from styletransfer.transfer.patch_matching import PatchBank
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from styletransfer.pipeline.regions import RegionStyle, spread_positions
 from styletransfer.pipeline.streamed_maps import run
 from styletransfer.pipeline.streaming_layers import PictureMap
 from styletransfer.transfer import TransferTarget
-from styletransfer.transfer.matching import PatchBank
+from styletransfer.transfer.patch_matching import PatchBank
 
 from .test_engine import CPU, FP32, make_picture, to_float
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from styletransfer.transfer.matching import (
+from styletransfer.transfer.patch_matching import (
     NEAREST,
     Matches,
     PatchBank,
