@@ -12,7 +12,7 @@ check:
 
 # Run the tests; `just test -m "not slow"` leaves out the slow ones.
 test *ARGS:
-    pytest {{ARGS}}
+    pytest -n auto {{ARGS}}
 
 # Build the documentation site into docs/_build; `pip install --group docs` installs what it needs.
 docs:
