@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from .conftest import Run, frame_times, make, moving_picture, packets, pixels, tone
@@ -42,7 +43,7 @@ def wait_for_parts(process: subprocess.Popen[bytes], count: int) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "webm"])
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "webm"])
 def test_a_killed_run_goes_on(run: Run, clip: Path, model: str, style: str, suffix: str) -> None:
     """Killed at random moments, it gives the frames of a run that was not."""
     assert run("in.mp4", "-o", f"whole.{suffix}").exit_code == 0
@@ -60,7 +61,13 @@ def test_a_killed_run_goes_on(run: Run, clip: Path, model: str, style: str, suff
     result = run("in.mp4", "-o", output)
     assert result.exit_code == 0
     assert ("frames are there from a run that was stopped" in result.stderr) == (before > 0)
-    assert pixels(output) == pixels(f"whole.{suffix}")
+    found, expected = (np.frombuffer(pixels(name), np.uint8) for name in (output, f"whole.{suffix}"))
+    if suffix == "mp4":  # for small pictures, a few values of x264 differ by a level from run to run
+        differences = np.abs(found.astype(int) - expected)
+        assert differences.max() <= 1
+        assert differences.mean() < 1e-4
+    else:
+        assert (found == expected).all()
     assert frame_times(output) == frame_times(f"whole.{suffix}")
     if suffix == "mp4":
         assert packets(output, "a:0") == packets("whole.mp4", "a:0") == packets("in.mp4", "a:0")
