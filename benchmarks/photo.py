@@ -20,8 +20,10 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from styletransfer import Stylizer
@@ -42,6 +44,7 @@ PAIRS = [
     *((40, 200), (120, 40), (216, 232), (88, 216), (184, 264), (264, 184), (248, 200), (136, 312)),
     *((24, 280), (280, 24), (72, 296), (104, 72)),
 ]
+EXAMPLES = Path(__file__).parents[1] / "examples" / "content"
 NOISE = 2 / 255
 STEP_SIZE, STEP_RANGE = 96, slice(1, 25)
 
@@ -104,12 +107,29 @@ def score(result: Tensor, content: Tensor, style: Tensor, perceptual: VGG19) -> 
     ]
 
 
+def print_times(model: str, width: int, height: int) -> None:
+    """Print processor seconds of three runs, and the peak of memory above the loaded program."""
+    stylizer = Stylizer(model, device="cpu")
+    style = stylizer.measure_style(EXAMPLES / "rocket.jpg", exact=False)
+    before = getrusage(RUSAGE_SELF).ru_maxrss
+    floats = read_picture(EXAMPLES / "china.jpg").to_float()
+    floats = floats.view(1, 3, *floats.shape[-2:])
+    content = Picture.from_float(F.interpolate(floats, (height, width), mode="bicubic").clamp(0, 1))
+    del floats
+    for _ in range(3):
+        start = time.process_time()
+        stylizer.stylize(content, style)
+        print(f"{time.process_time() - start:.2f} s")
+    print(f"{(getrusage(RUSAGE_SELF).ru_maxrss - before) // 1024} MiB above the loaded program")
+
+
 @torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("photos", type=Path)
+    parser.add_argument("photos", type=Path, nargs="?")
+    parser.add_argument("--times", metavar="WxH", help="only the time and the memory of one enlarged example")
     parser.add_argument("--model", default="photo")
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--alpha", type=float, default=1.0)
@@ -118,6 +138,11 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.times:
+        print_times(arguments.model, *map(int, arguments.times.split("x")))
+        return
+    if arguments.photos is None:
+        parser.error("PHOTOS is missing")
     perceptual = load_vgg19(None)
     network = load_model(arguments.model).network
     assert isinstance(network, CouplingNetwork)

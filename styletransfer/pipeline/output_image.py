@@ -6,12 +6,11 @@ import torch
 from torch import Tensor
 
 from ..model import soft_clip
+from ..transfer.color_transfer import LUMA
 from .resampling import white_level
 
 # White of an integer type relative to 255, the white of the strips.
 SCALES = {torch.uint8: 1.0, torch.uint16: 257.0}
-# Rec. 601 luma of gamma-encoded R'G'B', the Y of JPEG.
-LUMA = (0.299, 0.587, 0.114)
 # A smaller share of the style is none: that of one level of an 8-bit mask is four times as large.
 SMALLEST_SHARE = 1e-3
 

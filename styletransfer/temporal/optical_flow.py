@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import OptionError
 from ..media import Picture
+from ..transfer.color_transfer import LUMA
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -78,7 +79,7 @@ class MotionEstimator:
         channels = [channel for part in parts for channel in part.numpy()]
         small = [cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in channels]
         colors = np.stack(small, axis=2).astype(np.float32) / white
-        gray = (colors[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32) * 255).round().astype(np.uint8)
+        gray = (colors[..., :3] @ np.array(LUMA, np.float32) * 255).round().astype(np.uint8)
         return ContentCopy(gray, colors)
 
     def estimate(

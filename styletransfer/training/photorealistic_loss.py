@@ -12,10 +12,10 @@ from ..linalg import NumericalError
 from ..model import CouplingNetwork
 from ..model.vgg import VGG19
 from ..options import TrainOptions
+from ..transfer.color_transfer import LUMA
 from ..transfer.local_affine import matting_energy
 from ..transfer.losses import style_distance
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 # Windows in which the result is to be a local affine function of the content. In the smaller ones a slow glow
 # at a skyline is one.
 NARROW_RADIUS, WIDE_RADIUS = 1, 10
