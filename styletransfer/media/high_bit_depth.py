@@ -6,6 +6,7 @@ and TIFF by tifffile in `tiff_decoding`; Pillow reads their headers only.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import struct
 from collections.abc import Iterator
@@ -80,7 +81,13 @@ def decode_png(file: BinaryIO) -> tuple[np.ndarray, bytes | None]:
     from imagecodecs import png_decode
 
     stream, exif = _extract_pixels(file)
-    return png_decode(stream), exif
+    try:
+        return png_decode(stream), exif
+    except Exception:
+        # imagecodecs 2026.3 loses a reference to None where libpng jumps out of the pixels. Before Python 3.12,
+        # in which None cannot be freed, a server would end after some ten thousand damaged files.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(None))
+        raise
 
 
 def _extract_pixels(file: BinaryIO) -> tuple[bytearray, bytes | None]:
