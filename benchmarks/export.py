@@ -20,7 +20,7 @@ from torch.nn.functional import interpolate
 from styletransfer.export.comparison import Difference, GraphRunner
 from styletransfer.media import read_picture, resize_picture
 from styletransfer.model import load_model
-from styletransfer.options import RuntimeOptions, StylizeOptions
+from styletransfer.options import DEFAULT_MATCH, RuntimeOptions, StylizeOptions
 from styletransfer.pipeline import StylizationPipeline
 
 EXAMPLES = Path(__file__).parents[1] / "styletransfer" / "page" / "examples"
@@ -65,7 +65,7 @@ def main() -> None:
     exact = StylizationPipeline(model, RuntimeOptions(device="cpu", precision="fp32"))
     usual = StylizationPipeline(model, RuntimeOptions(device="cpu"))
     contents, styles = read_examples("content"), read_examples("style")
-    match = StylizeOptions().match
+    match = DEFAULT_MATCH
     measured = [(exact.measure(style), runner.measure(style.numpy())) for style in styles]
 
     print(f"\n{len(contents) * len(styles)} pairs, differences in levels of 255\n")

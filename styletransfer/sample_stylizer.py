@@ -84,8 +84,13 @@ class SampleStylizer:
     ) -> StylizeOptions:
         """Choose the stroke scale and the style size; see `Stylizer.resolve_options`."""
         if not self.pipeline.paints:
-            if options.refine or options.stroke_scale not in {None, 1}:
-                name = "--refine" if options.refine else "--stroke-scale"
+            unfit = {
+                "--refine": options.refine > 0,
+                "--passes": options.passes > 1,
+                "--stroke-scale": options.stroke_scale not in {None, 1},
+            }
+            if any(unfit.values()):
+                name = next(name for name, given in unfit.items() if given)
                 raise OptionError("this model paints no strokes", hint=f"leave out {name}")
             options = replace(options, stroke_scale=1)
         opened = [self.measurer.open(each) for each in styles]

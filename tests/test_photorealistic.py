@@ -190,7 +190,7 @@ def test_the_matting_energy_is_the_least_squares_residual() -> None:
 
 
 def test_what_paints_is_refused(stylizer: Stylizer) -> None:
-    for options in (StylizeOptions(refine=2), StylizeOptions(stroke_scale=2)):
+    for options in (StylizeOptions(refine=2), StylizeOptions(stroke_scale=2), StylizeOptions(passes=2)):
         with pytest.raises(OptionError, match="paints no strokes"):
             stylizer.stylize(CONTENT, STYLE, options)
 

@@ -21,7 +21,12 @@ from .paths import (
     expand_styles,
 )
 
-LISTED = ("alpha", "match", "stroke_scale")  # options that may have several values, rows before columns
+LISTED = (
+    "alpha",
+    "match",
+    "passes",
+    "stroke_scale",
+)  # options that may have several values, rows before columns
 PAGE_SUFFIXES = {".html", ".htm"}
 # A sheet of so many pixels takes 1.6 GB while it is drawn, and a page of them is a file of about 90 MB.
 MAX_SHEET_PIXELS = 2**27

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..errors import ExportError
 from ..media import read_picture, resize_picture
 from ..model import LoadedModel
-from ..options import RuntimeOptions, StylizeOptions
+from ..options import DEFAULT_MATCH, RuntimeOptions, StylizeOptions
 from ..pipeline import StylizationPipeline
 from .graphs import CONTENT, MATCH, PICTURE, STYLE
 
@@ -100,7 +100,7 @@ def compare_with_program(
     pairs = list_example_pairs()
     found = []
     for index, (content, style) in enumerate(pairs):
-        match = StylizeOptions().match if index % 2 == 0 else index / len(pairs)
+        match = DEFAULT_MATCH if index % 2 == 0 else index / len(pairs)
         wanted = pipeline.stylize(content, pipeline.measure(style), StylizeOptions(match=match))
         made = runner.stylize(content.numpy(), runner.measure(style.numpy()), match)
         found.append(Difference.of(made, wanted.numpy()))

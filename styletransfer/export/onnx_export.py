@@ -13,7 +13,7 @@ from styletransfer import __version__
 from ..errors import ExportError, OutputExistsError, StyleTransferError
 from ..files import write_atomically
 from ..model import Architecture, Autoencoder, LoadedModel
-from ..options import StylizeOptions
+from ..options import DEFAULT_MATCH
 from .comparison import GraphRunner, ProgressCallback, compare_with_program
 from .graphs import CONTENT, MATCH, PICTURE, STYLE, build_content_graph, build_style_graph, list_style_values
 
@@ -22,7 +22,7 @@ DESCRIPTION_FILE, README_FILE = "model.json", "README.md"
 CALL = f"""\
 Run {STYLE_FILE} on a style: {STYLE} [1, 3, H, W], float32 RGB in 0..1. Give all that it returns, under the
 same names, to {CONTENT_FILE}, with {CONTENT} [1, 3, H, W] and, where it is an input, {MATCH} [1] in 0..1
-({StylizeOptions().match} is the default of the program). It returns {PICTURE} [1, 3, H, W] in 0..1."""
+({DEFAULT_MATCH} is the default of the program). It returns {PICTURE} [1, 3, H, W] in 0..1."""
 
 
 def check_folder(folder: Path, *, force: bool) -> None:
@@ -109,7 +109,7 @@ def write_instructions(
     metadata: Mapping[str, str], architecture: Architecture, largest_difference: float
 ) -> str:
     """Write the README of the folder."""
-    takes_match = f', "{MATCH}": numpy.array([{StylizeOptions().match}], "float32")'
+    takes_match = f', "{MATCH}": numpy.array([{DEFAULT_MATCH}], "float32")'
     match = takes_match if architecture.key_scales else ""
     return f"""# {metadata["model"]}, a network for style transfer, as ONNX graphs
 

@@ -84,7 +84,7 @@ def decode_png(file: BinaryIO) -> tuple[np.ndarray, bytes | None]:
     try:
         return png_decode(stream), exif
     except Exception:
-        # imagecodecs 2026.3 loses a reference to None where libpng jumps out of the pixels. Before Python 3.12,
+        # imagecodecs 2026.3 loses a reference to None where libpng jumps out of it. Before Python 3.12,
         # in which None cannot be freed, a server would end after some ten thousand damaged files.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(None))
         raise

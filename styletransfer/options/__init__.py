@@ -13,6 +13,7 @@ from .sharding import ShardOptions
 from .style_schedule import StyleSchedule
 from .stylizing import (
     AUTOMATIC_STROKE_SCALES,
+    DEFAULT_MATCH,
     ContentStatistics,
     PreserveColor,
     StylizeOptions,
@@ -27,6 +28,7 @@ from .video import VideoOptions, parse_time
 
 __all__ = [
     "AUTOMATIC_STROKE_SCALES",
+    "DEFAULT_MATCH",
     "DEFAULT_MODEL",
     "ClusterOptions",
     "ContentStatistics",

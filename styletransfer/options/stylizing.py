@@ -24,6 +24,8 @@ Outside = Literal["content", "first"]
 Transform = Literal["wct", "monge", "adain"]
 ContentStatistics = Literal["exact", "thumbnail"]
 
+# Strength of matching: the largest that costs little of the content, see docs/matching.md.
+DEFAULT_MATCH = 0.85
 # The network paints strokes that suit a picture of this size, in pixels. Larger pictures get larger strokes.
 NATIVE_LONG_EDGE, NATIVE_SHORT_EDGE = 512, 128
 # The stroke scales that are chosen automatically. There are none above: the largest prints are viewed from
@@ -38,7 +40,8 @@ class StylizeOptions:
     """Options that decide what a stylized picture looks like.
 
     Each field's help text describes it. None means: `style_weights` weighs all styles equally, `size` keeps
-    the content's size, `style_size` and `stroke_scale` are chosen by `resolve_stroke_scale`.
+    the content's size, `style_size` and `stroke_scale` are chosen by `resolve_stroke_scale`, and `match` is
+    chosen for the style.
 
     Raises:
         OptionError: A value is of the wrong type or out of its range.
@@ -52,10 +55,17 @@ class StylizeOptions:
         "Factors for the strength of the style at every scale of the network, finest first, such as "
         "1,1,0.8,0.5,0.5. The colors of the picture follow --alpha alone.",
     )
-    match: float = option(
-        0.85,
+    match: float | None = option(
+        DEFAULT_MATCH,
         "Strength with which pieces of the style replace what resembles them, from 0 (only the statistics "
-        "of the style are used) to 1.",
+        "of the style are used) to 1. Auto suits the style: 1 for most paintings and drawings, less for "
+        "smooth photographs.",
+    )
+    passes: int = option(
+        1,
+        "Number of times that the picture is painted. Each further pass paints over the result of the one "
+        "before: 2 gives larger planes and bolder strokes, keeps less of the content, and takes twice the "
+        "time.",
     )
     style_weights: tuple[float, ...] | None = option(
         None, "Blend all styles into one, in these proportions. Give one number per style, such as 2,1."
@@ -104,8 +114,10 @@ class StylizeOptions:
 
     def __post_init__(self) -> None:
         check_range("alpha", self.alpha, 0, 1)
-        check_range("match", self.match, 0, 1)
+        if self.match is not None:
+            check_range("match", self.match, 0, 1)
         check_integer("refine", self.refine, 0, 10_000)
+        check_integer("passes", self.passes, 1, 100)
         for name, largest in (("size", 1_000_000), ("style_size", 1_000_000), ("stroke_scale", 64)):
             if (value := getattr(self, name)) is not None:
                 check_integer(name, value, 1, largest)
@@ -128,6 +140,8 @@ class StylizeOptions:
             )
         if self.color_only and self.refine:
             raise OptionError("color_only leaves nothing to refine", hint="leave out refine")
+        if self.passes > 1 and self.refine:
+            raise OptionError("refine and passes exclude each other", hint="leave out one of them")
         check_choice("transform", self.transform, Transform)
         check_choice("content_statistics", self.content_statistics, ContentStatistics)
 

@@ -73,8 +73,11 @@ def find_region_style(
     if style is None:
         return RegionStyle(lambda own: TransferTarget(own, options.transform), keeps_pixels=True)
     alphas = options.level_alphas(scales)
+    strength = options.match
+    if strength is None:
+        strength = 0.0 if style.bank is None else style.bank.strength
     # Towards the content itself the patches fade out.
-    match = [options.match * alpha for alpha in alphas[1:]]
+    match = [strength * alpha for alpha in alphas[1:]]
     if min(alphas) == 1:
         return RegionStyle(find_target(style, options.transform), style.bank, match)
 

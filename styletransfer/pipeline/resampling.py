@@ -87,6 +87,26 @@ def add_upsampled(samples: Tensor, change: Tensor, factor: int) -> Tensor:
     return changed
 
 
+def fade_samples_(samples: Tensor, original: Tensor, share: float) -> Tensor:
+    """Mix samples with others of the same size, in place and strip by strip.
+
+    Args:
+        samples: [3, H, W], uint8, uint16 or float in 0..1; overwritten.
+        original: [3, H, W], of any of these types, on any device.
+        share: How much remains of the samples, 0..1.
+
+    Returns:
+        The samples.
+    """
+    white, step = white_level(samples), max(1, STRIP_VALUES // (3 * samples.shape[2]))
+    for top in range(0, samples.shape[1], step):
+        rows = slice(top, top + step)
+        others = original[:, rows].to(samples.device).float() * (white / white_level(original))
+        mixed = others.lerp(samples[:, rows].float(), share)
+        samples[:, rows] = (mixed if samples.is_floating_point() else mixed.round_()).to(samples.dtype)
+    return samples
+
+
 def _pool(strip: Tensor, factor: int) -> Tensor:
     return F.avg_pool2d(strip[None], factor, ceil_mode=True, count_include_pad=False)[0]
 

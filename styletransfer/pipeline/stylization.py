@@ -39,6 +39,7 @@ from .resampling import (
     as_weights,
     average_blocks,
     convert_samples,
+    fade_samples_,
     make_thumbnail,
     white_level,
 )
@@ -162,7 +163,7 @@ class StylizationPipeline(Pipeline):
             self._plan(engine, samples, result_bytes + source)
             # Refinement takes nearly all of the time.
             scale = styles[0].stroke_scale
-            copy_share = 1 / (1 + scale**2) if refiner is None else 0.95
+            copy_share = options.passes / (options.passes + scale**2) if refiner is None else 0.95
             report = self._reporter(progress, 0, copy_share)
             below = [style and style.underpainting for style in regions]
             samples = reuse = self._underpaint(
@@ -171,6 +172,17 @@ class StylizationPipeline(Pipeline):
             if self.runtime.max_memory is not None:
                 for each in {self.engine, self._float32_engine}:
                     each.release_patches()
+        elif options.passes > 1:
+            copy_share = 1 - 1 / options.passes
+            earlier = replace(options, passes=options.passes - 1, preserve_color="none")
+            # With more than eight bits, so that rounding does not grow from pass to pass.
+            wide = torch.uint16 if not samples.is_floating_point() else samples.dtype
+            report = self._reporter(progress, 0, copy_share)
+            painted = self._stylize_regions(
+                samples, regions, shares, earlier, wide, report, None, alpha, record.of_copy()
+            )
+            # At alpha 0 all that counts is the last pass, which reconstructs what it is given.
+            samples = fade_samples_(painted, samples, options.alpha)
         # The last pass reads every row once, before it is overwritten.
         keeps_chroma = options.preserve_color == "luma"
         result = OutputImage(original, dtype, keep_chroma=keeps_chroma, reuse=reuse, kept=kept)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -37,6 +38,9 @@ AMBIGUITY = 0.2
 # Steps towards an equal use of all patches, and their length.
 BALANCE_STEPS = 2
 BALANCE_RATE = 0.5
+# Coherence of a style up to which matching is as strong as it can be, and the one from which it is as weak
+# as it may be chosen, with that strength; see `PatchBank.strength`.
+PAINTED_COHERENCE, SMOOTH_COHERENCE, SMOOTH_STRENGTH = 0.55, 0.75, 0.4
 # Least share of its fair use with which a patch is counted; rarer ones are not pushed any further.
 LEAST_USE = 0.1
 
@@ -94,6 +98,22 @@ class PatchBank:
                 for scale in kept[0].shares
             },
         )
+
+    @cached_property
+    def strength(self) -> float:
+        """Strength of matching that suits the styles, 0..1: the less, the more their pieces are alike.
+
+        Brush strokes, hatching and tesserae differ from place to place, and are worth placing one by one.
+        Smooth pictures, such as photographs with skies and backgrounds out of focus, have many pieces that
+        are as good as others, and few that are objects, which matching would put where they do not belong.
+        """
+        pieces = F.normalize(self.pieces[max(self.pieces)].float(), dim=1)
+        if len(pieces) < 2:
+            return 1.0
+        nearest = (pieces @ pieces.T).fill_diagonal_(-1).amax(1)
+        coherence = float(nearest @ self.shares[max(self.pieces)].to(nearest.device))
+        smoothness = (coherence - PAINTED_COHERENCE) / (SMOOTH_COHERENCE - PAINTED_COHERENCE)
+        return 1 - (1 - SMOOTH_STRENGTH) * min(max(smoothness, 0.0), 1.0)
 
     def equals(self, other: PatchBank) -> bool:
         """Return whether another bank holds the same pieces."""

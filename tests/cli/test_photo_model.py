@@ -30,7 +30,7 @@ def test_contents_of_every_size_and_statistics(run: Run) -> None:
         assert read_picture("a.png").pixels.equal(read_picture("b.png").pixels)
 
 
-@pytest.mark.parametrize("words", [("--refine", "4"), ("--stroke-scale", "2")])
+@pytest.mark.parametrize("words", [("--refine", "4"), ("--stroke-scale", "2"), ("--passes", "2")])
 def test_what_paints_is_a_usage_error(run: Run, words: tuple[str, str]) -> None:
     result = run("stylize", "cat.png", "waves.png", "-m", "photo", "-q", *words)
     assert result.exit_code == 2

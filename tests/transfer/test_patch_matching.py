@@ -115,6 +115,22 @@ def test_shares_of_a_blend_decide_how_much_of_each_style_is_used() -> None:
     assert uses[2] < 0.02
 
 
+def test_matching_is_weaker_for_styles_whose_pieces_are_alike() -> None:
+    different = unit_vectors(200, 64, 0)
+    alike = unit_vectors(1, 64, 1) + 0.02 * unit_vectors(200, 64, 2)
+    strengths = [
+        PatchBank.of({3: (share * alike + (1 - share) * different).half()}, [3]).strength
+        for share in (0, 0.4, 0.45, 0.5, 1)
+    ]
+    assert strengths[0] == 1
+    assert strengths[-1] == pytest.approx(0.4)
+    assert strengths == sorted(strengths, reverse=True)
+    assert len(set(strengths)) > 3
+    assert PatchBank.of({3: different[:1]}, [3]).strength == 1
+    twice = PatchBank.blend([PatchBank.of({3: different}, [3])] * 2, [1, 3])
+    assert twice.strength == 1
+
+
 def test_gradients_reach_queries_keys_and_pieces() -> None:
     queries, keys = unit_vectors(6, 5, seed=0).double(), unit_vectors(9, 5, seed=1).double()
     pieces = torch.randn(9, 9 * 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))

@@ -82,7 +82,8 @@ def _check_alphas(
 @dataclass_option(StylizeOptions, "preserve_color")
 @dataclass_option(StylizeOptions, "color_only", is_flag=True)
 @dataclass_option(StylizeOptions, "transform")
-@dataclass_option(StylizeOptions, "match", metavar="0..1")
+@dataclass_option(StylizeOptions, "match", none="auto", metavar="0..1|auto")
+@dataclass_option(StylizeOptions, "passes", metavar="N")
 @dataclass_option(StylizeOptions, "refine", metavar="N")
 @vgg_option
 @vgg16_option

@@ -85,7 +85,8 @@ def _check_edge(context: click.Context, parameter: click.Parameter, value: int |
     help="Long edge in pixels at which pictures are shown.",
 )
 @dataclass_option(StylizeOptions, "alpha", "-a", "--alpha", metavar="0..1,...", several=SEVERAL)
-@dataclass_option(StylizeOptions, "match", metavar="0..1,...", several=SEVERAL)
+@dataclass_option(StylizeOptions, "match", none="auto", metavar="0..1|auto,...", several=SEVERAL)
+@dataclass_option(StylizeOptions, "passes", metavar="N,...", several=SEVERAL)
 @dataclass_option(
     StylizeOptions,
     "stroke_scale",

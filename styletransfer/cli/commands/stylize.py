@@ -63,7 +63,8 @@ from ..thread_pool import ReportProgress, divide_threads, explain_resuming, run_
 @dataclass_option(StylizeOptions, "color_only", is_flag=True)
 @dataclass_option(OutputOptions, "lut", metavar="PATH|DIR|TEMPLATE")
 @dataclass_option(StylizeOptions, "transform")
-@dataclass_option(StylizeOptions, "match", metavar="0..1")
+@dataclass_option(StylizeOptions, "match", none="auto", metavar="0..1|auto")
+@dataclass_option(StylizeOptions, "passes", metavar="N")
 @dataclass_option(StylizeOptions, "refine", metavar="N")
 @dataclass_option(StylizeOptions, "content_statistics")
 @cache_styles_option
