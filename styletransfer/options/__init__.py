@@ -9,7 +9,7 @@ from .exporting import ExportOptions
 from .ray_cluster import ClusterOptions
 from .running import DEFAULT_MODEL, IfExists, OutputOptions, Precision, ProcessOptions, RuntimeOptions
 from .serving import ServeOptions
-from .sharding import ShardOptions
+from .sharding import ArchiveOptions, ShardOptions
 from .style_schedule import StyleSchedule
 from .stylizing import (
     AUTOMATIC_STROKE_SCALES,
@@ -28,6 +28,7 @@ from .video import VideoOptions, parse_time
 __all__ = [
     "AUTOMATIC_STROKE_SCALES",
     "DEFAULT_MODEL",
+    "ArchiveOptions",
     "ClusterOptions",
     "ContentStatistics",
     "ExportOptions",
