@@ -22,6 +22,7 @@ SCHEMES = ("s3", "gs")
 ATTEMPTS = 5
 FIRST_PAUSE = 0.2
 BYTES_AT_A_TIME = 8 * 2**20
+GCS_SECONDS = 10
 
 Result = TypeVar("Result")
 
@@ -186,5 +187,7 @@ def _open_system(bucket: str) -> FileSystem:
         raise OptionError(
             f"{bucket} needs pyarrow", hint="run `pip install 'styletransfer[ray]'` on all machines"
         ) from error
-    system, _ = FileSystem.from_uri(bucket)  # finds out the region, and reads AWS_ENDPOINT_URL
+    # Google's client repeats requests for 15 minutes, and cannot be interrupted meanwhile.
+    address = f"{bucket}?retry_limit_seconds={GCS_SECONDS}" if bucket.startswith("gs:") else bucket
+    system, _ = FileSystem.from_uri(address)  # finds out the region, and reads AWS_ENDPOINT_URL
     return system

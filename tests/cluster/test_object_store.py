@@ -172,7 +172,7 @@ def test_archives_in_a_bucket_hold_the_bytes_of_a_local_run(
     assert again.returncode == 1  # what failed in archives that are skipped counts, too
     assert CORRUPT in again.stderr
     assert "made with other settings" not in again.stderr
-    made = {}
+    made: dict[str, bytes] = {}
     for index in range(SHARDS):
         made |= read_archive(request("GET", proxy.target, f"/pictures/tar/{index}.tar"))
     assert made == {path.name: path.read_bytes() for path in local_results.iterdir()}
