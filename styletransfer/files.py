@@ -86,16 +86,32 @@ def read_tensors(path: Path) -> TensorFile:
     Raises:
         WeightsError: The file is missing, truncated or of another format.
     """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: no such file") from error
+    except OSError as error:
+        raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
+    return parse_tensors(data, path)
+
+
+def parse_tensors(data: bytes, path: Path) -> TensorFile:
+    """Parse the bytes of a safetensors file.
+
+    Args:
+        data: The whole file.
+        path: Where it was read, for the message.
+
+    Raises:
+        WeightsError: The file is truncated or of another format.
+    """
     import safetensors
     import safetensors.torch
 
     try:
-        data = path.read_bytes()
         tensors = safetensors.torch.load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path}: no such file") from error
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
+    except (ValueError, safetensors.SafetensorError) as error:
         raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
     metadata = header.pop("__metadata__", {})
     in_order = {name: tensors[name] for name in header}  # as the file lists them

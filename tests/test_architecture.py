@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "options": {"errors"},
     "files": {"errors"},
+    "tar_archive": {"errors"},
     "linalg": set(),
     "spectrum": {"linalg"},
     "media": {"files", "errors"},
@@ -85,6 +86,7 @@ ALLOWED: dict[str, set[str]] = {
         "media",
         "options",
         "files",
+        "tar_archive",
         "errors",
     },
 }
@@ -122,7 +124,7 @@ PET_NAMES = {
 }
 # A new subject may add files, as video, photographs, clusters and ONNX did. It may not break the package into
 # fragments: see the median.
-MOST_FILES, MOST_FILES_IN_A_FOLDER, MOST_LINES, LEAST_MEDIAN = 200, 14, 400, 100
+MOST_FILES, MOST_FILES_IN_A_FOLDER, MOST_LINES, LEAST_MEDIAN = 204, 14, 400, 100
 
 
 def part_of(path: Path) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event, Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..cluster.remote_path import RemotePath
 from ..options import OutputOptions, RuntimeOptions, StylizeOptions
@@ -23,7 +23,26 @@ from .paths import InputFile, decode_name, find_weights_folder
 if TYPE_CHECKING:
     from ..api import Stylizer
     from ..media import PhotoMetadata, Picture
+    from ..media.cube_lut import CubeLut
     from ..region_maps import RegionMaps
+
+
+class JobResult(NamedTuple):
+    """A result before it is written.
+
+    Attributes:
+        picture: The picture.
+        alpha: Strength of the style.
+        lut: The map of colors; None without --color-only.
+        settings: What the file records of the settings; None to record nothing.
+        photo: What it records of the content.
+    """
+
+    picture: Picture
+    alpha: float
+    lut: CubeLut | None
+    settings: dict[str, str] | None
+    photo: PhotoMetadata
 
 
 class JobRunner:
@@ -66,6 +85,26 @@ class JobRunner:
         """Make one result, write it and describe it; `progress` receives the share that is done."""
         start = time.perf_counter()
         content, photo = self._take_content(job)
+        result = self.stylize(job, content, photo, progress)
+        del content  # freed before the result is encoded
+        if job.lut is not None and result.lut is not None:
+            # Before the picture, whose file says that all is done.
+            job.lut.parent.mkdir(parents=True, exist_ok=True)
+            result.lut.save(job.lut)
+        self._write(job, result)
+        seconds = time.perf_counter() - start
+        return describe_result(
+            job, result.alpha, self.stylizer.model_name, self.stylizer.device, result.picture, seconds=seconds
+        )
+
+    def stylize(
+        self,
+        job: StylizeJob,
+        content: Picture,
+        photo: PhotoMetadata,
+        progress: Callable[[float], None] | None = None,
+    ) -> JobResult:
+        """Stylize a content that has been read, without writing anything."""
         for style in job.styles:
             self._note_animation(style)
         styles = [each.path for each in job.styles if each.path is not None]  # never standard input
@@ -77,17 +116,16 @@ class JobRunner:
             progress=progress,
             maps=self.maps,
         )
-        del content  # freed before the result is encoded
-        if job.lut is not None and lut is not None:  # before the picture, whose file says that all is done
-            job.lut.parent.mkdir(parents=True, exist_ok=True)
-            lut.save(job.lut)
         described = describe_job_settings(job, options, self.stylizer.model_name, self.files)
         settings = list_settings(self.stylizer, described) if self.output.metadata else None
-        self._write(job, picture, settings, choose_metadata(photo, self.output))
-        seconds = time.perf_counter() - start
-        return describe_result(
-            job, options.alpha, self.stylizer.model_name, self.stylizer.device, picture, seconds=seconds
-        )
+        return JobResult(picture, options.alpha, lut, settings, choose_metadata(photo, self.output))
+
+    def read(self, source: Path | io.BytesIO) -> tuple[Picture, PhotoMetadata]:
+        """Read a content from a file or a stream, and what is kept of its metadata."""
+        from ..media import read_photo_metadata, read_picture
+
+        picture = read_picture(source)
+        return picture, read_photo_metadata(source, keep_location=self.output.keep_location)
 
     def _take_content(self, job: StylizeJob) -> tuple[Picture, PhotoMetadata]:
         """Return the content of a job; after its last job it is no longer kept here."""
@@ -99,16 +137,13 @@ class JobRunner:
         return content
 
     def _read_content(self, content: InputFile) -> tuple[Picture, PhotoMetadata]:
-        from ..media import read_photo_metadata, read_picture
-
         source: Path | io.BytesIO
         if content.path is None:
             source = io.BytesIO(sys.stdin.buffer.read())
             source.name = content.label  # for messages
         else:
             source = content.path
-        picture = read_picture(source)
-        photo = read_photo_metadata(source, keep_location=self.output.keep_location)
+        picture, photo = self.read(source)
         self._note_animation(content, photo)
         return picture, photo
 
@@ -125,11 +160,10 @@ class JobRunner:
         if photo is not None and photo.animated:
             self.console.note(f"{source.label} is animated; only its first frame is used")
 
-    def _write(
-        self, job: StylizeJob, picture: Picture, settings: dict[str, str] | None, photo: PhotoMetadata
-    ) -> None:
+    def _write(self, job: StylizeJob, result: JobResult) -> None:
         from ..media import write_picture
 
+        picture, settings, photo = result.picture, result.settings, result.photo
         if job.output is None:
             buffer = io.BytesIO()  # so that a reader that hangs up is not reported as an error of writing
             write_picture(picture, buffer, format="png", metadata=settings, photo=photo)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -39,17 +39,18 @@ ReportProgress = Callable[[float], None]  # takes the share of a job that is don
 @contextmanager
 def map_ordered(
     function: Callable[[Item], Result],
-    items: Sequence[Item],
+    items: Iterable[Item],
     workers: int,
     stop: Event,
     *,
     ahead: int | None = None,
+    last: bool = True,
 ) -> Iterator[Iterator[Callable[[], Result]]]:
     """Apply a function to every item, on worker threads if there are several.
 
     With one worker the function runs in the calling thread. With more, each worker starts at most one item
-    ahead of the caller, unless `ahead` says more. When the block ends, for whatever reason, the event is set
-    and no thread works on.
+    ahead of the caller, unless `ahead` says more, and items are taken as late. When the block ends, for
+    whatever reason, the event is set and no thread works on.
 
     Args:
         function: The function. It should end soon after `stop` is set.
@@ -57,6 +58,7 @@ def map_ordered(
         workers: Number of threads.
         stop: Set when the block ends.
         ahead: Most items that are begun, or done, before the caller takes them; None for the workers' number.
+        last: Whether the run ends with the block. Otherwise only an interrupt sets the event.
 
     Yields:
         An iterator over one callable per item, in order, which returns the item's result or raises its error.
@@ -67,13 +69,17 @@ def map_ordered(
     executor = ThreadPoolExecutor(workers)
     try:
         yield _submit(executor, function, items, ahead or workers)
-    finally:
+    except KeyboardInterrupt:
         stop.set()
+        raise
+    finally:
+        if last:
+            stop.set()
         executor.shutdown(cancel_futures=True)
 
 
 def _submit(
-    executor: ThreadPoolExecutor, function: Callable[[Item], Result], items: Sequence[Item], ahead: int
+    executor: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
 ) -> Iterator[Callable[[], Result]]:
     remaining = iter(items)
     begun: deque[Future[Result]] = deque(executor.submit(function, item) for item in islice(remaining, ahead))
@@ -93,6 +99,7 @@ def run_jobs(
     fail_fast: bool = False,
     workers: int = 1,
     ahead: int | None = None,
+    noun: str = "results",
 ) -> int:
     """Run every job and report each of them in order. A full disk stops the run.
 
@@ -107,6 +114,7 @@ def run_jobs(
         fail_fast: Stop at the first failure.
         workers: Number of threads.
         ahead: See `map_ordered`.
+        noun: What the jobs make.
 
     Returns:
         The exit code: 0 if all succeeded, 1 if one of several failed, or that of the only job's failure.
@@ -145,17 +153,17 @@ def run_jobs(
         for line in (finished[index] for index in sorted(finished) if index >= reported):
             if line is not None:
                 console.result(line)
-        console.note(f"stopped: {len(finished)} of {len(jobs)} results are done; {resume}")
+        console.note(f"stopped: {len(finished)} of {len(jobs)} {noun} are done; {resume}")
         raise
     for message, count in Counter(map(str, failures)).items():
-        console.error(message if count == 1 else f"{message} ({count} results)")
+        console.error(message if count == 1 else f"{message} ({count} {noun})")
     if not failures:
         return 0
     if len(jobs) == 1:
         return failures[0].exit_code
     untried = len(jobs) - reported
     rest = f", {untried} not tried" if untried else ""
-    console.error(f"{len(failures)} of {len(jobs)} results failed{rest}")
+    console.error(f"{len(failures)} of {len(jobs)} {noun} failed{rest}")
     if disk_full:
         console.error(f"stopped because the disk is full; {resume}")
     return 1

@@ -5,6 +5,7 @@ This module alone imports pyarrow, and only when such a path is used.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Generator, Iterable
 from functools import cache
@@ -20,6 +21,8 @@ SCHEMES = ("s3", "gs")
 # Requests that fail are repeated by pyarrow, and then the whole operation is, after .2, .4, .8 s and so on.
 ATTEMPTS = 5
 FIRST_PAUSE = 0.2
+BYTES_AT_A_TIME = 8 * 2**20
+GCS_SECONDS = 10
 
 Result = TypeVar("Result")
 
@@ -85,12 +88,37 @@ class RemotePath(PosixPath):
         def write() -> None:
             with self._system.open_output_stream(self._key) as stream:
                 stream.write(data)
-            size = self._system.get_file_info(self._key).size
-            if size != len(data):
-                raise OSError(f"{size} of {len(data)} bytes arrived")
+            self._check_size(len(data))
 
         self._call(write)
         return len(data)
+
+    def download(self, target: Path) -> None:
+        """Copy the object to a file of this machine, in pieces.
+
+        Raises:
+            ImageError: It is missing or cannot be read.
+        """
+
+        def read() -> None:
+            with self._system.open_input_stream(self._key) as stream, target.open("wb") as file:
+                shutil.copyfileobj(stream, file, BYTES_AT_A_TIME)
+
+        self._call(read)
+
+    def upload(self, source: Path) -> None:
+        """Write the object from a file of this machine, in pieces; it appears whole or not at all.
+
+        Raises:
+            ImageError: It cannot be written.
+        """
+
+        def write() -> None:
+            with source.open("rb") as file, self._system.open_output_stream(self._key) as stream:
+                shutil.copyfileobj(file, stream, BYTES_AT_A_TIME)
+            self._check_size(source.stat().st_size)
+
+        self._call(write)
 
     def open(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse to be read as a local file.
@@ -113,6 +141,11 @@ class RemotePath(PosixPath):
     def _type(self) -> str:
         name: str = self._call(lambda: self._system.get_file_info(self._key).type.name)
         return name
+
+    def _check_size(self, expected: int) -> None:
+        size = self._system.get_file_info(self._key).size
+        if size != expected:
+            raise OSError(f"{size} of {expected} bytes arrived")
 
     def _call(self, function: Callable[[], Result]) -> Result:
         """Call a function that sends requests; repeat it if it fails, unless the object is missing."""
@@ -154,5 +187,7 @@ def _open_system(bucket: str) -> FileSystem:
         raise OptionError(
             f"{bucket} needs pyarrow", hint="run `pip install 'styletransfer[ray]'` on all machines"
         ) from error
-    system, _ = FileSystem.from_uri(bucket)  # finds out the region, and reads AWS_ENDPOINT_URL
+    # Google's client repeats requests for 15 minutes, and cannot be interrupted meanwhile.
+    address = f"{bucket}?retry_limit_seconds={GCS_SECONDS}" if bucket.startswith("gs:") else bucket
+    system, _ = FileSystem.from_uri(address)  # finds out the region, and reads AWS_ENDPOINT_URL
     return system

@@ -77,6 +77,7 @@ class SharedStyles:
     def __init__(self, client: ExchangeClient, folder: Path | None = None) -> None:
         self._client = client
         self._folder = None if folder is None else StyleFolder(folder)
+        self._begun: set[str] = set()  # names of measurements
 
     def load(self, style: Path, fingerprint: str, *settings: object) -> StyleStatistics | None:
         """Return the statistics of a style, or None if this worker is to measure them."""
@@ -89,6 +90,7 @@ class SharedStyles:
             return None
         measured = self._client.claim(name)
         if measured is None:
+            self._begun.add(name)
             return None
         statistics: StyleStatistics = pickle.loads(measured)
         return statistics
@@ -99,8 +101,12 @@ class SharedStyles:
             self._folder.save(statistics, style, *settings)
         # Pickled, because only workers of this run read it and every bit has to come through.
         measured = pickle.dumps(statistics.to("cpu"))
-        self._client.put(name_measurement(style, statistics.model, *settings), measured)
+        name = name_measurement(style, statistics.model, *settings)
+        self._client.put(name, measured)
+        self._begun.discard(name)
 
     def release(self) -> None:
-        """Give up what was begun and not ended, after a job."""
-        self._client.release()
+        """Give up what a job has begun and not ended; most have begun nothing, and then nobody is called."""
+        if self._begun:
+            self._client.release()
+            self._begun.clear()

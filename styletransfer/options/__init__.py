@@ -9,7 +9,7 @@ from .exporting import ExportOptions
 from .ray_cluster import ClusterOptions
 from .running import DEFAULT_MODEL, IfExists, OutputOptions, Precision, ProcessOptions, RuntimeOptions
 from .serving import ServeOptions
-from .sharding import ShardOptions
+from .sharding import ArchiveOptions, ShardOptions
 from .style_schedule import StyleSchedule
 from .stylizing import (
     AUTOMATIC_STROKE_SCALES,
@@ -30,6 +30,7 @@ __all__ = [
     "AUTOMATIC_STROKE_SCALES",
     "DEFAULT_MATCH",
     "DEFAULT_MODEL",
+    "ArchiveOptions",
     "ClusterOptions",
     "ContentStatistics",
     "ExportOptions",

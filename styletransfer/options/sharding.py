@@ -1,4 +1,4 @@
-"""Which part of the work this process does, where several share it: `ShardOptions`."""
+"""Work in parts: `ShardOptions`, which part this process does, and `ArchiveOptions`, pictures in archives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from ..errors import OptionError
-from .checks import check_kind, option
+from .checks import check_boolean, check_kind, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,3 +52,21 @@ class ShardOptions:
         index, count = map(int, self.shard.split("/"))
         digest = sha256(b"\0".join(map(os.fsencode, names))).digest()
         return int.from_bytes(digest[:8], "big") % count == index
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveOptions:
+    """Whether contents and results are in tar archives, which are called shards where there are many.
+
+    Raises:
+        OptionError: The value is of the wrong type.
+    """
+
+    shards: bool = option(
+        False,
+        "CONTENT names tar archives of pictures, as in 'photos-{000..099}.tar', and the folder of --output "
+        "receives an archive of results from each.",
+    )
+
+    def __post_init__(self) -> None:
+        check_boolean("shards", self.shards)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import StyleTransferError
-from ..files import read_tensors, write_tensors
+from ..files import parse_tensors, write_tensors
 from ..media import Picture, write_picture
 from ..media.contact_sheet import Tile, draw_contact_sheet
 from ..model import Network, soft_clip
@@ -61,6 +61,7 @@ def save_checkpoint(
 
 def load_checkpoint(
     path: Path,
+    data: bytes,
     *,
     modules: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer,
@@ -69,7 +70,8 @@ def load_checkpoint(
     """Restore the state that `save_checkpoint` wrote.
 
     Args:
-        path: The file.
+        path: The file, for messages.
+        data: Its bytes.
         modules: The modules by the names under which they were saved.
         optimizer: An optimizer of the same kind over the same parameters.
         run: Options and data of the present run, as JSON values.
@@ -78,11 +80,11 @@ def load_checkpoint(
         The saved progress.
 
     Raises:
-        WeightsError: The file is missing or corrupt.
+        WeightsError: The file is corrupt.
         StyleTransferError: The file is not a checkpoint of this program, or the run was started with other
             options or other data; the message names the first difference.
     """
-    tensors, metadata, _ = read_tensors(path)
+    tensors, metadata, _ = parse_tensors(data, path)
     if metadata.get("format") != FORMAT:
         raise StyleTransferError(f"{path}: not a checkpoint of this program")
     check_run(path, saved=json.loads(metadata["run"]), present=json.loads(json.dumps(run)))

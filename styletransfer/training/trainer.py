@@ -23,7 +23,7 @@ from ..model.vgg import VGG16, VGG19
 from ..options import TrainOptions
 from ..spectrum import state_dict_without_norm_caps
 from .data import TrainingPairs, load_batches
-from .distributed import Processes, any_process, average_gradients
+from .distributed import Processes, any_process, average_gradients, share_bytes, share_state
 from .losses import DEEP_STEP_EVERY, LossTerms, TransferLoss
 from .photorealistic_loss import PhotorealisticLoss, PhotorealisticTerms
 from .run_folder import CHECKPOINT, SAMPLES, MetricsLog, load_checkpoint, save_checkpoint, write_samples
@@ -104,14 +104,13 @@ class Trainer(Generic[ModelT]):
         perceptual = perceptual.to(processes.device).to(memory_format=torch.channels_last)
         if deep_network is not None:
             deep_network = deep_network.to(processes.device).to(memory_format=torch.channels_last)
-        loss: TransferLoss | PhotorealisticLoss
+        self.loss: TransferLoss | PhotorealisticLoss
         if isinstance(self.model, CouplingNetwork):
-            loss = PhotorealisticLoss(self.model, perceptual, options)
+            self.loss = PhotorealisticLoss(self.model, perceptual, options)
         else:
-            loss = TransferLoss(self.model, perceptual, options, deep_network)
-        self.penalty = loss.penalty
+            self.loss = TransferLoss(self.model, perceptual, options, deep_network)
+        self.penalty = self.loss.penalty
         self.has_deep_network = deep_network is not None
-        self.loss = average_gradients(loss) if processes.world_size > 1 else loss
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = OPTIMIZERS[options.optimizer](trained, lr=options.learning_rate)
         self.step, self.skipped_steps, self.skipped_files, self.seconds = 0, 0, 0, 0.0
@@ -123,10 +122,15 @@ class Trainer(Generic[ModelT]):
         check_folder(self.folder, resume=resume)
         self.folder.mkdir(parents=True, exist_ok=True)
         checkpoint = self.folder / CHECKPOINT
-        if not checkpoint.exists():
+        # Process 0 reads for all: the others may see an older file, or none, through their file systems.
+        first = self.processes.rank == 0
+        data = share_bytes(checkpoint.read_bytes() if first and checkpoint.exists() else b"", self.processes)
+        if not data:
+            share_state(self._modules.values(), self.processes)
             return
         progress = load_checkpoint(
             checkpoint,
+            data,
             modules=self._modules,
             optimizer=self.optimizer,
             run=self._describe_run(),
@@ -228,6 +232,7 @@ class Trainer(Generic[ModelT]):
             )
         self.optimizer.zero_grad()
         terms.total.backward()  # type: ignore[no-untyped-call]
+        average_gradients(self.model.parameters(), self.processes)
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip))
         return terms, norm
 

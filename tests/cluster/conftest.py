@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import subprocess
 import sys
+import tarfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,9 +16,12 @@ import pytest
 from cli.conftest import PACKAGE_PARENT, save_untrained_model
 from cli.pictures import write_content
 
+from styletransfer.tar_archive import read_members
+
 STYLIZE = (sys.executable, "-m", "styletransfer", "stylize")
 CORRUPT = "p05.png"
 PICTURES = 12
+SHARDS = 3
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -70,6 +75,25 @@ def local_results(inputs: Path, model: str, cluster: str) -> Path:
     """The results of a run without Ray."""
     run([*STYLIZE, "photos", "waves.png", "-m", model, "-o", "local/", "--threads", "1", "-q"], inputs)
     return inputs / "local"
+
+
+@pytest.fixture(scope="session")
+def archives(inputs: Path) -> Path:
+    """A folder `shards` beside the photographs: shards/0.tar to shards/2.tar hold all of them by turns."""
+    folder = inputs / "shards"
+    folder.mkdir()
+    photos = sorted((inputs / "photos").iterdir())
+    for index in range(SHARDS):
+        with tarfile.open(folder / f"{index}.tar", "w") as archive:
+            for path in photos[index::SHARDS]:
+                archive.add(path, path.name)
+    return folder
+
+
+def read_archive(data: bytes) -> dict[str, bytes]:
+    """Return the members of an archive by name."""
+    members = read_members(io.BytesIO(data), "archive")
+    return {member.info.name: member.data for member in members}
 
 
 def find_free_port() -> int:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .conftest import CORRUPT, PICTURES, STYLIZE, find_free_port, run
+from .conftest import CORRUPT, PICTURES, SHARDS, STYLIZE, find_free_port, read_archive, run
 
 pytestmark = pytest.mark.slow
 
@@ -148,6 +148,34 @@ def test_a_bucket_gives_the_bytes_of_a_local_run_though_requests_fail(
     again = run(words, inputs)
     redone = [json.loads(line)["content"] for line in again.stdout.splitlines()]
     assert redone == [f"s3://pictures/in/{CORRUPT}", "s3://pictures/in/p07.png"]
+
+
+def test_archives_in_a_bucket_hold_the_bytes_of_a_local_run(
+    inputs: Path, model: str, cluster: str, local_results: Path, archives: Path, proxy: FailingProxy
+) -> None:
+    for path in archives.iterdir():
+        request("PUT", proxy.target, f"/pictures/shards/{path.name}", path.read_bytes())
+    request("PUT", proxy.target, "/pictures/style/waves.png", (inputs / "waves.png").read_bytes())
+    words = [*STYLIZE, "s3://pictures/shards/{0..2}.tar", "s3://pictures/style/waves.png", "--shards"]
+    words += ["-o", "s3://pictures/tar/{content}_{style}.png", "-m", model, "--json"]
+    done = run([*words, "--engine", "ray", "--address", cluster, "--workers", "2"], inputs)
+    assert done.returncode == 1, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["output"] for line in lines] == [f"s3://pictures/tar/{index}.tar" for index in range(SHARDS)]
+    assert sum(line["failed"] for line in lines) == 1
+    assert f"/{CORRUPT}: the picture is damaged" in done.stderr
+
+    request("DELETE", proxy.target, "/pictures/tar/1.tar")
+    words[5] = "waves.png"  # without Ray styles are files
+    again = run([*words, "--threads", "1"], inputs)
+    assert [json.loads(line)["output"] for line in again.stdout.splitlines()] == ["s3://pictures/tar/1.tar"]
+    assert again.returncode == 1  # what failed in archives that are skipped counts, too
+    assert CORRUPT in again.stderr
+    assert "made with other settings" not in again.stderr
+    made: dict[str, bytes] = {}
+    for index in range(SHARDS):
+        made |= read_archive(request("GET", proxy.target, f"/pictures/tar/{index}.tar"))
+    assert made == {path.name: path.read_bytes() for path in local_results.iterdir()}
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_soap_resumes_from_a_checkpoint_bit_for_bit(tmp_path: Path, cut: int) ->
     train(*first, range(cut))
     path = tmp_path / "checkpoint.safetensors"
     save_checkpoint(path, modules={"model": first[0]}, optimizer=first[1], run={}, progress={})
-    load_checkpoint(path, modules={"model": second[0]}, optimizer=second[1], run={})
+    load_checkpoint(path, path.read_bytes(), modules={"model": second[0]}, optimizer=second[1], run={})
     train(*second, range(cut, 25))
     for one, two in zip(whole[0].parameters(), second[0].parameters(), strict=True):
         assert torch.equal(one, two)

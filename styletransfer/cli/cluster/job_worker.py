@@ -14,6 +14,9 @@ from ...options import OutputOptions, ProcessOptions, RuntimeOptions, StylizeOpt
 from ..console import Console
 from ..job_planning import StylizeJob
 from ..map_files import MapFiles
+from ..shards.shard_manifest import FailedMember
+from ..shards.shard_planning import ShardJob
+from ..shards.shard_runner import ShardRunner
 from ..stylize_job import JobRunner, describe_files
 from ..thread_pool import set_threads
 from .staging import Staging
@@ -41,10 +44,11 @@ class NoteCollector(Console):
 
 
 class WorkerResult(NamedTuple):
-    """What a worker returns for a job: its JSON object, and notes for the user."""
+    """What a worker returns for a job: its JSON object, notes for the user, and pictures that failed."""
 
     facts: dict[str, Any]
     notes: tuple[str, ...]
+    failures: tuple[FailedMember, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class WorkerSetup:
         working_folder: The folder in which relative paths begin.
         weights_folder: A folder to search for named models first.
         style_folder: A folder in which the statistics of styles are kept.
+        fail_fast: Give up an archive at the first picture that fails.
     """
 
     model: str
@@ -74,6 +79,7 @@ class WorkerSetup:
     working_folder: Path
     weights_folder: Path | None
     style_folder: Path | None
+    fail_fast: bool
 
     def __call__(self, stop: Event, exchange: ExchangeClient) -> JobWorker:
         """Load the model in the worker's process.
@@ -123,21 +129,26 @@ class JobWorker:
         self._runner = JobRunner(
             self._console, self._stylizer, setup.options, setup.output, (), setup.files, setup.maps
         )
+        self._shards = ShardRunner(self._runner, workers=1, stop=stop, fail_fast=setup.fail_fast)
 
     def __call__(self, job: StylizeJob) -> WorkerResult:
-        """Run a job and write its result."""
-        local = job
+        """Run a job and write its result, or the archive of its results."""
+        failures: tuple[FailedMember, ...] = ()
         try:
-            local = self._staging.fetch(job)
-            facts = self._runner.run(local)
-            self._staging.send(local, job)
+            if isinstance(job, ShardJob):
+                manifest = self._shards.run(job, styles=self._staging.fetch_styles(job))
+                facts, failures = dict(manifest.facts), tuple(manifest.failures)
+            else:
+                local = self._staging.fetch(job)
+                facts = self._runner.run(local)
+                self._staging.send(local, job)
         except StyleTransferError as error:
             raise self._staging.restore_names(error) from error
         finally:
             self._staging.clean()
             self._styles.release()
         named = describe_files(job)
-        return WorkerResult({**facts, **named}, self._console.take_notes())
+        return WorkerResult({**facts, **named}, self._console.take_notes(), failures)
 
     def describe(self) -> dict[str, str]:
         """Return the model, the device and the precision."""

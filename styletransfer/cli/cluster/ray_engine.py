@@ -16,6 +16,7 @@ from ..console import Console
 from ..job_planning import StylizeJob
 from ..map_files import MapFiles
 from ..paths import STDOUT, find_weights_folder
+from ..shards.shard_manifest import FailureList
 from ..stylize_job import describe_result
 from ..thread_pool import ReportProgress, run_jobs
 from .job_worker import WorkerResult, WorkerSetup
@@ -57,8 +58,12 @@ def run_on_ray(
     resume: str,
     as_json: bool,
     fail_fast: bool,
+    failures: FailureList | None = None,
 ) -> int:
     """Run jobs on Ray workers and return the exit code; the arguments are those of a local run.
+
+    Args:
+        failures: Receives the pictures of archives that failed, where the jobs are archives.
 
     Raises:
         OptionError: Ray is not installed, there is no such cluster, or the options do not fit it.
@@ -93,6 +98,7 @@ def run_on_ray(
             Path.cwd(),
             find_weights_folder(),
             style_folder,
+            fail_fast,
         )
         noted: set[str] = set()
 
@@ -109,10 +115,14 @@ def run_on_ray(
             console.note(f"model {about['model']} on {about['device']}, {about['precision']}, {count}")
 
             def run_job(job: StylizeJob, report: ReportProgress) -> str | None:
-                facts, notes = pool.run(job)
+                facts, notes, failed = pool.run(job)
                 for line in notes:
                     note(line)
-                console.detail(f"{facts['width']}x{facts['height']} pixels in {facts['seconds']} s")
+                if failures is None:
+                    console.detail(f"{facts['width']}x{facts['height']} pixels in {facts['seconds']} s")
+                else:
+                    failures.add(job, failed)
+                    facts |= {"alpha": options.alpha, "model": about["model"], "device": about["device"]}
                 return json.dumps(facts) if as_json else str(job.output)
 
             def describe_failure(job: StylizeJob, failure: StyleTransferError) -> str | None:
@@ -133,6 +143,7 @@ def run_on_ray(
                 fail_fast=fail_fast,
                 workers=max(2, min(JOBS_PER_ACTOR * workers, MOST_DRIVER_THREADS)),
                 ahead=JOBS_AHEAD * workers,
+                noun="results" if failures is None else "archives",
             )
 
 

@@ -37,7 +37,7 @@ class Staging:
         if content.path != self._content and self._content is not None:
             self._content.unlink()
             self._copies = {path: copy for path, copy in self._copies.items() if copy != self._content}
-        styles = tuple(self._fetch_file(style) for style in job.styles)
+        styles = self.fetch_styles(job)
         is_style = content.path in {style.path for style in styles}
         self._content = content.path if content != job.content and not is_style else None
         return replace(
@@ -47,6 +47,14 @@ class Staging:
             output=self._localize(job.output),
             lut=self._localize(job.lut),
         )
+
+    def fetch_styles(self, job: StylizeJob) -> tuple[InputFile, ...]:
+        """Return local files in the place of the remote styles of a job.
+
+        Raises:
+            ImageError: One is missing or cannot be read.
+        """
+        return tuple(self._fetch_file(style) for style in job.styles)
 
     def send(self, local: StylizeJob, job: StylizeJob) -> None:
         """Copy the results to where they belong, the picture last, because it says that all is done.

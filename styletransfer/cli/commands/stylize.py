@@ -12,6 +12,7 @@ import click
 from ...cluster.remote_path import RemotePath
 from ...errors import OptionError, StyleTransferError
 from ...options import (
+    ArchiveOptions,
     ClusterOptions,
     OutputOptions,
     ProcessOptions,
@@ -78,6 +79,7 @@ from ..thread_pool import ReportProgress, divide_threads, explain_resuming, run_
 @dataclass_option(ClusterOptions, "gpus_per_worker", metavar="F", show_default="1 where there are GPUs")
 @if_exists_options
 @shard_option
+@dataclass_option(ArchiveOptions, "shards", is_flag=True)
 @dataclass_option(OutputOptions, "bit_depth", metavar="8|16")
 @dataclass_option(OutputOptions, "quality", metavar="1..100")
 @dataclass_option(OutputOptions, "dpi", metavar="N", show_default="the content's")
@@ -121,7 +123,30 @@ def stylize(
     if as_json and output.output == STDOUT and not dry_run:
         raise OptionError("--json and -o - both write to standard output", hint="leave one of them out")
     files = MapFiles(masks, content_map, style_map)
-    plan = plan_jobs(content, styles, options, output, files, build_options(ShardOptions, values))
+    shard = build_options(ShardOptions, values)
+    style_folder = find_style_folder() if cache_styles else None
+    resume = explain_resuming(output, forced=force, without_force=values["if_exists"])
+    if build_options(ArchiveOptions, values).shards:
+        from ..shards.shard_planning import plan_shards
+        from ..shards.stylize_shards import stylize_shards
+
+        return stylize_shards(
+            console,
+            plan_shards(content, styles, options, output, files, shard),
+            options,
+            output,
+            files,
+            model=model,
+            runtime=runtime,
+            process=process,
+            cluster=cluster,
+            style_folder=style_folder,
+            resume=resume,
+            as_json=as_json,
+            fail_fast=fail_fast,
+            dry_run=dry_run,
+        )
+    plan = plan_jobs(content, styles, options, output, files, shard)
     for note in (*plan.notes, compare_settings(plan.skipped, options, model, files)):
         if note is not None:
             console.note(note)
@@ -136,8 +161,6 @@ def stylize(
     if cluster.engine == "local":
         check_local(plan.jobs)
     maps = files.read(console)
-    style_folder = find_style_folder() if cache_styles else None
-    resume = explain_resuming(output, forced=force, without_force=values["if_exists"])
     if cluster.engine == "ray":
         from ..cluster.ray_engine import check_jobs, run_on_ray
 

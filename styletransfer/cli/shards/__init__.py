@@ -1,0 +1,1 @@
+"""The option --shards: contents in tar archives, and an archive of results from each."""

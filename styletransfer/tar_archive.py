@@ -1,0 +1,95 @@
+"""Tar archives read and written as streams: one member at a time, in the order of the archive.
+
+`tarfile` of the standard library alone passes over damage: where a header is broken or the file ends too
+early, it says that the archive has ended, and the rest is lost in silence. Here that is an error.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from .errors import StyleTransferError
+
+
+class ArchiveMember(NamedTuple):
+    """A member of an archive.
+
+    Attributes:
+        info: Its header: name, kind, time.
+        data: Its bytes; empty for what is no regular file.
+    """
+
+    info: tarfile.TarInfo
+    data: bytes
+
+
+class _CheckedHeader(tarfile.TarInfo):
+    """A header that must be whole; an archive ends with a block of zeros."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> _CheckedHeader:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.HeaderError as error:
+            if type(error).__name__ == "EOFHeaderError":  # a block of zeros
+                raise
+            reason = "it ends too early" if str(error) == "empty header" else str(error)
+            raise tarfile.ReadError(reason) from error
+
+
+def read_members(file: BinaryIO, name: str) -> Iterator[ArchiveMember]:
+    """Read an archive from its beginning to its end, compressed or not; the file need not be seekable.
+
+    One member at a time is in memory.
+
+    Args:
+        file: The archive.
+        name: Its name, for messages.
+
+    Raises:
+        StyleTransferError: It is no tar archive, or damaged or cut off; members before that have been given.
+    """
+    try:
+        with tarfile.open(fileobj=file, mode="r|*", tarinfo=_CheckedHeader) as archive:
+            while (info := archive.next()) is not None:
+                content = archive.extractfile(info) if info.isfile() else None
+                yield ArchiveMember(info, b"" if content is None else content.read())
+                archive.members = []  # type: ignore[attr-defined]  # it would keep the headers of all
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise StyleTransferError(f"{name}: not a readable tar archive ({error})") from error
+
+
+class ArchiveWriter:
+    """Writes members one after the other; use it as a context manager, which ends the archive.
+
+    What is written depends on the members alone, and not on the time or the user.
+
+    Args:
+        file: Receives the archive.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._archive = tarfile.open(fileobj=file, mode="w")  # noqa: SIM115  closed by __exit__
+
+    def __enter__(self) -> ArchiveWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._archive.close()
+
+    def add(self, name: str, member: ArchiveMember) -> None:
+        """Add a file, or a folder, under a name.
+
+        Args:
+            name: The name.
+            member: Its bytes, and a header from which kind and time are taken.
+        """
+        info = tarfile.TarInfo(name)
+        info.type, info.mtime, info.size = member.info.type, int(member.info.mtime), len(member.data)
+        info.mode = 0o755 if member.info.isdir() else 0o644
+        self._archive.addfile(info, io.BytesIO(member.data))
+        self._archive.members = []  # type: ignore[attr-defined]
