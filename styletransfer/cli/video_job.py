@@ -17,7 +17,7 @@ from ..errors import OptionError
 from ..options import OutputOptions, StyleSchedule, StylizeOptions, VideoOptions
 from ..result_metadata import describe_settings, list_settings
 from .console import Console
-from .map_files import MapFiles
+from .map_files import VideoMapFiles
 from .paths import (
     STDIN,
     STDOUT,
@@ -31,7 +31,7 @@ from .paths import (
 
 if TYPE_CHECKING:
     from ..api import Stylizer
-    from ..video import FrameSource, RenderedVideo, RenderPlan
+    from ..video import FrameSource, MaskTrack, RegionTracks, RenderedVideo, RenderPlan
 
 ANIMATIONS = {".gif", ".webp", ".apng"}
 DEFAULT_TEMPLATE = "{content}_{style}"
@@ -79,7 +79,7 @@ def plan_video(
     options: StylizeOptions,
     schedule: StyleSchedule | None,
     output: OutputOptions,
-    files: MapFiles,
+    files: VideoMapFiles,
 ) -> VideoJob | None:
     """Plan a run from its arguments and find what can be wrong with them, before any work.
 
@@ -160,7 +160,7 @@ class VideoJobOptions:
     video: VideoOptions
     output: OutputOptions
     schedule: StyleSchedule | None
-    files: MapFiles
+    files: VideoMapFiles
     threads: int | None
 
     def describe(self, job: VideoJob, model: str) -> dict[str, str]:
@@ -190,9 +190,17 @@ class VideoJobRunner:
     """
 
     def __init__(self, console: Console, job: VideoJob, options: VideoJobOptions, stack: ExitStack) -> None:
-        from ..video import Selection, describe_result, holds_pixel_aspect, open_source, plan_output
+        from ..video import (
+            RegionTracks,
+            Selection,
+            describe_result,
+            holds_pixel_aspect,
+            open_source,
+            plan_output,
+        )
 
         self._console, self._job, self._options = console, job, options
+        self._moving: set[Path] = set()
         video = options.video
         rate = None if video.fps is None else Fraction(video.fps).limit_denominator(100_000)
         self._spool = self._open_spool(stack) if job.content == STDIN and job.output is not None else None
@@ -214,6 +222,14 @@ class VideoJobRunner:
         )
         for note in (*self.info.notes, *self.output.notes):
             console.note(note)
+        opened = self._open_tracks(stack)
+        first_frames = {name: track.first for name, track in opened.items()}
+        self._maps = options.files.read(console, first_frames)
+        self._tracks: RegionTracks | None = None
+        if self._maps is not None and opened:
+            masks = {index: opened[name] for index, name in enumerate(options.files.masks) if name in opened}
+            self._tracks = RegionTracks(self._maps, masks, opened.get(options.files.content_map or ""))
+            self._maps = self._tracks.maps
 
     @property
     def bit_depth(self) -> int:
@@ -239,6 +255,7 @@ class VideoJobRunner:
             steadiness=options.video.steadiness,
             causal=STDIN in {job.content, job.target},
             schedule=options.schedule,
+            maps=self._maps,
             bit_depth=self.bit_depth,
             **settings,
         )
@@ -278,6 +295,7 @@ class VideoJobRunner:
             threads=self._options.threads or 0,
             tags=Tags(output.metadata, output.keep_location, comment),
             settings=recorded if output.metadata else None,
+            tracks=self._tracks,
         )
 
     def _identify(self, recorded: dict[str, str]) -> dict[str, object] | None:
@@ -287,9 +305,27 @@ class VideoJobRunner:
         fingerprint = self.source.fingerprint()
         if fingerprint is None:
             return None
-        hashes = [compute_sha256(path) for path in (*self._job.styles, *self._options.files.paths)]
+        stills = [each for each in self._options.files.paths if each not in self._moving]
+        hashes = [compute_sha256(path) for path in (*self._job.styles, *stills)]
+        tracks = {} if self._tracks is None else {"moving_masks": self._tracks.fingerprint()}
         encoding = {"pixel_format": self.output.pixel_format, "crf": self.output.crf}
-        return {**recorded, "input": fingerprint, "hashes": hashes, **encoding}
+        return {**recorded, "input": fingerprint, "hashes": hashes, **tracks, **encoding}
+
+    def _open_tracks(self, stack: ExitStack) -> dict[str, MaskTrack]:
+        """Open the masks and the map that change with time, by their names."""
+        from ..video import MaskTrack, is_moving, open_source
+
+        files, info, threads = self._options.files, self.source.info, self._options.threads or 0
+        tracks: dict[str, MaskTrack] = {}
+        for name in files.changing:
+            frames = files.frames.get(name)
+            if frames is None and not is_moving(Path(name)):
+                continue
+            self._moving.update(frames or [Path(name)])
+            source = open_source(frames or Path(name), name, rate=info.rate, threads=threads)
+            stack.callback(source.close)
+            tracks[name] = MaskTrack(source, info, self.selection)
+        return tracks
 
     def _progress(self, done: float) -> Any:
         return self._console.video_progress(self.info.seconds, done)

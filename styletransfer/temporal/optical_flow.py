@@ -83,7 +83,9 @@ class MotionEstimator:
         channels = [channel.numpy() for part in parts for channel in with_bit_depth(part, 8)]
         if scale < 1:
             channels = [cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in channels]
-        gray = sum(weight * each for weight, each in zip(np.float32(LUMA), channels[:3], strict=True))
+        gray = sum(
+            weight * each for weight, each in zip(np.array(LUMA, np.float32), channels[:3], strict=True)
+        )
         return ContentCopy(np.rint(gray).astype(np.uint8), cv2.merge(channels))
 
     def estimate(

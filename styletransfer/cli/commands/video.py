@@ -35,7 +35,7 @@ from ..click_options import (
 )
 from ..configured_command import ConfiguredCommand
 from ..console import Console
-from ..map_files import MapFiles, map_options
+from ..map_files import VideoMapFiles, video_map_options
 from ..paths import STDIN, STDOUT, find_style_folder
 from ..stylize_job import load_stylizer
 from ..thread_pool import MAX_WORKERS, divide_threads, is_disk_full
@@ -107,7 +107,7 @@ parse_weights.__name__ = "weights"
     help="Blend of all styles: one number per style such as 2,1, or such numbers at times in seconds, "
     'between which they change evenly: "0:1,0 10:0,1".',
 )
-@map_options
+@video_map_options
 @dataclass_option(StylizeOptions, "outside")
 @style_size_option
 @stroke_scale_option
@@ -174,7 +174,7 @@ def video(
         build_options(VideoOptions, values),
         output,
         schedule,
-        MapFiles(masks, content_map, style_map),
+        VideoMapFiles(masks, content_map, style_map),
         values["threads"],
     )
     if as_json and output.output == STDOUT and not dry_run:
@@ -194,7 +194,6 @@ def video(
         return 0
 
     start = time.perf_counter()
-    maps = options.files.read(console)
     stop = Event()
     with ExitStack() as stack:
         runner = VideoJobRunner(console, job, options, stack)
@@ -203,7 +202,7 @@ def video(
         stylizer = load_stylizer(console, model, runtime, stop=stop, style_folder=style_folder)
         stack.callback(stop.set)
         try:
-            made = runner.run(stylizer, maps=maps, workers=workers)
+            made = runner.run(stylizer, workers=workers)
         except KeyboardInterrupt as interrupt:
             console.note(f"stopped{explain_interrupt(interrupt, job)}")
             raise (
