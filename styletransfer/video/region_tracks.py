@@ -128,7 +128,7 @@ class RegionTracks:
         content_map: The map of the content, if that changes.
 
     Attributes:
-        maps: Those of the first frame, which know all labels.
+        maps: Masks or maps of the first frame, with all labels that later ones may have.
     """
 
     def __init__(
