@@ -34,7 +34,7 @@ from .options import (
 from .options.checks import check_range
 from .photorealistic import PhotorealisticPipeline
 from .picture_conversion import Array, PictureSource, as_batch, to_picture
-from .pipeline import Pipeline, ProgressCallback, StylizationPipeline
+from .pipeline import Pipeline, ProgressCallback, StylizationPipeline, share_progress
 from .pipeline.process_memory import check_available_memory
 from .region_maps import MaskSource, RegionMaps
 from .sample_stylizer import SampleStylizer
@@ -191,7 +191,7 @@ class Stylizer:
         if isinstance(content, Tensor):
             batch = as_batch(content)
             if len(batch) > 1:
-                reports = [_share_progress(progress, index, len(batch)) for index in range(len(batch))]
+                reports = [share_progress(progress, index, len(batch)) for index in range(len(batch))]
                 each = [
                     self.stylize(one, style, options, progress=report, mask=mask, regions=regions)
                     for one, report in zip(batch, reports, strict=True)
@@ -298,6 +298,7 @@ class Stylizer:
         causal: bool = False,
         schedule: StyleSchedule | None = None,
         mask: MaskSource | Sequence[MaskSource] | None = None,
+        masks: Iterable[MaskSource | Sequence[MaskSource]] | None = None,
         regions: tuple[PictureSource, PictureSource] | None = None,
         workers: int = 1,
         **changes: Any,
@@ -312,6 +313,7 @@ class Stylizer:
             fps: Frames per second, from which the times of frames follow that do not know them.
             steadiness: As for `frame_stylizer`, as are the next two and workers.
             mask: As for `stylize`, as is regions; for all frames.
+            masks: One such mask, or one per style, for each frame; instead of mask and regions.
             changes: Fields of `StylizeOptions` that replace those of `options`.
 
         Yields:
@@ -319,6 +321,8 @@ class Stylizer:
         """
         options = change_options(StylizeOptions() if options is None else options, changes)
         check_range("fps", fps, 0, open_low=True)
+        if masks is not None and (mask is not None or regions is not None):
+            raise OptionError("masks exclude mask and regions", hint="leave one of them out")
         stylizer = self.frame_stylizer(
             style,
             options,
@@ -328,7 +332,7 @@ class Stylizer:
             maps=RegionMaps.open(mask, regions),
             workers=workers,
         )
-        return convert_frames(stylizer, frames, fps)
+        return convert_frames(stylizer, frames, fps, masks)
 
     def resolve_options(
         self,
@@ -381,11 +385,6 @@ class Stylizer:
         scales = scales if self.pipeline.paints else (1,)
         part = None if mask is None else to_picture(mask)
         return self._measurer.measure(style, options.style_size, scales, exact=exact, mask=part)
-
-
-def _share_progress(progress: ProgressCallback | None, index: int, count: int) -> ProgressCallback | None:
-    """Return the callback of one of several equal parts of the work."""
-    return None if progress is None else lambda share: progress((index + share) / count)
 
 
 def stylize(

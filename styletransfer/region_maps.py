@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -133,6 +133,20 @@ class RegionMaps:
             Picture(mask.expand(3, -1, -1)) if mask.float().mean() > LEAST_SHARE * 255 else None
             for mask in masks
         ]
+
+    def with_all_labels(self) -> RegionMaps:
+        """Return the same maps, in which every label counts as used: frames to come may have it."""
+        maps = replace(self)
+        vars(maps).update(label_colors=self.label_colors, used_colors=list(range(len(self.label_colors))))
+        return maps
+
+    def with_content_map(self, content_map: Picture) -> RegionMaps:
+        """Return the same labels and regions of the style for the map of another frame of the content."""
+        maps = replace(self, content_map=content_map)
+        vars(maps).update(
+            label_colors=self.label_colors, used_colors=self.used_colors, style_masks=self.style_masks
+        )
+        return maps
 
     @property
     def missing_colors(self) -> list[str]:

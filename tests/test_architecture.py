@@ -61,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
         "errors",
     },
     "result_metadata": {"api", "media", "options"},
-    "video": {"temporal", "api", "media", "options", "files", "errors"},
+    "video": {"temporal", "api", "region_maps", "media", "options", "files", "errors"},
     "page": {
         *("result_metadata", "api", "region_maps", "style_measurer", "model", "media", "options", "errors"),
     },

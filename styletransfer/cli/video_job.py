@@ -1,12 +1,9 @@
-"""The job of `video`: which files it reads and writes, and the run from one to the other."""
+"""The run of one job of `video`, from the files that it reads to the one that it writes."""
 
 from __future__ import annotations
 
-import glob
 import json
-import os
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -17,130 +14,13 @@ from ..errors import OptionError
 from ..options import OutputOptions, StyleSchedule, StylizeOptions, VideoOptions
 from ..result_metadata import describe_settings, list_settings
 from .console import Console
-from .map_files import MapFiles
-from .paths import (
-    STDIN,
-    STDOUT,
-    apply_if_exists,
-    check_outputs,
-    decode_name,
-    expand_contents,
-    expand_styles,
-    fill_template,
-)
+from .map_files import VideoMapFiles
+from .paths import STDIN, decode_name
+from .video_planning import VideoJob
 
 if TYPE_CHECKING:
     from ..api import Stylizer
-    from ..video import FrameSource, RenderedVideo, RenderPlan
-
-ANIMATIONS = {".gif", ".webp", ".apng"}
-DEFAULT_TEMPLATE = "{content}_{style}"
-
-
-@dataclass(frozen=True)
-class VideoJob:
-    """One result to make.
-
-    Attributes:
-        content: The argument IN.
-        frames: The files of frames; empty if IN is a video or a pipe.
-        styles: The styles.
-        output: File or folder of the result; None for standard output.
-        is_folder: Whether the result is a folder of PNG frames.
-    """
-
-    content: str
-    frames: tuple[Path, ...]
-    styles: tuple[Path, ...]
-    output: Path | None
-    is_folder: bool
-
-    @property
-    def path(self) -> Path | None:
-        """The file of the video; None for frames and for a pipe."""
-        return None if self.content == STDIN or self.frames else Path(self.content)
-
-    @property
-    def label(self) -> str:
-        """Name of the input in messages."""
-        return "<stdin>" if self.content == STDIN else self.content
-
-    @property
-    def target(self) -> str:
-        """Name of the result."""
-        if self.output is None:
-            return STDOUT
-        return f"{self.output}{os.sep}" if self.is_folder else str(self.output)
-
-
-def plan_video(
-    content: str,
-    styles: Sequence[str],
-    options: StylizeOptions,
-    schedule: StyleSchedule | None,
-    output: OutputOptions,
-    files: MapFiles,
-) -> VideoJob | None:
-    """Plan a run from its arguments and find what can be wrong with them, before any work.
-
-    Returns:
-        The job; None if the result exists and is to be skipped.
-
-    Raises:
-        OptionError: A file is missing, styles have no weights, or the output is not possible.
-        OutputExistsError: The result exists and may not be overwritten.
-    """
-    from ..media import readable_extensions
-
-    frames: tuple[Path, ...] = ()
-    if content != STDIN and not Path(content).is_file():
-        found, _ = expand_contents(content, readable_extensions())
-        frames = tuple(each.path for each in found if each.path is not None)
-    chosen = expand_styles(styles, readable_extensions())
-    paths = tuple(each.path for each in chosen if each.path is not None)
-    weights = options.style_weights if schedule is None else schedule.weights[0]
-    if weights is not None and len(weights) != len(paths):
-        raise OptionError(
-            f"{len(weights)} style weights for {len(paths)} styles", hint="give one for every STYLE"
-        )
-    if weights is None and len(files.masks) <= 1 and len(paths) > 1:
-        raise OptionError(
-            f"{len(paths)} styles for one result", hint="blend them, for example by --style-weights 1,1"
-        )
-    job = VideoJob(content, frames, paths, None, False)
-    if output.output == STDOUT:
-        if sys.stdout.isatty():
-            hint = "redirect it, or name a file by -o"
-            raise OptionError("standard output is a terminal", hint=hint)
-        return job
-    job = _name_output(job, [each.stem for each in chosen], output.output, options.alpha)
-    assert job.output is not None
-    inputs = [*frames, *paths, *([] if content == STDIN else [Path(content)]), *files.paths]
-    check_outputs([job.output], inputs)
-    exists = _holds_frames if job.is_folder else Path.exists
-    (allowed,) = apply_if_exists([job.output], output.if_exists or "error", exists)
-    return None if allowed is None else replace(job, output=allowed)
-
-
-def _name_output(job: VideoJob, styles: Sequence[str], output: str | None, alpha: float) -> VideoJob:
-    is_folder = bool(job.frames) if output is None else output.endswith(os.sep) or Path(output).is_dir()
-    if output is None:
-        suffix = Path(job.content).suffix.lower()
-        output = DEFAULT_TEMPLATE + ("" if is_folder else suffix if suffix in ANIMATIONS else ".mp4")
-    elif is_folder:
-        return replace(job, output=Path(output), is_folder=True)
-    stem = "stdin" if job.content == STDIN else Path(job.content).stem
-    if job.frames and glob.has_magic(job.content):
-        stem = job.frames[0].parent.resolve().name
-    fields = {"content": stem, "style": "+".join(styles), "alpha": f"{alpha:g}"}
-    return replace(job, output=fill_template(output, fields), is_folder=is_folder)
-
-
-def _holds_frames(folder: Path) -> bool:
-    """Tell whether a folder holds frames that a finished run, or somebody else, has left there."""
-    from ..video import find_part_folder
-
-    return any(folder.glob("*.png")) and not find_part_folder(folder).exists()
+    from ..video import FrameSource, MaskTrack, RegionTracks, RenderedVideo, RenderPlan
 
 
 @dataclass(frozen=True)
@@ -160,7 +40,7 @@ class VideoJobOptions:
     video: VideoOptions
     output: OutputOptions
     schedule: StyleSchedule | None
-    files: MapFiles
+    files: VideoMapFiles
     threads: int | None
 
     def describe(self, job: VideoJob, model: str) -> dict[str, str]:
@@ -190,9 +70,17 @@ class VideoJobRunner:
     """
 
     def __init__(self, console: Console, job: VideoJob, options: VideoJobOptions, stack: ExitStack) -> None:
-        from ..video import Selection, describe_result, holds_pixel_aspect, open_source, plan_output
+        from ..video import (
+            RegionTracks,
+            Selection,
+            describe_result,
+            holds_pixel_aspect,
+            open_source,
+            plan_output,
+        )
 
         self._console, self._job, self._options = console, job, options
+        self._moving: set[Path] = set()
         video = options.video
         rate = None if video.fps is None else Fraction(video.fps).limit_denominator(100_000)
         self._spool = self._open_spool(stack) if job.content == STDIN and job.output is not None else None
@@ -214,6 +102,14 @@ class VideoJobRunner:
         )
         for note in (*self.info.notes, *self.output.notes):
             console.note(note)
+        opened = self._open_tracks(stack)
+        first_frames = {name: track.first for name, track in opened.items()}
+        self._maps = options.files.read(console, first_frames)
+        self._tracks: RegionTracks | None = None
+        if self._maps is not None and opened:
+            masks = {index: opened[name] for index, name in enumerate(options.files.masks) if name in opened}
+            self._tracks = RegionTracks(self._maps, masks, opened.get(options.files.content_map or ""))
+            self._maps = self._tracks.maps
 
     @property
     def bit_depth(self) -> int:
@@ -239,6 +135,7 @@ class VideoJobRunner:
             steadiness=options.video.steadiness,
             causal=STDIN in {job.content, job.target},
             schedule=options.schedule,
+            maps=self._maps,
             bit_depth=self.bit_depth,
             **settings,
         )
@@ -278,6 +175,7 @@ class VideoJobRunner:
             threads=self._options.threads or 0,
             tags=Tags(output.metadata, output.keep_location, comment),
             settings=recorded if output.metadata else None,
+            tracks=self._tracks,
         )
 
     def _identify(self, recorded: dict[str, str]) -> dict[str, object] | None:
@@ -287,9 +185,27 @@ class VideoJobRunner:
         fingerprint = self.source.fingerprint()
         if fingerprint is None:
             return None
-        hashes = [compute_sha256(path) for path in (*self._job.styles, *self._options.files.paths)]
+        stills = [each for each in self._options.files.paths if each not in self._moving]
+        hashes = [compute_sha256(path) for path in (*self._job.styles, *stills)]
+        tracks = {} if self._tracks is None else {"moving_masks": self._tracks.fingerprint()}
         encoding = {"pixel_format": self.output.pixel_format, "crf": self.output.crf}
-        return {**recorded, "input": fingerprint, "hashes": hashes, **encoding}
+        return {**recorded, "input": fingerprint, "hashes": hashes, **tracks, **encoding}
+
+    def _open_tracks(self, stack: ExitStack) -> dict[str, MaskTrack]:
+        """Open the masks and the map that change with time, by their names."""
+        from ..video import MaskTrack, is_moving, open_source
+
+        files, info, threads = self._options.files, self.source.info, self._options.threads or 0
+        tracks: dict[str, MaskTrack] = {}
+        for name in files.changing:
+            frames = files.frames.get(name)
+            if frames is None and not is_moving(Path(name)):
+                continue
+            self._moving.update(frames or [Path(name)])
+            source = open_source(frames or Path(name), name, rate=info.rate, threads=threads)
+            stack.callback(source.close)
+            tracks[name] = MaskTrack(source, info, self.selection)
+        return tracks
 
     def _progress(self, done: float) -> Any:
         return self._console.video_progress(self.info.seconds, done)

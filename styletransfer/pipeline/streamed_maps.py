@@ -32,6 +32,11 @@ Observer = Callable[[int, Tensor], None]
 ProgressCallback = Callable[[float], None]
 
 
+def share_progress(progress: ProgressCallback | None, index: int, count: int) -> ProgressCallback | None:
+    """Return the callback of one of several equal parts of the work."""
+    return None if progress is None else lambda share: progress((index + share) / count)
+
+
 @dataclass(frozen=True)
 class WorkSpan:
     """The part of a piece of work that one pass does.

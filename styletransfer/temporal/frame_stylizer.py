@@ -168,6 +168,8 @@ class FrameStylizer:
         """Bring frames to their final size."""
         size = self._settings.options.size
         for frame in frames:
+            if frame.masks is not None:
+                frame.masks.check_styles(len(self._settings.styles), self._settings.options)
             if self._resolved is None:
                 settings = self._settings
                 options = settings.options

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache, reduce
 from importlib import import_module
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
 from ..errors import OptionError
 from ..media import Picture
+from ..media.picture import with_bit_depth
 from ..transfer.color_transfer import LUMA
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+Bytes: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
+AnyArray = TypeVar("AnyArray", Array, Bytes)
 
 # The search needs this many pixels in either direction.
 SMALLEST_EDGE = 16
@@ -31,12 +35,13 @@ class ContentCopy(NamedTuple):
     """A small copy of a frame, in which motion is found.
 
     Attributes:
-        gray: [h, w], uint8.
-        colors: [h, w, 3], or [h, w, 4] with opacity, float32 in 0..1.
+        gray: [h, w].
+        colors: [h, w, 3], or [h, w, 4] with opacity. Bytes are warped and compared several times as fast as
+            floats, and half a level is little beside `TRUSTED_DIFFERENCE`.
     """
 
-    gray: np.ndarray[Any, np.dtype[np.uint8]]
-    colors: Array
+    gray: Bytes
+    colors: Bytes
 
 
 class Motion(NamedTuple):
@@ -72,15 +77,16 @@ class MotionEstimator:
     def reduce(self, picture: Picture) -> ContentCopy:
         """Return the small copy of a frame."""
         cv2 = self._cv2
-        white = 2**picture.bit_depth - 1
         parts = [picture.pixels] if picture.alpha is None else [picture.pixels, picture.alpha]
         scale = min(1.0, MOTION_EDGE / min(picture.width, picture.height))
         size = max(1, round(scale * picture.width)), max(1, round(scale * picture.height))
-        channels = [channel for part in parts for channel in part.numpy()]
-        small = [cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in channels]
-        colors = np.stack(small, axis=2).astype(np.float32) / white
-        gray = (colors[..., :3] @ np.array(LUMA, np.float32) * 255).round().astype(np.uint8)
-        return ContentCopy(gray, colors)
+        channels = [channel.numpy() for part in parts for channel in with_bit_depth(part, 8)]
+        if scale < 1:
+            channels = [cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in channels]
+        gray = sum(
+            weight * each for weight, each in zip(np.array(LUMA, np.float32), channels[:3], strict=True)
+        )
+        return ContentCopy(np.rint(gray).astype(np.uint8), cv2.merge(channels))
 
     def estimate(
         self,
@@ -103,37 +109,40 @@ class MotionEstimator:
         cv2 = self._cv2
         back, forth = self._search(current.gray, previous.gray), self._search(previous.gray, current.gray)
         returned = self.warp(forth, back, cv2.INTER_LINEAR)
-        lengths = np.square(back).sum(2) + np.square(returned).sum(2)
-        seen = np.square(back + returned).sum(2) <= MISMATCH_SHARE * lengths + MISMATCH
-        moved = self._compare(current, self.warp(previous.colors, back, cv2.INTER_CUBIC))
+        # Channels are taken apart, because sums over the last axis take most of the time otherwise.
+        lengths, mismatch = _sum_squares(back) + _sum_squares(returned), _sum_squares(back + returned)
+        seen = mismatch <= MISMATCH_SHARE * lengths + MISMATCH
+        moved = self._compare(current, self.warp(previous.colors, back))
         unmoved = self._compare(current, previous.colors)
         window = STILL_WINDOW, STILL_WINDOW
         still = may_be_still & (
             cv2.blur(unmoved, window) <= STILL_FACTOR * cv2.blur(moved, window) + STILL_MARGIN
         )
-        difference = np.where(still, unmoved, moved)
-        trust = np.exp(-np.square(difference / TRUSTED_DIFFERENCE)) * (seen | still)
-        flow = np.where(still[..., None], np.float32(0), back)
-        if flow.shape[:2] != (height, width):
-            factors = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
-            flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * factors
+        np.copyto(moved, unmoved, where=still)
+        trust: Array = cv2.exp(np.square(moved) * np.float32(-1 / TRUSTED_DIFFERENCE**2))
+        trust *= seen | still
+        back[still] = 0
+        if back.shape[:2] != (height, width):
+            factors = np.array([width / back.shape[1], height / back.shape[0]], np.float32)
+            back = cv2.resize(back, (width, height), interpolation=cv2.INTER_LINEAR) * factors
             trust = cv2.resize(trust, (width, height), interpolation=cv2.INTER_LINEAR)
-        return Motion(flow, trust.astype(np.float32))
+        return Motion(back, trust)
 
-    def warp(self, values: Array, flow: Array, interpolation: int | None = None) -> Array:
+    def warp(self, values: AnyArray, flow: Array, interpolation: int | None = None) -> AnyArray:
         """Fetch values [H, W, C] from where a flow [H, W, 2] points, bicubically unless told otherwise."""
         cv2 = self._cv2
-        y, x = np.indices(flow.shape[:2], np.float32)
         how = cv2.INTER_CUBIC if interpolation is None else interpolation
-        fetched: Array = cv2.remap(
-            values, x + flow[..., 0], y + flow[..., 1], how, borderMode=cv2.BORDER_REPLICATE
-        )
+        places = flow + _pixel_grid(*flow.shape[:2])
+        fetched: AnyArray = cv2.remap(values, places, None, how, borderMode=cv2.BORDER_REPLICATE)
         return fetched
 
-    def _compare(self, current: ContentCopy, other: Array) -> Array:
-        """Return the largest difference of any channel, [h, w], blurred by a pixel."""
-        difference: Array = self._cv2.blur(np.abs(current.colors - other).max(2), (3, 3))
-        return difference
+    def _compare(self, current: ContentCopy, other: Bytes) -> Array:
+        """Return the largest difference of any channel, [h, w], 0..1, blurred by a pixel."""
+        cv2 = self._cv2
+        largest = reduce(cv2.max, cv2.split(cv2.absdiff(current.colors, other)))
+        blurred: Array = cv2.boxFilter(largest, cv2.CV_32F, (3, 3))
+        blurred *= np.float32(1 / 255)
+        return blurred
 
     def _search(self, current: Any, previous: Any) -> Array:
         """Return the flow [h, w, 2]; frames too small for the search do not move."""
@@ -144,3 +153,16 @@ class MotionEstimator:
         search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         flow: Array = search.calc(current, previous, None)
         return flow
+
+
+def _sum_squares(vectors: Array) -> Array:
+    """Return the squared lengths [h, w] of vectors [h, w, 2]."""
+    lengths: Array = np.square(vectors[..., 0]) + np.square(vectors[..., 1])
+    return lengths
+
+
+@lru_cache(maxsize=4)
+def _pixel_grid(height: int, width: int) -> Array:
+    """Return the place of every pixel, [height, width, 2], x first; not to be written to."""
+    y, x = np.indices((height, width), np.float32)
+    return np.stack((x, y), 2)

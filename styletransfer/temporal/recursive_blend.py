@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..media import Picture
-from .optical_flow import Array, Motion, MotionEstimator
+from .optical_flow import Motion, MotionEstimator
 
 # Share of the frame before where the content agrees, at full steadiness. A larger one blurs more and is no
 # steadier.
@@ -24,7 +23,7 @@ class RecursiveBlend:
         steadiness: From 0 to 1.
 
     Attributes:
-        last: The last result, [3, H, W], float32 in 0..1; None before the first frame.
+        last: The last result, [H, W, 3], float32 in 0..1; None before the first frame.
 
     Source: Ruder et al. 2016 (arXiv 1604.08610), where every frame is optimized towards the one before it,
     moved along the optical flow and masked where that is not seen. Differs: a blend of results, weighted by
@@ -45,20 +44,20 @@ class RecursiveBlend:
                 in the others stays as it is.
         """
         white = 2**stylized.bit_depth - 1
-        pixels = stylized.pixels.to(torch.float32).div_(white)
+        pixels = to_rows(stylized.pixels).div_(white)
         if motion is None or self.last is None:
             self.last = pixels
             return stylized
-        before = self.estimator.warp(_to_rows(self.last), motion.flow)
+        moved = torch.from_numpy(self.estimator.warp(self.last.numpy(), motion.flow))
         share = torch.from_numpy(motion.trust) * (LARGEST_SHARE * self.steadiness)
         if painted is not None:
-            share = share * painted
-        moved = torch.from_numpy(before).permute(2, 0, 1)
-        self.last = (pixels + share * (moved - pixels)).clamp_(0, 1)
+            share *= painted
+        # Bicubic interpolation goes beyond the values that it interpolates.
+        self.last = pixels.add_(moved.sub_(pixels).mul_(share.unsqueeze(2))).clamp_(0, 1)
         result = (self.last * white).round_().to(stylized.pixels.dtype)
-        return Picture(result, stylized.alpha)
+        return Picture(result.permute(2, 0, 1).contiguous(), stylized.alpha)
 
 
-def _to_rows(pixels: Tensor) -> Array:
-    """Return pixels [3, H, W] as an array [H, W, 3]."""
-    return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
+def to_rows(pixels: Tensor) -> Tensor:
+    """Return pixels [3, H, W] as float32 [H, W, 3], the layout that OpenCV moves."""
+    return pixels.permute(1, 2, 0).to(torch.float32, memory_format=torch.contiguous_format, copy=True)

@@ -6,6 +6,7 @@ the other. PyAV is imported by `libav` alone, when it is needed.
 
 from .output_formats import VideoOutput, holds_pixel_aspect, plan_output
 from .parts import PartStore, find_part_folder
+from .region_tracks import MaskTrack, RegionTracks
 from .rendering import (
     RenderedVideo,
     RenderInterrupted,
@@ -14,12 +15,14 @@ from .rendering import (
     render_to_pipe,
     render_video,
 )
-from .sources import FrameSource, Selection, SourceFrame, SourceInfo, VideoFile, open_source
+from .sources import FrameSource, Selection, SourceFrame, SourceInfo, VideoFile, is_moving, open_source
 from .stream_copying import Tags
 
 __all__ = [
     "FrameSource",
+    "MaskTrack",
     "PartStore",
+    "RegionTracks",
     "RenderInterrupted",
     "RenderPlan",
     "RenderedVideo",
@@ -32,6 +35,7 @@ __all__ = [
     "describe_result",
     "find_part_folder",
     "holds_pixel_aspect",
+    "is_moving",
     "open_source",
     "plan_output",
     "render_to_pipe",

@@ -19,6 +19,7 @@ from .joining import join_parts
 from .output_formats import VideoOutput
 from .parts import PART_SECONDS, Part, PartStore
 from .pipelining import BackgroundWriter, prefetch
+from .region_tracks import RegionTracks
 from .sinks import FinishedFrame, FrameSink, PartSink, PipeSink
 from .sources import FrameSource, Selection, SourceFrame, SourceInfo, VideoFile
 from .stream_copying import Tags
@@ -40,6 +41,7 @@ class RenderPlan:
         threads: Threads of the encoder; 0 for its own choice.
         tags: What is recorded in a file.
         settings: What is recorded in every file of a folder of frames.
+        tracks: Where each style is painted in every frame; None if that does not change.
     """
 
     source: FrameSource
@@ -50,6 +52,7 @@ class RenderPlan:
     threads: int = 0
     tags: Tags = Tags()  # noqa: RUF009  it is frozen
     settings: Mapping[str, str] | None = None
+    tracks: RegionTracks | None = None
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,10 @@ def _render_frames(
 
     def load() -> Iterator[Frame]:
         first = None
-        for index, item in enumerate(plan.selection.apply(plan.source.frames(), plan.source.info)):
+        source = plan.source.frames()
+        if plan.tracks is not None:
+            source = plan.tracks.attach(source, plan.source.info)
+        for index, item in enumerate(plan.selection.apply(source, plan.source.info)):
             first = item.pts if first is None else first
             time = float((item.pts - first) * unit)
             if time < reached - stylizer.lookback and index < done - stylizer.lookback_frames:
@@ -180,7 +186,7 @@ def _render_frames(
                 stamps[index] = item
             picture = fit_picture(item.load(), plan.info.width, plan.info.height)
             flat = picture if plan.output.alpha else picture.on_white()
-            yield Frame(flat, time, index)
+            yield Frame(flat, time, index, None if item.maps is None else item.maps())
 
     def write(item: FinishedFrame | Mapping[str, Tensor]) -> None:
         if isinstance(item, FinishedFrame):

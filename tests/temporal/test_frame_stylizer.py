@@ -298,3 +298,24 @@ def test_bad_arguments_are_refused_before_the_first_frame(
 ) -> None:
     with pytest.raises(OptionError, match=message):
         stylizer.stylize_frames(iter([]), styles[0], **arguments)
+
+
+def test_stylize_frames_takes_masks_beside_frames(stylizer: Stylizer, styles: list[Picture]) -> None:
+    clip = pan(4)
+    masks = [torch.zeros(HEIGHT, WIDTH, dtype=torch.bool) for _ in clip]
+    for t, mask in enumerate(masks):
+        mask[:, : 16 * t] = True
+    made = list(stylizer.stylize_frames(clip, styles[0], masks=iter(masks)))
+    for content, frame, mask in zip(clip, made, masks, strict=True):
+        assert isinstance(frame, Picture)
+        assert torch.equal(frame.pixels[:, ~mask], content.pixels[:, ~mask])
+    assert isinstance(made[3], Picture)
+    assert not torch.equal(made[3].pixels[:, masks[3]], clip[3].pixels[:, masks[3]])
+    with pytest.raises(OptionError, match="frame 4 has no mask"):
+        list(stylizer.stylize_frames(clip, styles[0], masks=masks[:3]))
+    with pytest.raises(OptionError, match="more masks than frames"):
+        list(stylizer.stylize_frames(clip[:2], styles[0], masks=masks))
+    with pytest.raises(OptionError, match="2 masks for 1 styles"):
+        list(stylizer.stylize_frames(clip, styles[0], masks=[masks[:2]] * 4))
+    with pytest.raises(OptionError, match="exclude"):
+        stylizer.stylize_frames(clip, styles[0], mask=masks[0], masks=masks)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import lru_cache
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...errors import OptionError
+from ...errors import OptionError, StyleTransferError
 from ...options import (
     OutputOptions,
     ProcessOptions,
     RuntimeOptions,
+    ShardOptions,
     StyleSchedule,
     StylizeOptions,
     VideoOptions,
@@ -30,16 +33,21 @@ from ..click_options import (
     model_option,
     parse_numbers,
     runtime_options,
+    shard_option,
     stroke_scale_option,
     style_size_option,
 )
 from ..configured_command import ConfiguredCommand
-from ..console import Console
-from ..map_files import MapFiles, map_options
+from ..console import Console, explain_error
+from ..map_files import VideoMapFiles, video_map_options
 from ..paths import STDIN, STDOUT, find_style_folder
 from ..stylize_job import load_stylizer
 from ..thread_pool import MAX_WORKERS, divide_threads, is_disk_full
-from ..video_job import VideoJob, VideoJobOptions, VideoJobRunner, plan_video
+from ..video_job import VideoJobOptions, VideoJobRunner
+from ..video_planning import VideoJob, plan_videos
+
+if TYPE_CHECKING:
+    from ...api import Stylizer
 
 
 def parse_moment(value: Any) -> float:
@@ -77,8 +85,9 @@ parse_weights.__name__ = "weights"
     metavar="PATH|DIR/|TEMPLATE|-",
     show_default="{content}_{style}.mp4 in this folder; for animations their own extension",
     help="File, whose extension chooses the container: .mp4 .m4v .mov .mkv .webm .gif .webp .apng; a folder "
-    "of PNG frames (an existing one, or a path that ends in a slash); a template with the fields {content} "
-    "{style} {alpha}; or - for Matroska on standard output.",
+    "of PNG frames (an existing one, or a path that ends in a slash), or of the results if IN stands for "
+    "several videos; a template with the fields {content} {style} {alpha}; or - for Matroska on standard "
+    "output.",
 )
 @click.option(
     "--start",
@@ -107,7 +116,7 @@ parse_weights.__name__ = "weights"
     help="Blend of all styles: one number per style such as 2,1, or such numbers at times in seconds, "
     'between which they change evenly: "0:1,0 10:0,1".',
 )
-@map_options
+@video_map_options
 @dataclass_option(StylizeOptions, "outside")
 @style_size_option
 @stroke_scale_option
@@ -126,6 +135,7 @@ parse_weights.__name__ = "weights"
 @model_option
 @runtime_options
 @if_exists_options
+@shard_option
 @dataclass_option(
     OutputOptions,
     "metadata",
@@ -159,8 +169,9 @@ def video(
 ) -> int:
     """Repaint videos, animations and frames, steadily, with their sound.
 
-    IN is a video, an animated GIF, WebP or PNG, a folder or quoted pattern of frames, or - for a video on
-    standard input. STYLE is as for stylize; several are blended by --style-weights, or have one --mask each.
+    IN is a video, an animated GIF, WebP or PNG, a folder or quoted pattern of frames or of videos, or - for a
+    video on standard input. STYLE is as for stylize; several are blended by --style-weights, or have one
+    --mask each.
 
     The work is kept in parts of 10 seconds beside the result until all of it is done: after a crash, or
     Ctrl-C, the same command goes on.
@@ -175,36 +186,66 @@ def video(
         build_options(VideoOptions, values),
         output,
         schedule,
-        MapFiles(masks, content_map, style_map),
+        VideoMapFiles(masks, content_map, style_map),
         values["threads"],
     )
     if as_json and output.output == STDOUT and not dry_run:
         raise OptionError("--json and -o - both write to standard output", hint="leave one of them out")
-    job = plan_video(content, styles, options.stylize, schedule, output, options.files)
-    if job is None:
-        console.note("the result exists already")
-        return 0
-    facts: dict[str, Any] = {
-        "content": job.label,
-        "styles": [str(each) for each in job.styles],
-        "output": job.target,
-    }
+    shard = build_options(ShardOptions, values)
+    plan = plan_videos(content, styles, options.stylize, schedule, output, options.files, shard)
+    for note in plan.notes:
+        console.note(note)
     if dry_run:
-        line = f"{' + '.join([job.label, *facts['styles']])} -> {job.target}"
-        console.result(json.dumps(facts) if as_json else line)
+        for job in plan.jobs:
+            facts = describe_job(job)
+            line = f"{' + '.join([job.label, *facts['styles']])} -> {job.target}"
+            console.result(json.dumps(facts) if as_json else line)
         return 0
 
-    start = time.perf_counter()
-    maps = options.files.read(console)
     stop = Event()
+    workers = divide_threads(build_options(ProcessOptions, values), runtime, MAX_WORKERS)
+    style_folder = find_style_folder() if cache_styles else None
+
+    @lru_cache
+    def load() -> Stylizer:
+        return load_stylizer(console, model, runtime, stop=stop, style_folder=style_folder)
+
+    damaged, failures = False, 0
     with ExitStack() as stack:
-        runner = VideoJobRunner(console, job, options, stack)
-        workers = divide_threads(build_options(ProcessOptions, values), runtime, MAX_WORKERS)
-        style_folder = find_style_folder() if cache_styles else None
-        stylizer = load_stylizer(console, model, runtime, stop=stop, style_folder=style_folder)
         stack.callback(stop.set)
+        if len(plan.jobs) > 1:
+            load()  # a model that is missing is no failure of every video
+        for job in plan.jobs:
+            try:
+                facts = render_job(console, job, options, load, workers)
+            except StyleTransferError as error:
+                # What has run out for one video has run out for the next.
+                if len(plan.jobs) == 1 or is_disk_full(error):
+                    raise
+                failures += 1
+                facts = {**describe_job(job), "error": str(error)}
+                console.error(str(explain_error(error, [job.label])))
+            if job.output is not None and (as_json or "error" not in facts):
+                console.result(json.dumps(facts) if as_json else job.target)
+            if (damage := facts.get("damage")) is not None:
+                damaged = True
+                console.error(damage)
+    if failures:
+        console.note(f"{failures} of {len(plan.jobs)} videos failed; the same command tries them again")
+    return int(damaged or failures > 0)
+
+
+def render_job(
+    console: Console, job: VideoJob, options: VideoJobOptions, load: Callable[[], Stylizer], workers: int
+) -> dict[str, Any]:
+    """Make one result, and return what there is to say of it."""
+    start = time.perf_counter()
+    with ExitStack() as stack:
+        # A video that cannot be read is refused before the model is loaded.
+        runner = VideoJobRunner(console, job, options, stack)
+        stylizer = load()
         try:
-            made = runner.run(stylizer, maps=maps, workers=workers)
+            made = runner.run(stylizer, workers=workers)
         except KeyboardInterrupt as interrupt:
             console.note(f"stopped{explain_interrupt(interrupt, job)}")
             raise (
@@ -217,22 +258,23 @@ def video(
         damage = runner.source.damage.describe(runner.source.info.name)
     for name in made.omitted:
         console.note(f"{job.target} cannot hold this part of {job.label}, which is left out: {name}")
-    if job.output is not None:
-        facts |= {
-            "width": runner.output.width,
-            "height": runner.output.height,
-            "frames": made.frames,
-            "length": round(made.seconds, 3),
-            "damage": damage,
-            "alpha": options.stylize.alpha,
-            "model": stylizer.model_name,
-            "device": stylizer.device,
-            "seconds": round(time.perf_counter() - start, 3),
-        }
-        console.result(json.dumps(facts) if as_json else job.target)
-    if damage is not None:
-        console.error(damage)
-    return int(damage is not None)
+    return {
+        **describe_job(job),
+        "width": runner.output.width,
+        "height": runner.output.height,
+        "frames": made.frames,
+        "length": round(made.seconds, 3),
+        "damage": damage,
+        "alpha": options.stylize.alpha,
+        "model": stylizer.model_name,
+        "device": stylizer.device,
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+
+
+def describe_job(job: VideoJob) -> dict[str, Any]:
+    """Return what is known of a result before it is made."""
+    return {"content": job.label, "styles": [str(each) for each in job.styles], "output": job.target}
 
 
 def explain_interrupt(interrupt: KeyboardInterrupt, job: VideoJob) -> str:

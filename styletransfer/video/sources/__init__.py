@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from ...errors import VideoError
 from ...media.formats import printable_name
-from .animation_file import AnimationFile, is_animation
+from .animation_file import AnimationFile, is_animation, is_moving
 from .frame_folder import FrameFolder
 from .frame_source import Damage, FrameSource, Selection, SourceFrame, SourceInfo
 from .video_file import VideoFile, find_video, open_input
@@ -22,6 +22,7 @@ __all__ = [
     "SourceInfo",
     "VideoFile",
     "find_video",
+    "is_moving",
     "open_input",
     "open_source",
 ]

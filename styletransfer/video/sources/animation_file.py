@@ -32,6 +32,21 @@ def is_animation(path: Path) -> bool:
     return form is not None and form.name in ANIMATED
 
 
+def is_moving(path: Path) -> bool:
+    """Tell whether a file is a video or an animation, and no still picture."""
+    with path.open("rb") as file:
+        form = identify_format(file.read(HEADER_SIZE))
+    if form is None:
+        return True
+    if form.name not in ANIMATED:
+        return False
+    try:
+        with Image.open(path) as image:
+            return getattr(image, "n_frames", 1) > 1
+    except OSError:  # damaged, as whoever reads it will say
+        return False
+
+
 class AnimationFile:
     """A source of the frames of an animated picture.
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 from ...media import Picture
+from ...region_maps import RegionMaps
 
 LARGEST_TIME_BASE = Fraction(1, 1000)  # seconds; results of another rate are timed in units below this
 
@@ -20,12 +21,14 @@ class SourceFrame(NamedTuple):
         duration: How long it is shown, in the same units; 0 if that is unknown.
         load: Returns the picture.
         label: Name of the file, for frames that are files.
+        maps: Returns where each style is painted in this frame; None if all frames share that.
     """
 
     pts: int
     duration: int
     load: Callable[[], Picture]
     label: str = ""
+    maps: Callable[[], RegionMaps] | None = None
 
 
 @dataclass(frozen=True)
