@@ -52,6 +52,8 @@ OPTION_SETS: list[dict[str, Any]] = [
     {},
     {"alpha": 0.6},
     {"match": 0},
+    {"match": None},
+    {"passes": 2},
     {"preserve_color": "luma"},
     {"preserve_color": "palette"},
     {"color_only": True},
