@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from styletransfer import StylizeOptions, Stylizer
+from styletransfer import Stylizer
 from styletransfer.media import Picture, read_picture, write_picture
 from styletransfer.media.contact_sheet import Tile, draw_contact_sheet
+from styletransfer.options import StylizeOptions
 
 EXAMPLES = Path(__file__).parent
 CONTENTS = ("astronaut", "chelsea", "china", "coffee")
