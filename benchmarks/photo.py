@@ -32,7 +32,7 @@ from styletransfer.linalg import compute_statistics, transfer_map
 from styletransfer.media import Picture, read_picture, resize_picture, write_picture
 from styletransfer.media.contact_sheet import Tile, draw_contact_sheet
 from styletransfer.model import CouplingNetwork, load_model
-from styletransfer.model.coupling import measure_features
+from styletransfer.model.coupling_network import measure_features
 from styletransfer.model.vgg import VGG19, load_vgg19
 from styletransfer.training.photorealistic_loss import structure_distance
 from styletransfer.transfer.local_affine import matting_energy

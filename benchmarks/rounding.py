@@ -22,9 +22,9 @@ from styletransfer.evaluation import read_pairs
 from styletransfer.media import read_picture, readable_extensions, resize_picture
 from styletransfer.model import Architecture, Autoencoder, load_autoencoder
 from styletransfer.pipeline.device import PRECISIONS, PrecisionPolicy
-from styletransfer.pipeline.engine import Engine
 from styletransfer.pipeline.feature_graph import OUTPUT, Node
 from styletransfer.pipeline.memory_plan import StreamingPlan, list_storage
+from styletransfer.pipeline.network_runner import NetworkRunner
 from styletransfer.pipeline.output_image import OutputImage
 from styletransfer.pipeline.regions import RegionStyle
 from styletransfer.transfer import TransferTarget
@@ -80,11 +80,11 @@ def stylize(
     model: Autoencoder, precision: PrecisionPolicy, pair: SamplePair, *, half_precision: bool = False
 ) -> Tensor:
     """Stylize a content with all of its maps stored; return levels of 255 [3, H, W] as floats."""
-    engine = Engine(model, precision, torch.device("cpu"))
-    plan = StreamingPlan(64, list_storage(engine.architecture, precision)[0].nodes, half_precision)
-    target = TransferTarget(engine.measure(pair.style, plan), "wct")
+    runner = NetworkRunner(model, precision, torch.device("cpu"))
+    plan = StreamingPlan(64, list_storage(runner.architecture, precision)[0].nodes, half_precision)
+    target = TransferTarget(runner.measure(pair.style, plan), "wct")
     result = OutputImage(pair.content, torch.uint8, keep_chroma=False)
-    engine.apply(pair.content, engine.fit(pair.content, [RegionStyle(target)], plan), plan, result.write)
+    runner.apply(pair.content, runner.fit(pair.content, [RegionStyle(target)], plan), plan, result.write)
     return result.pixels.float()
 
 

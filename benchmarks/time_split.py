@@ -28,7 +28,7 @@ from styletransfer.media import Picture, read_picture, write_picture
 from styletransfer.model import load_model
 from styletransfer.options import RuntimeOptions, StylizeOptions
 from styletransfer.pipeline import StylizationPipeline
-from styletransfer.pipeline.engine import Engine
+from styletransfer.pipeline.network_runner import NetworkRunner
 from styletransfer.pipeline.process_memory import tune_allocator
 from styletransfer.pipeline.streamed_maps import StatisticsAccumulator
 from styletransfer.pipeline.streaming_layers import ConvParameters
@@ -84,9 +84,9 @@ def watch_pipeline(stopwatch: Stopwatch) -> None:
 
     The rest of a pass is pooling, upsampling, merging, activations, moving rows and the color transfer.
     """
-    stopwatch.watch(Engine, "_encode", "rest of encoding")
-    stopwatch.watch(Engine, "_measure", "rest of decoding")
-    stopwatch.watch(Engine, "apply", "rest of decoding")
+    stopwatch.watch(NetworkRunner, "_encode", "rest of encoding")
+    stopwatch.watch(NetworkRunner, "_measure", "rest of decoding")
+    stopwatch.watch(NetworkRunner, "apply", "rest of decoding")
     stopwatch.watch(StatisticsAccumulator, "_add", "statistics")
     stopwatch.watch(StatisticsAccumulator, "result", "statistics")
     stopwatch.watch(TransferTarget, "find_map", "decompositions")

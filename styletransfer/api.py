@@ -37,9 +37,9 @@ from .picture_conversion import Array, PictureSource, as_batch, to_picture
 from .pipeline import Pipeline, ProgressCallback, StylizationPipeline, share_progress
 from .pipeline.process_memory import check_available_memory
 from .region_maps import MaskSource, RegionMaps
-from .sample_stylizer import SampleStylizer
 from .style_measurer import StyleMeasurer, StyleSource, StyleStore, as_sequence
 from .temporal import Frame, FrameStylizer, convert_frames
+from .tensor_stylizer import TensorStylizer
 
 
 class StylizedPicture(NamedTuple):
@@ -93,7 +93,7 @@ class Stylizer:
         kind = PhotorealisticPipeline if isinstance(loaded.network, CouplingNetwork) else StylizationPipeline
         self.pipeline: Pipeline = kind(loaded, runtime, stop)
         self._measurer = StyleMeasurer(self.pipeline, style_folder)
-        self._samples = SampleStylizer(self.pipeline, self._measurer, ColorGrader(stop))
+        self._samples = TensorStylizer(self.pipeline, self._measurer, ColorGrader(stop))
         self._arguments = model, runtime, weights_folder, style_folder
 
     def __repr__(self) -> str:

@@ -44,16 +44,16 @@ ALLOWED: dict[str, set[str]] = {
         *("picture_conversion", "style_measurer", "pipeline", "model", "transfer", "linalg", "media"),
         *("options", "errors"),
     },
-    "sample_stylizer": {
+    "tensor_stylizer": {
         *("picture_conversion", "region_maps", "style_measurer", "color_grading", "refinement", "pipeline"),
         *("model", "media", "options", "errors"),
     },
     "temporal": {
-        *("picture_conversion", "region_maps", "style_measurer", "color_grading", "sample_stylizer"),
+        *("picture_conversion", "region_maps", "style_measurer", "color_grading", "tensor_stylizer"),
         *("pipeline", "model", "transfer", "linalg", "media", "options", "errors"),
     },
     "api": {
-        *("picture_conversion", "region_maps", "style_measurer", "color_grading", "sample_stylizer"),
+        *("picture_conversion", "region_maps", "style_measurer", "color_grading", "tensor_stylizer"),
         *("temporal", "photorealistic", "pipeline", "model", "media", "options", "errors"),
     },
     "texture": {

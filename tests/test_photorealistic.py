@@ -13,7 +13,7 @@ from styletransfer.errors import MemoryLimitError, OptionError
 from styletransfer.linalg import Statistics
 from styletransfer.media import Picture, read_picture, resize_picture
 from styletransfer.model import CouplingArchitecture, CouplingNetwork, load_model, save_model
-from styletransfer.model.coupling import measure_features
+from styletransfer.model.coupling_network import measure_features
 from styletransfer.options import RuntimeOptions, StylizeOptions
 from styletransfer.photorealistic.guided_upsampling import FIT_STEP, apply_functions, fit_functions
 from styletransfer.photorealistic.strips import list_strips

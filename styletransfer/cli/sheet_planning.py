@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import OptionError
 from ..options import StylizeOptions, change_options
-from ..options.stylize_command import format_value
+from ..options.stylize_command_line import format_value
 from ..options.stylizing import NATIVE_LONG_EDGE
 from .job_planning import choose_name
 from .paths import (

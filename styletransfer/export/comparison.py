@@ -17,7 +17,7 @@ from ..media import read_picture, resize_picture
 from ..model import LoadedModel
 from ..options import DEFAULT_MATCH, RuntimeOptions, StylizeOptions
 from ..pipeline import StylizationPipeline
-from .graphs import CONTENT, MATCH, PICTURE, STYLE
+from .style_content_graphs import CONTENT, MATCH, PICTURE, STYLE
 
 # Largest differences to the program in float32, in levels of 255: of all but one pixel value in a thousand,
 # and of every one.

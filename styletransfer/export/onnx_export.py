@@ -15,7 +15,15 @@ from ..files import write_atomically
 from ..model import Architecture, Autoencoder, LoadedModel
 from ..options import DEFAULT_MATCH
 from .comparison import GraphRunner, ProgressCallback, compare_with_program
-from .graphs import CONTENT, MATCH, PICTURE, STYLE, build_content_graph, build_style_graph, list_style_values
+from .style_content_graphs import (
+    CONTENT,
+    MATCH,
+    PICTURE,
+    STYLE,
+    build_content_graph,
+    build_style_graph,
+    list_style_values,
+)
 
 STYLE_FILE, CONTENT_FILE = "style.onnx", "content.onnx"
 DESCRIPTION_FILE, README_FILE = "model.json", "README.md"

@@ -9,11 +9,11 @@ from .differentiable_wct import whitening_coloring
 from .divided_differences import ScalarFunction
 from .eigh import EighBackward, eigh
 from .matrix_functions import inverse_sqrt, matrix_sqrt, spectral_function, spectral_projector
-from .modules import WhiteningColoring, ZCAWhitening
 from .newton_schulz import newton_schulz_roots
 from .psd_matrices import NumericalError
 from .statistics import Statistics, compute_statistics, gram_matrix, merge_statistics
 from .transfer_matrix import TransferMethod, transfer_map
+from .whitening_layers import WhiteningColoring, ZCAWhitening
 
 __all__ = [
     "EighBackward",

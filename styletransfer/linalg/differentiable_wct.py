@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .device_placement import DeviceDtype, no_autocast
 from .function_transforms import is_transformed, values_are_available
 from .moments import Moments, MomentsVjp, affine_map_vjp, apply_affine_map
-from .placement import DeviceDtype, no_autocast
 from .psd_matrices import NumericalError, default_rank_rtol
 from .statistics import (
     Statistics,

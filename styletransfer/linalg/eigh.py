@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
+from .device_placement import DeviceDtype, eigh_placement
 from .function_transforms import TransformableFunction, values_are_available
-from .placement import DeviceDtype, eigh_placement
 from .psd_matrices import NumericalError, require_finite, require_square, symmetrize
 
 EighBackward = Literal["taylor", "exact", "clip", "pade"]

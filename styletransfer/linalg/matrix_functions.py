@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .device_placement import no_autocast
 from .divided_differences import (
     AnalyticFunction,
     ConstantOne,
@@ -29,7 +30,6 @@ from .divided_differences import (
 )
 from .eigh import decompose_symmetric
 from .function_transforms import TransformableFunction, is_batched
-from .placement import no_autocast
 from .psd_matrices import (
     add_ridge,
     clamp_and_mask_eigenvalues,

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .device_placement import DeviceDtype
 from .function_transforms import is_transformed
-from .placement import DeviceDtype
 from .psd_matrices import lower_triangle_blocks, mirror_lower_triangle, power_of_four_scale, symmetrize
 
 # Number of values in a block. On a CPU, 2^18 * 8 bytes = 2 MiB stay in the cache between the conversion and

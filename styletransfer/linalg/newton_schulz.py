@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .device_placement import no_autocast
 from .function_transforms import TransformableFunction
-from .placement import no_autocast
 from .psd_matrices import regularize_and_scale, require_eps, require_finite, require_square, symmetrize
 
 # A step multiplies the smallest eigenvalue by up to 9/4 until it is near one, and squares the error after

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .device_placement import DeviceDtype, first_supported, no_autocast, supports_dtype
 from .function_transforms import TransformableFunction, move_to_front, values_are_available
 from .moments import Moments, MomentsVjp, compute_moments, iterate_blocks, moments_jvp, nonzero_divisor
-from .placement import DeviceDtype, first_supported, no_autocast, supports_dtype
 from .psd_matrices import require_finite
 
 

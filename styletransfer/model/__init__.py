@@ -1,7 +1,7 @@
 """The network, its weights, and the statistics of a style."""
 
 from .autoencoder import Architecture, Autoencoder, measure_levels, soft_clip
-from .coupling import CouplingArchitecture, CouplingNetwork
+from .coupling_network import CouplingArchitecture, CouplingNetwork
 from .style_statistics import StyleStatistics
 from .weights import (
     LoadedModel,

@@ -16,7 +16,7 @@ from torch import nn
 from ..errors import OptionError, WeightsError
 from ..files import compute_sha256, read_tensors, write_tensors
 from .autoencoder import Architecture, Autoencoder
-from .coupling import CouplingArchitecture, CouplingNetwork
+from .coupling_network import CouplingArchitecture, CouplingNetwork
 
 Network: TypeAlias = Autoencoder | CouplingNetwork
 FORMATS = {Autoencoder: "styletransfer-autoencoder-1", CouplingNetwork: "styletransfer-coupling-1"}

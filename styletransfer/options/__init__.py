@@ -7,7 +7,14 @@ checked once and means the same everywhere. This package imports no torch becaus
 from .checks import check_kind, check_style_weights, parse_bytes
 from .exporting import ExportOptions
 from .ray_cluster import ClusterOptions
-from .running import DEFAULT_MODEL, IfExists, OutputOptions, Precision, ProcessOptions, RuntimeOptions
+from .runtime_and_output import (
+    DEFAULT_MODEL,
+    IfExists,
+    OutputOptions,
+    Precision,
+    ProcessOptions,
+    RuntimeOptions,
+)
 from .serving import ServeOptions
 from .sharding import ArchiveOptions, ShardOptions
 from .style_schedule import StyleSchedule

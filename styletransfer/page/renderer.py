@@ -13,7 +13,7 @@ from ..errors import ImageError, MemoryLimitError, OptionError
 from ..media import Picture, read_photo_metadata, read_picture, resize_picture, write_picture
 from ..model import StyleStatistics
 from ..options import RuntimeOptions, StylizeOptions, resolve_stroke_scale
-from ..options.stylize_command import compose_stylize_command
+from ..options.stylize_command_line import compose_stylize_command
 from ..region_maps import RegionMaps
 from ..result_metadata import choose_metadata, describe_settings, list_settings
 from ..style_measurer import KeyedCache

@@ -19,7 +19,6 @@ from ..transfer import TransferTarget
 from ..transfer.content_moments import MomentsRecord
 from .base import Pipeline
 from .device import PRECISIONS
-from .engine import Engine
 from .memory_plan import (
     MIB,
     StreamingPlan,
@@ -30,6 +29,7 @@ from .memory_plan import (
     row_bytes,
     waiting_bytes,
 )
+from .network_runner import NetworkRunner
 from .output_image import OutputImage, keep_chroma
 from .process_memory import available_memory, is_tuned, resident_memory, return_freed_memory
 from .regions import PixelWeights, find_region_style, select_regions
@@ -75,28 +75,28 @@ class StylizationPipeline(Pipeline):
         super().__init__(model.fingerprint, runtime, stop)
         assert isinstance(model.network, Autoencoder)
         self._network = model.network
-        self.engine = Engine(model.network, self.precision, self.device)
+        self.runner = NetworkRunner(model.network, self.precision, self.device)
         self._targets: WeakKeyDictionary[StyleStatistics, tuple[str, TransferTarget]] = WeakKeyDictionary()
 
     @cached_property
-    def _float32_engine(self) -> Engine:
-        """The engine for results of more than eight bits, in which mixed precision would show."""
+    def _float32_runner(self) -> NetworkRunner:
+        """The runner for results of more than eight bits, in which mixed precision would show."""
         if self.precision.name != "mixed":
-            return self.engine
-        return Engine(self._network, PRECISIONS["fp32"], self.device)
+            return self.runner
+        return NetworkRunner(self._network, PRECISIONS["fp32"], self.device)
 
     def measure(
         self, style: Tensor, alpha: Tensor | None = None, *, exact: bool = False, patches: bool = True
     ) -> StyleStatistics:
         """Compute the statistics of a style picture; see `Pipeline.measure`."""
-        engine = self._float32_engine if exact else self.engine
+        runner = self._float32_runner if exact else self.runner
         samples, alpha = as_samples(style), as_weights(alpha)
         with self._computing():
-            plan = self._plan(engine, samples, match=patches)
+            plan = self._plan(runner, samples, match=patches)
             if not patches:
-                levels = engine.measure(samples, plan, self._check_stop, alpha)
+                levels = runner.measure(samples, plan, self._check_stop, alpha)
                 return StyleStatistics(levels, self.fingerprint)
-            levels, bank = engine.measure_with_patches(samples, plan, self._check_stop, alpha)
+            levels, bank = runner.measure_with_patches(samples, plan, self._check_stop, alpha)
         return StyleStatistics(levels, self.fingerprint, bank=bank)
 
     def stylize(
@@ -152,7 +152,7 @@ class StylizationPipeline(Pipeline):
         styles = [style for style in regions if style is not None]
         if refiner is not None and styles[0].underpainting is None:
             return self._refine(content, styles[0], options, dtype, progress, refiner, alpha, kept)
-        engine = self.engine if dtype == torch.uint8 else self._float32_engine
+        runner = self.runner if dtype == torch.uint8 else self._float32_runner
         result_bytes = samples.numel() * dtype.itemsize
         reuse = None
         copy_share = 0.0
@@ -160,7 +160,7 @@ class StylizationPipeline(Pipeline):
             # A picture that does not fit is refused before any work. The copy is overwritten by the result
             # where its type allows that.
             source = 0 if dtype == samples.dtype and samples.device.type == "cpu" else samples.nbytes
-            self._plan(engine, samples, result_bytes + source)
+            self._plan(runner, samples, result_bytes + source)
             # Refinement takes nearly all of the time.
             scale = styles[0].stroke_scale
             copy_share = options.passes / (options.passes + scale**2) if refiner is None else 0.95
@@ -170,7 +170,7 @@ class StylizationPipeline(Pipeline):
                 samples, below, shares, scale, options, report, refiner, alpha, record
             )
             if self.runtime.max_memory is not None:
-                for each in {self.engine, self._float32_engine}:
+                for each in {self.runner, self._float32_runner}:
                     each.release_patches()
         elif options.passes > 1:
             copy_share = 1 - 1 / options.passes
@@ -186,29 +186,29 @@ class StylizationPipeline(Pipeline):
         # The last pass reads every row once, before it is overwritten.
         keeps_chroma = options.preserve_color == "luma"
         result = OutputImage(original, dtype, keep_chroma=keeps_chroma, reuse=reuse, kept=kept)
-        scales = engine.depth + 1
+        scales = runner.depth + 1
         wanted = [find_region_style(style, options, scales, self._find_target) for style in regions]
         matches = any(each.matches for each in wanted)
         other_bytes = 0 if shares is None else SHARES_AT_ALL_SCALES * shares.nbytes
         other_bytes += 0 if result.pixels is reuse else result_bytes
-        plan = self._plan(engine, samples, other_bytes, match=matches)
+        plan = self._plan(runner, samples, other_bytes, match=matches)
         report = self._reporter(progress, copy_share, 1)
         with self._computing():
             weights = PixelWeights.of(shares, alpha, self.device)
             if record.given is not None:
-                fitted = engine.fold(wanted, next(record.given), weights)
+                fitted = runner.fold(wanted, next(record.given), weights)
             elif options.content_statistics == "exact":
-                fitted = engine.fit(samples, wanted, plan, report, weights)
+                fitted = runner.fit(samples, wanted, plan, report, weights)
             else:
                 thumbnail, opacity, small_shares = make_thumbnail(samples, alpha, shares)
-                small_plan = self._plan(engine, thumbnail, match=matches)
+                small_plan = self._plan(runner, thumbnail, match=matches)
                 small_weights = PixelWeights.of(small_shares, opacity, self.device)
-                small = engine.fit(thumbnail, wanted, small_plan, self._check_stop, small_weights)
+                small = runner.fit(thumbnail, wanted, small_plan, self._check_stop, small_weights)
                 # Its stores are of another size.
                 fitted = replace(small, stores={}, done=0.0, weights=weights)
             record.measured.append(fitted.moments)
             if not record.measures_only:
-                engine.apply(samples, fitted, plan, result.write, report)
+                runner.apply(samples, fitted, plan, result.write, report)
         if self.runtime.max_memory is not None:
             return_freed_memory()  # for the caller, who is going to write the result
         return result.pixels.view(content.shape)
@@ -268,7 +268,7 @@ class StylizationPipeline(Pipeline):
         return convert_samples(result.view(content.shape), dtype)
 
     def _plan(
-        self, engine: Engine, samples: Tensor, result_bytes: int = 0, *, match: bool = False
+        self, runner: NetworkRunner, samples: Tensor, result_bytes: int = 0, *, match: bool = False
     ) -> StreamingPlan:
         """Plan the passes over a picture within the user's limit, or within what the machine has left.
 
@@ -277,8 +277,8 @@ class StylizationPipeline(Pipeline):
         """
         height, width = samples.shape[1:]
         pixels = height * width
-        architecture = engine.architecture if match else engine.plain_architecture
-        precision = engine.precision
+        architecture = runner.architecture if match else runner.plain_architecture
+        precision = runner.precision
         limited = self.runtime.max_memory is not None
         trims = pixels >= TRIM_PIXELS or limited
         if trims:

@@ -19,8 +19,8 @@ from ..media import resize_picture
 from ..options import StyleSchedule, StylizeOptions
 from ..options.checks import check_integer, check_range
 from ..region_maps import RegionMaps
-from ..sample_stylizer import SampleStylizer
 from ..style_measurer import StyleSource
+from ..tensor_stylizer import TensorStylizer
 from .frame import Frame
 from .moment_window import CELL, begins_cell, window_reach, window_weight
 from .optical_flow import ContentCopy, Motion, MotionEstimator
@@ -75,7 +75,7 @@ class FrameStylizer:
 
     def __init__(
         self,
-        samples: SampleStylizer,
+        samples: TensorStylizer,
         styles: Sequence[StyleSource],
         options: StylizeOptions,
         *,

@@ -16,8 +16,8 @@ from ..model import StyleStatistics
 from ..options import StyleSchedule, StylizeOptions
 from ..pipeline.regions import build_shares
 from ..region_maps import RegionMaps
-from ..sample_stylizer import SampleStylizer
 from ..style_measurer import StyleSource
+from ..tensor_stylizer import TensorStylizer
 from ..transfer.content_moments import ContentMoments, MomentsRecord
 from .frame import Frame
 
@@ -58,7 +58,7 @@ class FrameSettings:
         bit_depth: Bits per channel of the results; None for those of each frame.
     """
 
-    samples: SampleStylizer
+    samples: TensorStylizer
     styles: Sequence[StyleSource]
     options: StylizeOptions
     maps: RegionMaps | None = None

@@ -3,8 +3,8 @@
 from .data import PicturePool, TrainingPairs
 from .distributed import Processes, join_processes, leave_processes
 from .initialization import build_autoencoder, build_network
-from .losses import LossTerms, TransferLoss
 from .trainer import Trainer, TrainingReport, check_folder
+from .transfer_loss import LossTerms, TransferLoss
 
 __all__ = [
     "LossTerms",

@@ -24,10 +24,10 @@ from ..options import TrainOptions
 from ..spectrum import state_dict_without_norm_caps
 from .data import TrainingPairs, load_batches
 from .distributed import Processes, any_process, average_gradients, share_bytes, share_state
-from .losses import DEEP_STEP_EVERY, LossTerms, TransferLoss
 from .photorealistic_loss import PhotorealisticLoss, PhotorealisticTerms
 from .run_folder import CHECKPOINT, SAMPLES, MetricsLog, load_checkpoint, save_checkpoint, write_samples
 from .soap import SOAP
+from .transfer_loss import DEEP_STEP_EVERY, LossTerms, TransferLoss
 
 WEIGHTS = "model.safetensors"
 # Options that do not change the result, so that a resumed run may have other values.

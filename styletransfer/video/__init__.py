@@ -5,7 +5,7 @@ the other. PyAV is imported by `libav` alone, when it is needed.
 """
 
 from .output_formats import VideoOutput, holds_pixel_aspect, plan_output
-from .parts import PartStore, find_part_folder
+from .part_store import PartStore, find_part_folder
 from .region_tracks import MaskTrack, RegionTracks
 from .rendering import (
     RenderedVideo,

@@ -17,7 +17,7 @@ from .encoding import seconds_of
 from .frame_conversion import FrameConverter
 from .libav import explain_libav, load_av
 from .output_formats import VideoOutput
-from .parts import Part
+from .part_store import Part
 from .sources import Selection, SourceInfo, find_video, open_input
 from .sources.animation_file import write_animation
 from .stream_copying import StreamCopier, Tags

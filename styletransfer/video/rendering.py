@@ -17,7 +17,7 @@ from ..temporal import Frame, FrameStylizer
 from .frame_conversion import fit_picture
 from .joining import join_parts
 from .output_formats import VideoOutput
-from .parts import PART_SECONDS, Part, PartStore
+from .part_store import PART_SECONDS, Part, PartStore
 from .pipelining import BackgroundWriter, prefetch
 from .region_tracks import RegionTracks
 from .sinks import FinishedFrame, FrameSink, PartSink, PipeSink

@@ -14,7 +14,7 @@ from ..media import Picture, write_picture
 from .encoding import EncodedPart, FrameEncoder
 from .libav import explain_libav, load_av
 from .output_formats import VideoOutput
-from .parts import Part, PartStore
+from .part_store import Part, PartStore
 from .sources import Selection, SourceInfo, VideoFile
 from .stream_copying import StreamCopier, Tags
 

@@ -129,7 +129,7 @@ def make_model(**changes: Any) -> LoadedModel:
 )
 def test_other_networks_pass_the_comparison(changes: dict[str, Any]) -> None:
     from styletransfer.export.comparison import GraphRunner, compare_with_program
-    from styletransfer.export.graphs import build_content_graph, build_style_graph
+    from styletransfer.export.style_content_graphs import build_content_graph, build_style_graph
 
     model = make_model(**changes)
     network = model.network

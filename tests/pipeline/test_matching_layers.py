@@ -1,4 +1,4 @@
-"""Test that the engine matches as the network does, whatever is stored and however high strips are."""
+"""Test that the runner matches as the network does, whatever is stored and however high strips are."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch import Tensor
 
 from styletransfer.model import Architecture, Autoencoder, measure_levels
 from styletransfer.pipeline.device import PRECISIONS
-from styletransfer.pipeline.engine import Engine
 from styletransfer.pipeline.matching_layers import PatchSampler, find_visible_positions
 from styletransfer.pipeline.memory_plan import StreamingPlan, list_storage
+from styletransfer.pipeline.network_runner import NetworkRunner
 from styletransfer.pipeline.regions import RegionStyle, spread_positions
 from styletransfer.pipeline.streamed_maps import run
 from styletransfer.pipeline.streaming_layers import PictureMap
 from styletransfer.transfer import TransferTarget
 from styletransfer.transfer.patch_matching import PatchBank
 
-from .test_engine import CPU, FP32, make_picture, to_float
+from .test_network_runner import CPU, FP32, make_picture, to_float
 
 ARCHITECTURE = Architecture(
     (4, 6, 8, 6), (2, 1, 2, 1), key_widths=(0, 0, 12, 10), match_strengths=(0.0, 0.5, 1.0, 0.75)
@@ -31,13 +31,13 @@ def network() -> Autoencoder:
 
 
 def stylize(
-    engine: Engine, content: Tensor, style: Tensor, plan: StreamingPlan, match: float = 1.0
+    runner: NetworkRunner, content: Tensor, style: Tensor, plan: StreamingPlan, match: float = 1.0
 ) -> Tensor:
     """Measure a style, stylize a content, and return the result [3, H, W], near 0..255."""
-    levels, bank = engine.measure_with_patches(style, plan)
-    fitted = engine.fit(content, [RegionStyle(TransferTarget(levels, "wct"), bank, [match] * 4)], plan)
+    levels, bank = runner.measure_with_patches(style, plan)
+    fitted = runner.fit(content, [RegionStyle(TransferTarget(levels, "wct"), bank, [match] * 4)], plan)
     strips: list[Tensor] = []
-    engine.apply(content, fitted, plan, lambda start, strip: strips.append(strip.clone()))
+    runner.apply(content, fitted, plan, lambda start, strip: strips.append(strip.clone()))
     return torch.cat(strips, 1)
 
 
@@ -49,8 +49,8 @@ def test_the_engine_matches_as_the_network_does(network: Autoencoder, size: tupl
     banks = network.decoder.collect_patches(features, levels)
     expected = network.decode(network.encode(to_float(content)), levels, banks=banks)[0] * 255
     plain = network.decode(network.encode(to_float(content)), levels)[0] * 255
-    found = stylize(Engine(network, FP32, CPU), content, style, StreamingPlan(16))
-    # The engine keeps patches in half precision.
+    found = stylize(NetworkRunner(network, FP32, CPU), content, style, StreamingPlan(16))
+    # The runner keeps patches in half precision.
     assert (found - expected).abs().max() < 1
     if min(size) > 8:
         assert (plain - expected).abs().mean() > 1
@@ -59,24 +59,24 @@ def test_the_engine_matches_as_the_network_does(network: Autoencoder, size: tupl
 @pytest.mark.parametrize("precision", list(PRECISIONS))
 def test_the_result_does_not_depend_on_stores_and_strips(network: Autoencoder, precision: str) -> None:
     content, style = make_picture(77, 38), make_picture(40, 50, seed=1)
-    engine = Engine(network, PRECISIONS[precision], CPU)
-    costs = list_storage(ARCHITECTURE, engine.precision)
-    expected = stylize(engine, content, style, StreamingPlan(128, costs[0].nodes))
+    runner = NetworkRunner(network, PRECISIONS[precision], CPU)
+    costs = list_storage(ARCHITECTURE, runner.precision)
+    expected = stylize(runner, content, style, StreamingPlan(128, costs[0].nodes))
     for cost in costs:
         for tile in (8, 16, 24, 64):
-            found = stylize(engine, content, style, StreamingPlan(tile, cost.nodes))
+            found = stylize(runner, content, style, StreamingPlan(tile, cost.nodes))
             assert (found - expected).abs().max() < (0.1 if precision == "fp32" else 1), (cost, tile)
 
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_the_number_of_threads_changes_nothing_that_is_visible(network: Autoencoder, threads: int) -> None:
     content, style = make_picture(90, 120), make_picture(100, 80, seed=1)
-    engine, before = Engine(network, FP32, CPU), torch.get_num_threads()
+    runner, before = NetworkRunner(network, FP32, CPU), torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        expected = stylize(engine, content, style, StreamingPlan(32))
+        expected = stylize(runner, content, style, StreamingPlan(32))
         torch.set_num_threads(threads)
-        found = stylize(engine, content, style, StreamingPlan(32))
+        found = stylize(runner, content, style, StreamingPlan(32))
     finally:
         torch.set_num_threads(before)
     assert (found - expected).abs().max() < 0.1
@@ -84,23 +84,23 @@ def test_the_number_of_threads_changes_nothing_that_is_visible(network: Autoenco
 
 def test_without_strength_only_statistics_are_transferred(network: Autoencoder) -> None:
     content, style = make_picture(45, 38), make_picture(40, 50, seed=1)
-    engine = Engine(network, FP32, CPU)
-    plain = stylize(engine, content, style, StreamingPlan(64), match=0)
-    faint = stylize(engine, content, style, StreamingPlan(64), match=1e-4)
-    full = stylize(engine, content, style, StreamingPlan(64))
+    runner = NetworkRunner(network, FP32, CPU)
+    plain = stylize(runner, content, style, StreamingPlan(64), match=0)
+    faint = stylize(runner, content, style, StreamingPlan(64), match=1e-4)
+    full = stylize(runner, content, style, StreamingPlan(64))
     assert (plain - faint).abs().max() < 1
     assert (plain - full).abs().mean() > 1
 
 
 def test_a_blend_of_a_style_with_itself_is_that_style(network: Autoencoder) -> None:
     content, style = make_picture(45, 38), make_picture(40, 50, seed=1)
-    engine, plan = Engine(network, FP32, CPU), StreamingPlan(64)
-    levels, bank = engine.measure_with_patches(style, plan)
+    runner, plan = NetworkRunner(network, FP32, CPU), StreamingPlan(64)
+    levels, bank = runner.measure_with_patches(style, plan)
     assert bank is not None
     results: list[Tensor] = []
     for each in (bank, PatchBank.blend([bank, bank], [2, 1])):
-        fitted = engine.fit(content, [RegionStyle(TransferTarget(levels, "wct"), each)], plan)
-        engine.apply(content, fitted, plan, lambda start, strip: results.append(strip.clone()))
+        fitted = runner.fit(content, [RegionStyle(TransferTarget(levels, "wct"), each)], plan)
+        runner.apply(content, fitted, plan, lambda start, strip: results.append(strip.clone()))
     assert torch.equal(*results)
 
 
@@ -138,10 +138,10 @@ def test_patches_of_invisible_parts_are_not_used() -> None:
 
 
 def test_hidden_colors_of_a_style_change_nothing(network: Autoencoder) -> None:
-    engine, plan = Engine(network, FP32, CPU), StreamingPlan(64)
+    runner, plan = NetworkRunner(network, FP32, CPU), StreamingPlan(64)
     style = make_picture(64, 64, seed=1)
     alpha = torch.zeros(1, 64, 64, dtype=torch.uint8)
     alpha[:, :, :48] = 255
-    _, bank = engine.measure_with_patches(style, plan, alpha=alpha)
+    _, bank = runner.measure_with_patches(style, plan, alpha=alpha)
     assert bank is not None
     assert {scale: len(each) for scale, each in bank.pieces.items()} == {1: 12 * 16, 2: 12 * 16, 3: 6 * 8}

@@ -16,8 +16,8 @@ from styletransfer.model import Architecture, Autoencoder, LoadedModel, StyleSta
 from styletransfer.options import RuntimeOptions, StylizeOptions
 from styletransfer.pipeline import StylizationPipeline
 from styletransfer.pipeline.device import PRECISIONS
-from styletransfer.pipeline.engine import Engine
 from styletransfer.pipeline.memory_plan import StreamingPlan, list_storage
+from styletransfer.pipeline.network_runner import NetworkRunner
 from styletransfer.pipeline.regions import (
     PixelWeights,
     RegionStyle,
@@ -27,8 +27,8 @@ from styletransfer.pipeline.regions import (
 )
 from styletransfer.transfer import TransferTarget, transfer_features
 
-from .test_engine import CPU, FP32, make_picture, to_float
 from .test_matching_layers import ARCHITECTURE
+from .test_network_runner import CPU, FP32, make_picture, to_float
 
 PLAIN = Architecture((4, 6, 8), (1, 1, 1))
 
@@ -102,38 +102,38 @@ def stylize_plainly(
 def test_regions_are_what_the_definition_says(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     network = Autoencoder(PLAIN).eval().requires_grad_(False)
-    engine, plan = Engine(network, FP32, CPU), StreamingPlan(1000)
+    runner, plan = NetworkRunner(network, FP32, CPU), StreamingPlan(1000)
     content, shares = make_picture(*size), build_shares(blobs(2, *size), outside=True)
-    levels = [engine.measure(make_picture(40, 50, seed=seed), plan) for seed in (1, 2, 3)]
+    levels = [runner.measure(make_picture(40, 50, seed=seed), plan) for seed in (1, 2, 3)]
     expected = stylize_plainly(network, to_float(content), levels, shares / 255)[0] * 255
     styles = [RegionStyle(TransferTarget(each, "wct")) for each in levels]
-    found = run_engine(engine, content, styles, shares, plan)
+    found = run_engine(runner, content, styles, shares, plan)
     assert (found - expected).abs().max() < 0.5
 
 
 def run_engine(
-    engine: Engine, content: Tensor, styles: list[RegionStyle], shares: Tensor, plan: StreamingPlan
+    runner: NetworkRunner, content: Tensor, styles: list[RegionStyle], shares: Tensor, plan: StreamingPlan
 ) -> Tensor:
-    fitted = engine.fit(content, styles, plan, weights=PixelWeights.of(shares, None, CPU))
+    fitted = runner.fit(content, styles, plan, weights=PixelWeights.of(shares, None, CPU))
     strips: list[Tensor] = []
-    engine.apply(content, fitted, plan, lambda start, strip: strips.append(strip.clone()))
+    runner.apply(content, fitted, plan, lambda start, strip: strips.append(strip.clone()))
     return torch.cat(strips, 1)
 
 
 @pytest.mark.parametrize("precision", list(PRECISIONS))
 def test_regions_do_not_depend_on_stores_and_strips(network: Autoencoder, precision: str) -> None:
-    engine = Engine(network, PRECISIONS[precision], CPU)
+    runner = NetworkRunner(network, PRECISIONS[precision], CPU)
     content, shares = make_picture(77, 38), build_shares(blobs(2, 77, 38), outside=True)
     styles = []
     for seed in (1, 2):
-        levels, bank = engine.measure_with_patches(make_picture(40, 50, seed=seed), StreamingPlan(64))
+        levels, bank = runner.measure_with_patches(make_picture(40, 50, seed=seed), StreamingPlan(64))
         styles.append(RegionStyle(TransferTarget(levels, "wct"), bank))
     styles.append(RegionStyle(lambda own: TransferTarget(own, "wct"), keeps_pixels=True))
-    costs = list_storage(ARCHITECTURE, engine.precision)
-    expected = run_engine(engine, content, styles, shares, StreamingPlan(128, costs[0].nodes))
+    costs = list_storage(ARCHITECTURE, runner.precision)
+    expected = run_engine(runner, content, styles, shares, StreamingPlan(128, costs[0].nodes))
     for cost in costs[::3]:
         for tile in (8, 24, 64):
-            found = run_engine(engine, content, styles, shares, StreamingPlan(tile, cost.nodes))
+            found = run_engine(runner, content, styles, shares, StreamingPlan(tile, cost.nodes))
             assert (found - expected).abs().max() < (0.1 if precision == "fp32" else 1), (cost, tile)
 
 

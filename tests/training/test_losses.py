@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from styletransfer.model.vgg import VGG19
-from styletransfer.training.losses import average_octaves, simulate_next_frame
+from styletransfer.training.transfer_loss import average_octaves, simulate_next_frame
 from styletransfer.transfer.losses import color_distance, content_distance, patch_distance, style_distance
 
 

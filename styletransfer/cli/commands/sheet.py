@@ -14,7 +14,7 @@ from styletransfer import __version__
 
 from ...errors import OptionError, StyleTransferError
 from ...options import ProcessOptions, RuntimeOptions, StylizeOptions
-from ...options.stylize_command import compose_stylize_command, format_value
+from ...options.stylize_command_line import compose_stylize_command, format_value
 from ..click_options import (
     accept_none,
     build_options,

@@ -1,4 +1,4 @@
-"""Stylize samples of the final size: choose the strokes, measure the styles, blend them, refine."""
+"""Stylize tensors of the final size: choose the strokes, measure the styles, blend them, refine."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from .region_maps import RegionMaps
 from .style_measurer import StyleMeasurer, StyleSource, as_sequence
 
 
-class SampleStylizer:
-    """Stylizes samples [3, H, W] or [1, 3, H, W] of the final size.
+class TensorStylizer:
+    """Stylizes tensors [3, H, W] or [1, 3, H, W] of the final size.
 
     Args:
         pipeline: The pipeline that computes.

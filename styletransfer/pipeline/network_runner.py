@@ -46,7 +46,7 @@ from .streaming_layers import ConvParameters, PictureMap, read_parameters
 QUERY_PATCHES = 512
 
 
-class Engine:
+class NetworkRunner:
     """A network that is ready to run in one precision on one device.
 
     Args:

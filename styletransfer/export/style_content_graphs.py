@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from ..model import Architecture, Autoencoder
-from ..pipeline.engine import QUERY_PATCHES
+from ..pipeline.network_runner import QUERY_PATCHES
 from ..transfer.patch_matching import MAX_PATCHES
 from .graph_builder import Axis, GraphBuilder, Value
 from .matching_nodes import (

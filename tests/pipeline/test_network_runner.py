@@ -1,4 +1,4 @@
-"""Test that the engine computes what the trained network computes, for any size, tile, plan and precision."""
+"""Test that the runner computes what the trained network computes, for any size, tile, plan and precision."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from styletransfer.model import Architecture, Autoencoder, measure_levels
 from styletransfer.model.autoencoder import Pooling
 from styletransfer.pipeline import streaming_layers
 from styletransfer.pipeline.device import PRECISIONS
-from styletransfer.pipeline.engine import Engine
 from styletransfer.pipeline.feature_graph import OUTPUT, FittedNetwork, Kind, Node
 from styletransfer.pipeline.memory_plan import StreamingPlan, list_storage
+from styletransfer.pipeline.network_runner import NetworkRunner
 from styletransfer.pipeline.regions import Levels, PixelWeights, RegionStyle
 from styletransfer.pipeline.streamed_maps import FeatureMap, MapShape, Reader
 from styletransfer.pipeline.streaming_layers import PictureMap
@@ -66,15 +66,15 @@ def to_float(samples: Tensor) -> Tensor:
 
 
 def stylize(
-    engine: Engine,
+    runner: NetworkRunner,
     samples: Tensor,
     target: TransferTarget | Callable[[Levels], TransferTarget],
     plan: StreamingPlan,
 ) -> Tensor:
     """Fit and apply; return the result [3, H, W], near 0..255."""
-    fitted = engine.fit(samples, [RegionStyle(target)], plan)
+    fitted = runner.fit(samples, [RegionStyle(target)], plan)
     strips: list[Tensor] = []
-    engine.apply(samples, fitted, plan, lambda start, strip: strips.append(strip.clone()))
+    runner.apply(samples, fitted, plan, lambda start, strip: strips.append(strip.clone()))
     return torch.cat(strips, 1)
 
 
@@ -86,11 +86,11 @@ def test_the_engine_computes_what_the_network_computes(
     content, style = make_picture(*size), make_picture(40, 50, seed=1)
     levels = measure_levels(network.encode(to_float(style)))
     expected = network.decode(network.encode(to_float(content)), levels, transform)[0] * 255
-    engine = Engine(network, FP32, CPU)
-    for found, wanted in zip(engine.measure(style, StreamingPlan(16)), levels, strict=True):
+    runner = NetworkRunner(network, FP32, CPU)
+    for found, wanted in zip(runner.measure(style, StreamingPlan(16)), levels, strict=True):
         torch.testing.assert_close(found.mean, wanted.mean, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(found.covariance, wanted.covariance, atol=1e-5, rtol=1e-5)
-    result = stylize(engine, content, TransferTarget(levels, transform), StreamingPlan(16, EVERYTHING))
+    result = stylize(runner, content, TransferTarget(levels, transform), StreamingPlan(16, EVERYTHING))
     assert (result - expected).abs().max() < 0.2
 
 
@@ -102,9 +102,9 @@ def test_the_engine_runs_networks_of_any_depth(widths: tuple[int, ...]) -> None:
     content, style = make_picture(21, 30), make_picture(24, 20, seed=1)
     levels = measure_levels(network.encode(to_float(style)))
     expected = network.decode(network.encode(to_float(content)), levels)[0] * 255
-    engine = Engine(network, FP32, CPU)
+    runner = NetworkRunner(network, FP32, CPU)
     for cost in list_storage(architecture, FP32):
-        found = stylize(engine, content, TransferTarget(levels, "wct"), StreamingPlan(16, cost.nodes))
+        found = stylize(runner, content, TransferTarget(levels, "wct"), StreamingPlan(16, cost.nodes))
         assert (found - expected).abs().max() < 0.2
 
 
@@ -119,21 +119,21 @@ def list_uniform_stores() -> list[frozenset[Node]]:
 @pytest.mark.parametrize("precision", list(PRECISIONS))
 def test_the_result_does_not_depend_on_what_is_stored(network: Autoencoder, precision: str) -> None:
     content, style = make_picture(45, 38), make_picture(40, 50, seed=1)
-    engine = Engine(network, PRECISIONS[precision], CPU)
-    target = TransferTarget(engine.measure(style, StreamingPlan(64)), "wct")
-    expected = stylize(engine, content, target, StreamingPlan(64, EVERYTHING))
-    planned = [cost.nodes for cost in list_storage(network.architecture, engine.precision)]
+    runner = NetworkRunner(network, PRECISIONS[precision], CPU)
+    target = TransferTarget(runner.measure(style, StreamingPlan(64)), "wct")
+    expected = stylize(runner, content, target, StreamingPlan(64, EVERYTHING))
+    planned = [cost.nodes for cost in list_storage(network.architecture, runner.precision)]
     for store in [*list_uniform_stores(), *planned]:
-        found = stylize(engine, content, target, StreamingPlan(16, store))
+        found = stylize(runner, content, target, StreamingPlan(16, store))
         assert (found - expected).abs().max() < 0.1, sorted(store)
 
 
 def test_half_precision_changes_pixels_by_less_than_one_level_of_255(network: Autoencoder) -> None:
     content, style = make_picture(45, 38), make_picture(40, 50, seed=1)
-    engine = Engine(network, FP32, CPU)
-    target = TransferTarget(engine.measure(style, StreamingPlan(64)), "wct")
+    runner = NetworkRunner(network, FP32, CPU)
+    target = TransferTarget(runner.measure(style, StreamingPlan(64)), "wct")
     full, half = (
-        stylize(engine, content, target, StreamingPlan(16, EVERYTHING, half)) for half in (False, True)
+        stylize(runner, content, target, StreamingPlan(16, EVERYTHING, half)) for half in (False, True)
     )
     assert 0 < (half - full).abs().max() < 1
 
@@ -144,11 +144,11 @@ def test_strips_have_the_planned_height(
 ) -> None:
     monkeypatch.setattr(streaming_layers, "SMALL_INPUT", 0)
     content = make_picture(70, 20)
-    engine = Engine(network, FP32, CPU)
+    runner = NetworkRunner(network, FP32, CPU)
     plan = StreamingPlan(16, store)
-    fitted = engine.fit(content, [RegionStyle(TransferTarget(engine.measure(content, plan), "wct"))], plan)
+    fitted = runner.fit(content, [RegionStyle(TransferTarget(runner.measure(content, plan), "wct"))], plan)
     heights: list[int] = []
-    engine.apply(content, fitted, plan, lambda start, strip: heights.append(strip.shape[1]))
+    runner.apply(content, fitted, plan, lambda start, strip: heights.append(strip.shape[1]))
     assert heights == [16, 16, 16, 16, 6]
 
 
@@ -159,18 +159,18 @@ def test_the_result_does_not_depend_on_the_tile(
     network: Autoencoder, precision: str, style_seed: int, alpha: float
 ) -> None:
     content, style = make_picture(301, 245), make_picture(70, 90, seed=style_seed)
-    engine = Engine(network, PRECISIONS[precision], CPU)
-    levels = engine.measure(style, StreamingPlan(1000))
+    runner = NetworkRunner(network, PRECISIONS[precision], CPU)
+    levels = runner.measure(style, StreamingPlan(1000))
 
     def blend(own: Levels) -> TransferTarget:
         return TransferTarget(blend_statistics([own, levels], [1 - alpha, alpha]), "wct")
 
     target = TransferTarget(levels, "wct") if alpha == 1 else blend
-    expected = stylize(engine, content, target, StreamingPlan(1000, EVERYTHING))
+    expected = stylize(runner, content, target, StreamingPlan(1000, EVERYTHING))
     for tile in (64, 96, 128, 256, 511):
-        found = stylize(engine, content, target, StreamingPlan(tile, frozenset({Node("decoded", 0)})))
+        found = stylize(runner, content, target, StreamingPlan(tile, frozenset({Node("decoded", 0)})))
         assert (found - expected).abs().max() < 0.1, tile
-        covariance = engine.measure(style, StreamingPlan(tile))[-1].covariance
+        covariance = runner.measure(style, StreamingPlan(tile))[-1].covariance
         assert covariance.allclose(levels[-1].covariance, rtol=1e-6)
 
 
@@ -189,8 +189,8 @@ def make_alpha(height: int, width: int) -> Tensor:
 
 def test_statistics_are_weighted_by_alpha(network: Autoencoder) -> None:
     samples, alpha = make_picture(45, 38), make_alpha(45, 38)
-    engine = Engine(network, FP32, CPU)
-    found = engine.measure(samples, StreamingPlan(16), alpha=alpha)
+    runner = NetworkRunner(network, FP32, CPU)
+    found = runner.measure(samples, StreamingPlan(16), alpha=alpha)
     features = network.encoder(to_float(samples))
     weights = alpha[None].double() / 255
     for level, (statistics, each) in enumerate(zip(found, features, strict=True)):
@@ -203,9 +203,9 @@ def test_statistics_are_weighted_by_alpha(network: Autoencoder) -> None:
 
 
 def test_opaque_alpha_changes_nothing_but_rounding(network: Autoencoder) -> None:
-    samples, engine = make_picture(45, 38), Engine(network, FP32, CPU)
-    plain = engine.measure(samples, StreamingPlan(16))
-    opaque = engine.measure(samples, StreamingPlan(16), alpha=torch.full((1, 45, 38), 255, dtype=torch.uint8))
+    samples, runner = make_picture(45, 38), NetworkRunner(network, FP32, CPU)
+    plain = runner.measure(samples, StreamingPlan(16))
+    opaque = runner.measure(samples, StreamingPlan(16), alpha=torch.full((1, 45, 38), 255, dtype=torch.uint8))
     for first, second in zip(plain, opaque, strict=True):
         torch.testing.assert_close(first.covariance, second.covariance, rtol=1e-6, atol=1e-9)
 
@@ -213,14 +213,14 @@ def test_opaque_alpha_changes_nothing_but_rounding(network: Autoencoder) -> None
 @pytest.mark.parametrize("precision", list(PRECISIONS))
 def test_weighted_results_do_not_depend_on_the_tile(network: Autoencoder, precision: str) -> None:
     content, alpha = make_picture(301, 245), make_alpha(301, 245)
-    engine = Engine(network, PRECISIONS[precision], CPU)
-    levels = engine.measure(make_picture(70, 90, seed=1), StreamingPlan(1000), alpha=make_alpha(70, 90))
+    runner = NetworkRunner(network, PRECISIONS[precision], CPU)
+    levels = runner.measure(make_picture(70, 90, seed=1), StreamingPlan(1000), alpha=make_alpha(70, 90))
     target = TransferTarget(levels, "wct")
 
     def compute(plan: StreamingPlan) -> Tensor:
         strips: list[Tensor] = []
-        fitted = engine.fit(content, [RegionStyle(target)], plan, weights=PixelWeights.of(None, alpha, CPU))
-        engine.apply(content, fitted, plan, lambda _, strip: strips.append(strip.clone()))
+        fitted = runner.fit(content, [RegionStyle(target)], plan, weights=PixelWeights.of(None, alpha, CPU))
+        runner.apply(content, fitted, plan, lambda _, strip: strips.append(strip.clone()))
         return torch.cat(strips, 1)
 
     expected = compute(StreamingPlan(1000, EVERYTHING))
@@ -235,12 +235,12 @@ def test_a_strip_reads_only_the_rows_in_its_receptive_field(
     """Compare the halo that follows from requests with the one that changing single rows shows."""
     monkeypatch.setattr(streaming_layers, "SMALL_INPUT", 0)
     content = make_picture(160, 9)
-    engine = Engine(network, FP32, CPU)
-    levels = engine.measure(make_picture(30, 30, seed=1), StreamingPlan(64))
-    fitted = engine.fit(content, [RegionStyle(TransferTarget(levels, "wct"))], StreamingPlan(64))
+    runner = NetworkRunner(network, FP32, CPU)
+    levels = runner.measure(make_picture(30, 30, seed=1), StreamingPlan(64))
+    fitted = runner.fit(content, [RegionStyle(TransferTarget(levels, "wct"))], StreamingPlan(64))
 
     def compute_first_rows(samples: Tensor) -> tuple[Tensor, int]:
-        graph = engine._graph(
+        graph = runner._graph(
             samples, FittedNetwork(fitted.parameters, fitted.architecture), StreamingPlan(64)
         )
         rows = graph.find(OUTPUT).reader().read(0, 8).clone()
@@ -271,7 +271,7 @@ def test_every_row_of_the_picture_is_converted_once_per_pass(
         return compute(self, start, stop, out)
 
     monkeypatch.setattr(PictureMap, "compute", record)
-    Engine(network, FP32, CPU).measure(make_picture(90, 20), StreamingPlan(8))
+    NetworkRunner(network, FP32, CPU).measure(make_picture(90, 20), StreamingPlan(8))
     assert sum(stop - start for start, stop in calls) == 90
 
 
@@ -294,10 +294,10 @@ def test_the_maps_of_a_pass_are_freed_without_garbage_collection(
         maps.append(ref(self))
 
     monkeypatch.setattr(FeatureMap, "__init__", record)
-    engine = Engine(network, FP32, CPU)
+    runner = NetworkRunner(network, FP32, CPU)
     content = make_picture(40, 30)
-    target = TransferTarget(engine.measure(content, StreamingPlan(16)), "wct")
-    stylize(engine, content, target, StreamingPlan(16, EVERYTHING))
+    target = TransferTarget(runner.measure(content, StreamingPlan(16)), "wct")
+    stylize(runner, content, target, StreamingPlan(16, EVERYTHING))
     assert maps
     assert not [each for each in maps if each() is not None]
 
@@ -307,8 +307,8 @@ def test_samples_of_all_types_give_the_same_statistics(network: Autoencoder, dty
     content = make_picture(20, 30)
     wide = content.to(torch.int32).mul(257).to(torch.uint16)
     converted = wide if dtype == torch.uint16 else to_float(content)[0]
-    engine = Engine(network, FP32, CPU)
-    expected, found = (engine.measure(samples, StreamingPlan(64)) for samples in (content, converted))
+    runner = NetworkRunner(network, FP32, CPU)
+    expected, found = (runner.measure(samples, StreamingPlan(64)) for samples in (content, converted))
     torch.testing.assert_close(found[-1].covariance, expected[-1].covariance, rtol=1e-4, atol=1e-6)
 
 
@@ -316,4 +316,4 @@ def test_nan_in_the_features_raises_an_error() -> None:
     broken = build_network()
     broken.encoder.scales[1][0].weight.data[0, 0, 0, 0] = torch.nan  # type: ignore[index]
     with pytest.raises(NumericalError, match="NaN"):
-        Engine(broken, FP32, CPU).measure(make_picture(20, 20), StreamingPlan(64))
+        NetworkRunner(broken, FP32, CPU).measure(make_picture(20, 20), StreamingPlan(64))

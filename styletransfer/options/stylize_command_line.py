@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from .running import DEFAULT_MODEL, OutputOptions, RuntimeOptions
+from .runtime_and_output import DEFAULT_MODEL, OutputOptions, RuntimeOptions
 from .stylizing import StylizeOptions
 
 # Options that change a result; the others change only how fast it is made, in how much memory, and whether.

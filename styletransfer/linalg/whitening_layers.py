@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .device_placement import DeviceDtype, no_autocast
 from .differentiable_wct import whitening_coloring
 from .matrix_functions import inverse_sqrt
 from .moments import apply_affine_map
-from .placement import DeviceDtype, no_autocast
 from .statistics import Statistics, compute_statistics, statistics_placement
 from .transfer_matrix import TransferMethod
 

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from styletransfer.linalg import NumericalError, inverse_sqrt, placement
-from styletransfer.linalg.eigh import decompose_symmetric
-from styletransfer.linalg.placement import (
+from styletransfer.linalg import NumericalError, inverse_sqrt
+from styletransfer.linalg.device_placement import (
     CPU,
     CPU_EIGH_MAX_CHANNELS,
     CPU_EIGH_MAX_ROWS,
@@ -19,6 +18,7 @@ from styletransfer.linalg.placement import (
     supports_dtype,
     supports_eigh,
 )
+from styletransfer.linalg.eigh import decompose_symmetric
 
 from .matrices import DISTINCT, with_eigenvalues
 
