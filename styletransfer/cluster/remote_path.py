@@ -159,7 +159,7 @@ class RemotePath(PosixPath):
                 raise ImageError(f"{self}: no such file") from error
             except OSError as error:
                 if attempt == attempts - 1:
-                    reason = " ".join(str(error).split())
+                    reason = " ".join(str(error).split()).partition(" error_info=")[0]  # Google's repeats it
                     raise ImageError(
                         f"{self}: not within reach ({reason})", hint="look at the network and the credentials"
                     ) from error
