@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from .errors import StyleTransferError
@@ -60,6 +61,35 @@ def read_members(file: BinaryIO, name: str) -> Iterator[ArchiveMember]:
                 archive.members = []  # type: ignore[attr-defined]  # it would keep the headers of all
     except (tarfile.TarError, EOFError, OSError) as error:
         raise StyleTransferError(f"{name}: not a readable tar archive ({error})") from error
+
+
+def list_files(file: BinaryIO, name: str) -> Iterator[tarfile.TarInfo]:
+    """List the headers of the files of an archive that is not compressed; their bytes are not read.
+
+    Args:
+        file: The archive, which is seekable. A file's bytes are the `size` bytes from `offset_data` on.
+        name: Its name, for messages.
+
+    Raises:
+        StyleTransferError: It is compressed, no tar archive, or damaged or cut off.
+    """
+    try:
+        with tarfile.open(fileobj=file, mode="r:", tarinfo=_CheckedHeader) as archive:
+            while (info := archive.next()) is not None:
+                if info.isfile() and not info.issparse():
+                    yield info
+                archive.members = []  # type: ignore[attr-defined]  # it would keep the headers of all
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise StyleTransferError(f"{name}: not a readable tar archive ({error})") from error
+
+
+def is_plain_archive(path: Path) -> bool:
+    """Return whether a file is a tar archive that is not compressed."""
+    try:
+        with tarfile.open(path, "r:"):
+            return True
+    except (tarfile.TarError, OSError):
+        return False
 
 
 class ArchiveWriter:

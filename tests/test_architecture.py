@@ -33,7 +33,9 @@ ALLOWED: dict[str, set[str]] = {
     "refinement": {"model", "transfer", "linalg"},
     "pipeline": {"refinement", "model", "transfer", "linalg", "options", "errors"},
     "photorealistic": {"pipeline", "refinement", "model", "transfer", "linalg", "options", "errors"},
-    "training": {"model", "transfer", "linalg", "spectrum", "media", "options", "files", "errors"},
+    "training": {
+        *("model", "transfer", "linalg", "spectrum", "media", "options", "files", "tar_archive", "errors"),
+    },
     "evaluation": {"pipeline", "model", "transfer", "linalg", "media", "options", "errors"},
     "picture_conversion": {"media", "errors"},
     "region_maps": {"picture_conversion", "transfer", "media", "options", "errors"},

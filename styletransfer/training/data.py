@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import io
 import math
-import tarfile
+from array import array
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..errors import ImageError, StyleTransferError
 from ..media import Picture, read_picture, readable_extensions
+from ..tar_archive import is_plain_archive, list_files, read_members
 
 # Crops cover between 0.35 and 1 times the short side of the picture and are stretched by at most a quarter.
 MIN_COVER = 0.35
@@ -31,7 +32,10 @@ MAX_TRIES = 20
 
 
 class PicturePool:
-    """The picture files of a folder and its subfolders, or of a tar archive, held in memory as they are.
+    """The picture files of a folder and its subfolders, or of a tar archive.
+
+    Those of an archive that is not compressed stay on the disk until they are drawn, so that it may be larger
+    than the memory. Others are held in memory as they are.
 
     Args:
         path: The folder or the archive.
@@ -42,7 +46,11 @@ class PicturePool:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.files = read_archive(path) if path.is_file() else read_folder(path)
+        self.files: Sequence[bytes]
+        if is_plain_archive(path):
+            self.files = ArchiveFiles(path)
+        else:
+            self.files = read_archive(path) if path.is_file() else read_folder(path)
         if not self.files:
             raise StyleTransferError(
                 f"{path}: holds no pictures", hint="give a folder or tar archive of JPEG or PNG files"
@@ -72,6 +80,47 @@ class PicturePool:
         raise StyleTransferError(f"{self.path}: {MAX_TRIES} files in a row are not readable pictures")
 
 
+class ArchiveFiles(Sequence[bytes]):
+    """The picture files of a tar archive in the order of their names; each is read when it is asked for.
+
+    The index takes 16 bytes per file. Any number of threads may read.
+
+    Args:
+        path: The archive, not compressed.
+
+    Raises:
+        StyleTransferError: The archive is damaged or cut off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with path.open("rb") as file:
+            found = sorted(
+                (info.name, info.offset_data, info.size)
+                for info in list_files(file, str(path))
+                if is_picture_name(PurePath(info.name))
+            )
+        self._offsets = array("Q", (offset for _, offset, _ in found))
+        self._sizes = array("Q", (size for _, _, size in found))
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offsets[index])
+                return file.read(self._sizes[index])
+        except OSError as error:
+            raise StyleTransferError(f"{self._path}: {error.strerror or error}") from error
+
+
 def is_picture_name(path: PurePath) -> bool:
     """Return whether a file is a picture by its extension and is not hidden.
 
@@ -98,15 +147,13 @@ def read_archive(path: Path) -> list[bytes]:
     Raises:
         StyleTransferError: The file is not a readable tar archive.
     """
-    try:
-        with tarfile.open(path) as archive:
-            members = sorted(
-                (member for member in archive if member.isfile()), key=lambda member: member.name
-            )
-            files = (archive.extractfile(m) for m in members if is_picture_name(PurePath(m.name)))
-            return [file.read() for file in files if file is not None]
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise StyleTransferError(f"{path}: not a readable tar archive ({error})") from error
+    with path.open("rb") as file:
+        members = [
+            member
+            for member in read_members(file, str(path))
+            if member.info.isfile() and is_picture_name(PurePath(member.info.name))
+        ]
+    return [member.data for member in sorted(members, key=lambda member: member.info.name)]
 
 
 class TrainingPairs:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import tarfile
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
 import torch
 
 from styletransfer.errors import StyleTransferError
+from styletransfer.media import write_picture
 from styletransfer.training import PicturePool, TrainingPairs
 from styletransfer.training.data import crop_randomly, load_batches
 
@@ -18,9 +20,31 @@ from .conftest import make_noise
 
 
 def test_archive_and_folder_hold_the_same_files(picture_folder: Path, tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "pictures.tar.gz", "w:gz") as archive:
-        archive.add(picture_folder, "pictures")
-    assert PicturePool(tmp_path / "pictures.tar.gz").files == PicturePool(picture_folder).files
+    for mode, name in (("w:gz", "pictures.tar.gz"), ("w", "pictures.tar")):
+        with tarfile.open(tmp_path / name, mode) as archive:  # type: ignore[call-overload]
+            archive.add(picture_folder, "pictures")
+        assert list(PicturePool(tmp_path / name).files) == PicturePool(picture_folder).files
+
+
+def test_a_plain_archive_stays_on_the_disk(tmp_path: Path) -> None:
+    data = io.BytesIO()
+    write_picture(make_noise(0, 100, 100), data, format="png")
+    with tarfile.open(tmp_path / "pictures.tar", "w") as archive:
+        for number in range(300):
+            info = tarfile.TarInfo(f"{number % 7}/{number}.png")
+            info.size = len(data.getvalue())
+            archive.addfile(info, io.BytesIO(data.getvalue()))
+    tracemalloc.start()
+    pool = PicturePool(tmp_path / "pictures.tar")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(pool) == 300
+    assert set(pool.files) == {data.getvalue()}
+    assert peak < (tmp_path / "pictures.tar").stat().st_size / 20
+    with (tmp_path / "pictures.tar").open("r+b") as file:
+        file.truncate(100_000)
+    with pytest.raises(StyleTransferError, match=r"pictures\.tar: not a readable tar archive"):
+        PicturePool(tmp_path / "pictures.tar")
 
 
 def test_archives_made_by_macos_hold_no_pictures_twice(picture_folder: Path, tmp_path: Path) -> None:
@@ -31,7 +55,7 @@ def test_archives_made_by_macos_hold_no_pictures_twice(picture_folder: Path, tmp
             attributes.size = 4
             archive.addfile(attributes, io.BytesIO(b"\0\5\x16\7"))
             archive.add(path, f"pictures/{path.name}")
-    assert PicturePool(tmp_path / "pictures.tar").files == PicturePool(picture_folder).files
+    assert list(PicturePool(tmp_path / "pictures.tar").files) == PicturePool(picture_folder).files
 
 
 def test_corrupt_files_are_skipped_and_counted(picture_folder: Path) -> None:

@@ -65,7 +65,7 @@ class ShardPlan:
 
     Attributes:
         jobs: The archives to make.
-        skipped: Those that exist already.
+        skipped: The archives that exist already.
         notes: Lines for the user about what was left out and why.
     """
 
