@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from threading import Event
+from threading import Event, Lock
 from weakref import WeakKeyDictionary
 
 import torch
@@ -16,10 +16,11 @@ from ..model import Autoencoder, LoadedModel, StyleStatistics
 from ..options import RuntimeOptions, StylizeOptions, parse_bytes
 from ..refinement import Refiner
 from ..transfer import TransferTarget
-from ..transfer.content_moments import MomentsRecord
+from ..transfer.content_moments import ContentMoments, MomentsRecord
 from .base import Pipeline
 from .device import PRECISIONS
 from .engine import Engine
+from .feature_graph import FittedNetwork
 from .memory_plan import (
     MIB,
     StreamingPlan,
@@ -32,7 +33,7 @@ from .memory_plan import (
 )
 from .output_image import OutputImage, keep_chroma
 from .process_memory import available_memory, is_tuned, resident_memory, return_freed_memory
-from .regions import PixelWeights, find_region_style, select_regions
+from .regions import PixelWeights, RegionStyle, find_region_style, select_regions
 from .resampling import (
     add_upsampled,
     as_samples,
@@ -75,6 +76,8 @@ class StylizationPipeline(Pipeline):
         assert isinstance(model.network, Autoencoder)
         self._network = model.network
         self.engine = Engine(model.network, self.precision, self.device)
+        self._folding = Lock()
+        self._folded: WeakKeyDictionary[ContentMoments, tuple[object, FittedNetwork]] = WeakKeyDictionary()
         self._targets: WeakKeyDictionary[StyleStatistics, tuple[str, TransferTarget]] = WeakKeyDictionary()
 
     @cached_property
@@ -184,7 +187,7 @@ class StylizationPipeline(Pipeline):
         with self._computing():
             weights = PixelWeights.of(shares, alpha, self.device)
             if record.given is not None:
-                fitted = engine.fold(wanted, next(record.given), weights)
+                fitted = self._fold(engine, regions, options, wanted, next(record.given), weights)
             elif options.content_statistics == "exact":
                 fitted = engine.fit(samples, wanted, plan, report, weights)
             else:
@@ -200,6 +203,25 @@ class StylizationPipeline(Pipeline):
         if self.runtime.max_memory is not None:
             return_freed_memory()  # for the caller, who is going to write the result
         return result.pixels.view(content.shape)
+
+    def _fold(
+        self,
+        engine: Engine,
+        regions: Sequence[StyleStatistics | None],
+        options: StylizeOptions,
+        wanted: Sequence[RegionStyle],
+        moments: ContentMoments,
+        weights: PixelWeights,
+    ) -> FittedNetwork:
+        """Fold transfers into a network, or find them folded for another frame of the same moments."""
+        key = engine, regions, replace(options, style_weights=None)
+        with self._folding:
+            known, fitted = self._folded.get(moments, (None, None))
+            if fitted is None or known != key:
+                # Moments that their own entry refers to would never be forgotten.
+                fitted = replace(engine.fold(wanted, moments), moments=ContentMoments([], []))
+                self._folded[moments] = key, fitted
+        return replace(fitted, stores={}, weights=weights, moments=moments)
 
     def _underpaint(
         self,
