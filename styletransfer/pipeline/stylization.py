@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from threading import Event
+from threading import Event, Lock
 from weakref import WeakKeyDictionary
 
 import torch
@@ -16,9 +16,10 @@ from ..model import Autoencoder, LoadedModel, StyleStatistics
 from ..options import RuntimeOptions, StylizeOptions, parse_bytes
 from ..refinement import Refiner
 from ..transfer import TransferTarget
-from ..transfer.content_moments import MomentsRecord
+from ..transfer.content_moments import ContentMoments, MomentsRecord
 from .base import Pipeline
 from .device import PRECISIONS
+from .feature_graph import FittedNetwork
 from .memory_plan import (
     MIB,
     StreamingPlan,
@@ -32,7 +33,7 @@ from .memory_plan import (
 from .network_runner import NetworkRunner
 from .output_image import OutputImage, keep_chroma
 from .process_memory import available_memory, is_tuned, resident_memory, return_freed_memory
-from .regions import PixelWeights, find_region_style, select_regions
+from .regions import PixelWeights, RegionStyle, find_region_style, select_regions
 from .resampling import (
     add_upsampled,
     as_samples,
@@ -76,6 +77,8 @@ class StylizationPipeline(Pipeline):
         assert isinstance(model.network, Autoencoder)
         self._network = model.network
         self.runner = NetworkRunner(model.network, self.precision, self.device)
+        self._folding = Lock()
+        self._folded: WeakKeyDictionary[ContentMoments, tuple[object, FittedNetwork]] = WeakKeyDictionary()
         self._targets: WeakKeyDictionary[StyleStatistics, tuple[str, TransferTarget]] = WeakKeyDictionary()
 
     @cached_property
@@ -196,7 +199,7 @@ class StylizationPipeline(Pipeline):
         with self._computing():
             weights = PixelWeights.of(shares, alpha, self.device)
             if record.given is not None:
-                fitted = runner.fold(wanted, next(record.given), weights)
+                fitted = self._fold(runner, regions, options, wanted, next(record.given), weights)
             elif options.content_statistics == "exact":
                 fitted = runner.fit(samples, wanted, plan, report, weights)
             else:
@@ -212,6 +215,25 @@ class StylizationPipeline(Pipeline):
         if self.runtime.max_memory is not None:
             return_freed_memory()  # for the caller, who is going to write the result
         return result.pixels.view(content.shape)
+
+    def _fold(
+        self,
+        runner: NetworkRunner,
+        regions: Sequence[StyleStatistics | None],
+        options: StylizeOptions,
+        wanted: Sequence[RegionStyle],
+        moments: ContentMoments,
+        weights: PixelWeights,
+    ) -> FittedNetwork:
+        """Fold transfers into a network, or find them folded for another frame of the same moments."""
+        key = runner, regions, replace(options, style_weights=None)
+        with self._folding:
+            known, fitted = self._folded.get(moments, (None, None))
+            if fitted is None or known != key:
+                # Moments that their own entry refers to would never be forgotten.
+                fitted = replace(runner.fold(wanted, moments), moments=ContentMoments([], []))
+                self._folded[moments] = key, fitted
+        return replace(fitted, stores={}, weights=weights, moments=moments)
 
     def _underpaint(
         self,

@@ -22,7 +22,7 @@ from ..region_maps import RegionMaps
 from ..style_measurer import StyleSource
 from ..tensor_stylizer import TensorStylizer
 from .frame import Frame
-from .moment_window import CELL, begins_cell, window_reach, window_weight
+from .moment_window import CELL, SHARED, begins_cell, window_middle, window_reach, window_weight
 from .optical_flow import ContentCopy, Motion, MotionEstimator
 from .recursive_blend import RecursiveBlend
 from .renderers import ColorRenderer, FrameRenderer, FrameSettings, NetworkRenderer, Rendering, StillRenderer
@@ -104,7 +104,7 @@ class FrameStylizer:
         self._blend = None
         if self._steady and not options.color_only:
             self._blend = RecursiveBlend(MotionEstimator(), steadiness)
-        self.lookback = window_reach(causal=causal)[0] + 2 * CELL
+        self.lookback = window_reach(causal=causal)[0] + SHARED + 2 * CELL
         self.lookback_frames = FLASH_FRAMES + 2
         self._last: _Entry | None = None
         self._resolved: FrameSettings | None = None
@@ -220,10 +220,10 @@ class FrameStylizer:
                 entry is None
                 or self._causal
                 or entry.scene is not waiting[0].scene
-                or entry.frame.time - waiting[0].frame.time >= ahead
+                or entry.frame.time - self._middle(waiting[0]) >= ahead
             ):
                 first = waiting.popleft()
-                times = first.frame.time - behind, first.frame.time + ahead
+                times = self._middle(first) - behind, self._middle(first) + ahead
                 measured = [each for each in measured if each.frame.time > times[0]]
                 yield (
                     first,
@@ -236,6 +236,9 @@ class FrameStylizer:
             if entry is not None and not self._causal:
                 waiting.append(entry)
                 measured += [entry] if entry.measured else []
+
+    def _middle(self, entry: _Entry) -> float:
+        return window_middle(entry.frame.time, causal=self._causal)
 
     def _begin_scene(self, entry: _Entry, start: int, resume: Mapping[str, Tensor] | None = None) -> _Scene:
         """Return a new scene; with the colors of its first frame, if its styles get those."""
@@ -258,7 +261,8 @@ class FrameStylizer:
 
     def _render(self, entry: _Entry, near: Sequence[_Entry]) -> tuple[Rendering, Motion | None]:
         """Stylize a frame and find its motion."""
-        weights = [window_weight(each.frame.time - entry.frame.time, causal=self._causal) for each in near]
+        middle = self._middle(entry)
+        weights = [window_weight(each.frame.time - middle, causal=self._causal) for each in near]
         moments = [each.moments.result() for each in near if each.moments is not None]
         rendering = _renderer_of(entry).render(entry.frame, moments, weights)
         motion = None

@@ -124,7 +124,8 @@ class ColorRenderer:
         return Rendering(self.settings.finish(frame, pixels))
 
 
-class FrameMoments(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class FrameMoments:
     """Moments of a frame under the network.
 
     Attributes:
@@ -163,6 +164,7 @@ class NetworkRenderer:
         self._lock = Lock()
         self._measured: dict[bool, list[StyleStatistics]] = {}
         self._blend: tuple[object, StyleStatistics] | None = None
+        self._mean: tuple[object, list[ContentMoments]] = None, []
 
     def measure(self, frame: Frame) -> FrameMoments:
         """Return the moments of a frame."""
@@ -187,15 +189,26 @@ class NetworkRenderer:
         ]
         record = MomentsRecord()
         if alike:
-            shares = [weight for _, weight in alike]
-            bias_shares = [weight if each.styles == target.weighted else 0.0 for each, weight in alike]
-            contents = zip(*(each.contents for each, _ in alike), strict=True)
-            record = MomentsRecord(ContentMoments.mean(each, shares, bias_shares) for each in contents)
+            record = MomentsRecord(self._find_mean(alike, target))
         pixels = self._run(frame, picture, target, record)
         painted = None
         if target.masks is not None and self.settings.options.outside == "content":
             painted = (target.masks.float().sum(0) / 255).clamp_(max=1)
         return Rendering(self.settings.finish(frame, pixels), painted)
+
+    def _find_mean(
+        self, alike: Sequence[tuple[FrameMoments, float]], target: _Target
+    ) -> list[ContentMoments]:
+        """Return the mean of moments; frames that share it get the same objects, which is what saves time."""
+        key = [*alike, target.weighted]
+        with self._lock:
+            if self._mean[0] != key:
+                shares = [weight for _, weight in alike]
+                bias_shares = [weight if each.styles == target.weighted else 0.0 for each, weight in alike]
+                contents = zip(*(each.contents for each, _ in alike), strict=True)
+                means = [ContentMoments.mean(each, shares, bias_shares) for each in contents]
+                self._mean = key, means
+            return self._mean[1]
 
     def _run(self, frame: Frame, picture: Picture, target: _Target, record: MomentsRecord) -> Tensor:
         options = self.settings.options_at(frame.time)

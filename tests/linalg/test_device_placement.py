@@ -88,7 +88,7 @@ def test_small_matrices_of_a_gpu_are_decomposed_on_the_cpu(
 
 
 def test_placement_follows_the_rule_where_eigh_is_supported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placement, "supports_eigh", lambda candidate: True)
+    monkeypatch.setattr(device_placement, "supports_eigh", lambda candidate: True)
     cuda = DeviceDtype(torch.device("cuda", 0), torch.float64)
     assert eigh_placement(cuda, 64, 1) == DeviceDtype(CPU, torch.float64)
     assert eigh_placement(cuda, 512, 1) == cuda
@@ -113,7 +113,7 @@ def test_decomposition_on_another_device(
         seen.append(candidate.device.type)
         return candidate.device.type == supported
 
-    monkeypatch.setattr(placement, "supports_eigh", supports)
+    monkeypatch.setattr(device_placement, "supports_eigh", supports)
     matrix = with_eigenvalues(DISTINCT)
     eigenvalues, vectors = decompose_symmetric(matrix.to(second_device))
     assert seen == (["lazy"] if supported == "lazy" else ["lazy", "cpu"])
