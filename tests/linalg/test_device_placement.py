@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from styletransfer.linalg import NumericalError, inverse_sqrt
+from styletransfer.linalg import NumericalError, device_placement, inverse_sqrt
 from styletransfer.linalg.device_placement import (
     CPU,
     CPU_EIGH_MAX_CHANNELS,
