@@ -13,13 +13,13 @@ from typing import Any
 
 from ..errors import VideoError
 from ..media import Picture
+from .animation_writing import write_animation
 from .encoding import seconds_of
 from .frame_conversion import FrameConverter
 from .libav import explain_libav, load_av
 from .output_formats import VideoOutput
 from .part_store import Part
 from .sources import Selection, SourceInfo, find_video, open_input
-from .sources.animation_file import write_animation
 from .stream_copying import StreamCopier, Tags
 
 MILLISECOND = Fraction(1, 1000)
