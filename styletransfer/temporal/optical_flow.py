@@ -112,6 +112,8 @@ class MotionEstimator:
         # Channels are taken apart, because sums over the last axis take most of the time otherwise.
         lengths, mismatch = _sum_squares(back) + _sum_squares(returned), _sum_squares(back + returned)
         seen = mismatch <= MISMATCH_SHARE * lengths + MISMATCH
+        # What comes in over the edge was not there: its color may be like that of the edge, its strokes are not.
+        seen &= _are_inside(back)
         moved = self._compare(current, self.warp(previous.colors, back))
         unmoved = self._compare(current, previous.colors)
         window = STILL_WINDOW, STILL_WINDOW
@@ -159,6 +161,15 @@ def _sum_squares(vectors: Array) -> Array:
     """Return the squared lengths [h, w] of vectors [h, w, 2]."""
     lengths: Array = np.square(vectors[..., 0]) + np.square(vectors[..., 1])
     return lengths
+
+
+def _are_inside(flow: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return where a flow [h, w, 2] points into the frame, [h, w]."""
+    height, width = flow.shape[:2]
+    places = flow + _pixel_grid(height, width)
+    x, y = places[..., 0], places[..., 1]
+    inside: np.ndarray[Any, np.dtype[np.bool_]] = (x > -1) & (x < width) & (y > -1) & (y < height)
+    return inside
 
 
 @lru_cache(maxsize=4)

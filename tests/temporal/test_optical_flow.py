@@ -59,6 +59,17 @@ def test_what_appears_is_not_trusted() -> None:
     assert trust[:10, :15].min() > 0.9
 
 
+def test_what_comes_in_over_the_edge_is_not_trusted() -> None:
+    """Not even where it has the color of the edge, which would be drawn out to streaks."""
+    camera = Camera("china")
+    pixels = [camera.look(x, size=SIZE).pixels for x in (8, 0)]
+    for each in pixels:
+        each[:, 50:] = 90  # a ground without any texture
+    trust = find_motion(*(Picture(each) for each in pixels)).trust
+    assert trust[10:40, -6:].max() == 0
+    assert trust[10:40, 20:-12].mean() > 0.8
+
+
 def test_opacity_counts() -> None:
     pixels = torch.full((3, *SIZE), 100, dtype=torch.uint8)
     shown, hidden = (torch.full((1, *SIZE), value, dtype=torch.uint8) for value in (255, 0))
