@@ -18,6 +18,8 @@ from .training import BATCH, Learner
 
 Row = dict[str, Any]
 
+CHANCE_LEVEL = 25.0  # percent; a network below it on its own training pictures has learned nothing
+
 
 def show_mean(values: Iterable[float]) -> str:
     """Return a mean and its standard error; "-" for what is not known."""
@@ -35,10 +37,13 @@ def show_difference(rows: list[Row], others: list[Row], field: str = "test") -> 
 
 
 def whitening_table(results: Results) -> Table:
-    """Return success rate and accuracy by method and dimension, beside batch normalization."""
+    """Return success rate and accuracy by method and dimension, beside batch normalization.
+
+    Means are over all runs that stayed finite, those at chance included.
+    """
     table = Table(
         "Whitening in place of the first normalization",
-        ["normalization", "d", "runs", "finite", "test %", "over batch norm", "train %"],
+        ["normalization", "d", "runs", "finite", "at chance", "test %", "over batch norm", "train %"],
     )
     baseline = results.select(experiment="whitening", method="batch norm", succeeded=True)
     for run in whitening_runs(0):
@@ -51,6 +56,7 @@ def whitening_table(results: Results) -> Table:
             run.dimension or "-",
             len(rows),
             len(finished),
+            sum(row["train"] < CHANCE_LEVEL for row in finished),
             show_mean(row["test"] for row in finished),
             "-" if run.method == "batch norm" else show_difference(finished, baseline),
             show_mean(row["train"] for row in finished),

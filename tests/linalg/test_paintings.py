@@ -228,10 +228,12 @@ def test_tables_show_means_standard_errors_and_paired_differences(tmp_path: Path
         run = Run("regularization", "norm", 0, strength=strength, validation=True)
         results.append(result(run, score, test_loss=1 - strength))
     results.append({**vars(Run("whitening", "exact", 2, 4)), "succeeded": False, "steps": 3})
+    results.append(result(Run("whitening", "power iteration", 0, 16), 20.0, train=20.0))
     assert results.best_strength("norm") == 1e-2
     rows = {tuple(row[:2]): row[2:] for row in whitening_table(results).rows}
-    assert rows["batch norm", "-"][:3] == [2, 2, "52.0 ± 2.0"]
-    assert rows["exact", 4][:4] == [3, 2, "54.0 ± 2.0", "2.0 ± 0.0"]
+    assert rows["batch norm", "-"][:4] == [2, 2, 0, "52.0 ± 2.0"]
+    assert rows["exact", 4][:5] == [3, 2, 0, "54.0 ± 2.0", "2.0 ± 0.0"]
+    assert rows["power iteration", 16][1:4] == [1, 1, "20.0 ± -"]
     (norm,) = [row for row in regularization_table(results).rows if row[0] == "norm"]
     assert norm[1:] == [
         0.01,
