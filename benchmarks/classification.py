@@ -154,22 +154,44 @@ def train_once(
     for _ in range(epochs):
         order = torch.randperm(len(labels), device=device)
         for chosen in order[: steps // epochs * batch].view(-1, batch):
-            optimizer.zero_grad()
-            try:
-                loss = functional.cross_entropy(network(task.augment(pictures[chosen])), labels[chosen])
-                loss.backward()  # type: ignore[no-untyped-call]
-            except (RuntimeError, ArithmeticError):  # An eigensolver met NaN or did not converge.
+            inputs, targets = task.augment(pictures[chosen]), labels[chosen]
+
+            def objective(inputs: Tensor = inputs, targets: Tensor = targets) -> tuple[Tensor, Tensor]:
+                loss = functional.cross_entropy(network(inputs), targets)
+                return loss, loss
+
+            if descend(optimizer, objective) is None:
                 return None
-            gradients = [p.grad for p in network.parameters() if p.grad is not None]
-            if not torch.isfinite(torch.stack([loss, *(g.abs().max() for g in gradients)])).all():
-                return None
-            optimizer.step()
             schedule.step()
     network.eval()
     with torch.no_grad():
         starts = range(0, len(images.test[1]), 500)
         found = [network(images.test[0][i : i + 500].to(device)).argmax(1).cpu() for i in starts]
     return 100 * float((torch.cat(found) == images.test[1]).double().mean())
+
+
+def descend(optimizer: torch.optim.Optimizer, objective: Callable[[], tuple[Tensor, Tensor]]) -> float | None:
+    """Take one step, unless a value is not finite.
+
+    Args:
+        optimizer: Holds the parameters.
+        objective: Returns the loss, and the loss with all penalties, which is differentiated.
+
+    Returns:
+        The loss, or None if a loss or a gradient was not finite; then the parameters are unchanged.
+    """
+    optimizer.zero_grad()
+    try:
+        loss, penalized = objective()
+        penalized.backward()  # type: ignore[no-untyped-call]
+    except (RuntimeError, ArithmeticError):  # An eigensolver met NaN or did not converge.
+        return None
+    parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not torch.isfinite(torch.stack([penalized, *(g.abs().max() for g in gradients)])).all():
+        return None
+    optimizer.step()
+    return loss.item()
 
 
 def classify(

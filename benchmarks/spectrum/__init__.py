@@ -6,6 +6,9 @@ python -m benchmarks.spectrum distributions --weights FILE ...          distance
 python -m benchmarks.spectrum gradients --weights FILE ...              cosine to the exact gradient, and cost
 python -m benchmarks.spectrum classification                            does a penalty improve accuracy?
 python -m benchmarks.spectrum decoders --weights MODEL ... --size 128   the effect of norm caps on decoders
+python -m benchmarks.spectrum chains --weights MODEL --size 128         norms of chains and of their layers
+python -m benchmarks.spectrum factorizations --weights FILE ...         errors of separable kernels
+python -m benchmarks.spectrum invertible --size 512                     Cayley layers beside couplings
 python -m benchmarks.spectrum plot --weights FILE ...                   the pictures of docs/conv-spectra.md
 
 FILE is any safetensors file that holds convolution kernels; the default is the model of this program. Exact

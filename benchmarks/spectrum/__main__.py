@@ -11,7 +11,9 @@ from styletransfer.spectrum.conv_operator import PaddingMode
 
 from ..linalg.tables import Table
 from . import __doc__ as description
+from .cayley import compare_invertible_layers
 from .classification import Trial, compare_penalties
+from .composition import compare_chains, compare_factorizations
 from .decoders import compare_decoders
 from .distributions import compare_distributions
 from .gradients import compare_gradients
@@ -20,7 +22,8 @@ from .norms import compare_norms, compare_paddings
 
 PADDINGS: tuple[PaddingMode, ...] = ("zeros", "circular", "reflect", "replicate")
 
-COMMANDS = ("norms", "paddings", "distributions", "gradients", "classification", "decoders", "plot")
+COMMANDS = ("norms", "paddings", "distributions", "gradients", "classification", "decoders")
+COMMANDS += ("chains", "factorizations", "invertible", "plot")
 
 
 def main() -> None:
@@ -67,6 +70,10 @@ def run(arguments: argparse.Namespace) -> Table:
         return compare_penalties(Trial(), arguments.seeds)
     if arguments.command == "decoders":
         return compare_decoders(arguments.weights, arguments.size[0])
+    if arguments.command == "invertible":
+        return compare_invertible_layers(16, arguments.size[0])
+    if arguments.command == "chains":
+        return compare_chains(arguments.weights[0], arguments.size[0])
     layers = list(read_layers(arguments.weights, most=arguments.channels))
     exact = ExactNorms(arguments.cache)
     if arguments.command == "norms":
@@ -75,7 +82,10 @@ def run(arguments: argparse.Namespace) -> Table:
         return compare_paddings(layers, arguments.size, exact, PADDINGS)
     if arguments.command == "distributions":
         return compare_distributions(layers, arguments.cases)
-    return compare_gradients([layer for layer in layers if layer.weight[0, 0].numel() > 1], arguments.size[0])
+    layers = [layer for layer in layers if layer.weight[0, 0].numel() > 1]
+    if arguments.command == "factorizations":
+        return compare_factorizations(layers)
+    return compare_gradients(layers, arguments.size[0])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ A library of its own: it imports only torch and works with the convolutions of a
 describes its functions, docs/conv-spectra.md the theory and the measurements.
 """
 
+from .composition import compose, compose_layers, factorize
 from .conv_operator import (
     ConvOperator,
     build_convolution,
@@ -36,8 +37,11 @@ __all__ = [
     "build_convolution",
     "build_convolutions",
     "capped_weight",
+    "compose",
+    "compose_layers",
     "conv_operator",
     "conv_symbol",
+    "factorize",
     "find_convolutions",
     "lipschitz",
     "norm_bounds",

@@ -48,7 +48,7 @@ def spectral_norm(module: nn.Module, input_size: Sequence[int]) -> Tensor:
 
 def group_norms(operator: ConvOperator, outputs: Tensor) -> Tensor:
     """Return the norms of the outputs [1, out, H', W'] in every group of channels, [groups]."""
-    norms: Tensor = torch.linalg.vector_norm(outputs.view(operator.groups, -1), dim=1)
+    norms: Tensor = torch.linalg.vector_norm(outputs.reshape(operator.groups, -1), dim=1)
     return norms
 
 
@@ -122,9 +122,9 @@ class NormTracker(nn.Module):
         groups = operator.groups
         with torch.no_grad():
             images = operator.adjoint(self.outputs)
-            columns = images.view(FOLLOWED, groups, -1).permute(1, 2, 0)  # [groups, inputs, 2]
+            columns = images.reshape(FOLLOWED, groups, -1).permute(1, 2, 0)  # [groups, inputs, 2]
             orthonormal = torch.linalg.qr(columns).Q
-            images = orthonormal.permute(2, 0, 1).contiguous().view(images.shape)
+            images = orthonormal.permute(2, 0, 1).reshape(images.shape)
         outputs = operator.apply(images)
         with torch.no_grad():
             self.outputs.copy_(outputs)

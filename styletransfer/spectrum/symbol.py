@@ -131,7 +131,7 @@ def conv_symbol(
             f"frequencies have shape {list(frequencies.shape)}; the last axis must hold a row and a column"
         )
     leading = grid if grid is not None else frequencies.shape[:-1]
-    strides, dilations = _pair(stride), _pair(dilation)
+    strides, dilations = as_pair(stride), as_pair(dilation)
     rows, columns = (
         Taps.from_kernel(size, s, d) for size, s, d in zip(weight.shape[2:], strides, dilations, strict=True)
     )
@@ -153,7 +153,8 @@ def gram_eigenvalues(matrices: Tensor) -> Tensor:
     return eigenvalues
 
 
-def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+def as_pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    """Return a number for rows and columns as a pair of both."""
     return (value, value) if isinstance(value, int) else value
 
 

@@ -90,3 +90,12 @@ def test_a_tracker_keeps_its_precision_in_mixed_precision() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         norm = tracker(layer.weight)
     assert norm.item() == pytest.approx(exact(layer.double(), (8, 8))[0], rel=1e-3)
+
+
+def test_layers_in_the_channels_last_layout_have_the_same_norm() -> None:
+    layer = conv(3, 4, padding=1).float()
+    expected = spectral_norm(layer, (10, 12)).item()
+    twin = layer.to(memory_format=torch.channels_last)
+    assert spectral_norm(twin, (10, 12)).item() == pytest.approx(expected, rel=1e-6)
+    tracker = NormTracker(conv_operator(twin, (10, 12)))
+    assert tracker(twin.weight).item() == pytest.approx(expected, rel=1e-4)
