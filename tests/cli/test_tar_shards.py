@@ -202,6 +202,7 @@ def test_fail_fast_stops_at_the_first_picture(run: Run, shards: list[dict[str, b
         (("in", "waves.png", "-o", "in/"), "p-0.tar is an input and would be overwritten"),
         (("in", "waves.png", "-o", "out/{content}.xyz"), "the picture format '.xyz' is unknown"),
         (("in", "waves.png", "-o", "{style}/{content}.png"), "{style} has fields"),
+        (("{in,in}/p-0.tar", "waves.png", "-o", "out/"), "2 archives would all be written to out/p-0.tar"),
         (("in", "waves.png", "in", "-o", "out/"), "in holds no pictures"),
         (("in", "waves.png", "waves.png", "-o", "out/{content}.png"), "several results of a picture"),
         (
