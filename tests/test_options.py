@@ -9,6 +9,7 @@ import pytest
 
 from styletransfer.errors import OptionError
 from styletransfer.options import (
+    ArchiveOptions,
     OutputOptions,
     ProcessOptions,
     RuntimeOptions,
@@ -63,6 +64,7 @@ def test_strokes_of_statistics_are_kept_to() -> None:
             },
         ),
         (ProcessOptions, {"threads": [1.5, "2", 0]}),
+        (ArchiveOptions, {"shards": [1, None, "yes"]}),
         (
             OutputOptions,
             {

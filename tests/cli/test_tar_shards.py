@@ -111,8 +111,10 @@ def test_the_same_command_skips_what_is_done_and_still_names_what_failed(
 
 
 def test_a_stop_costs_the_open_archive_alone(model: str, style: Path) -> None:
-    for index in range(3):
-        write_archive(Path(f"in/{index}.tar"), {f"{n}.png": encode(n, (400, 300)) for n in range(8)})
+    picture = encode(0, (400, 300))
+    names = [f"{number}.png" for number in range(30)]
+    for index in range(4):
+        write_archive(Path(f"in/{index}.tar"), dict.fromkeys(names, picture))
     words = [sys.executable, "-m", "styletransfer", "stylize", "in", "waves.png", "-m", model, "--shards"]
     words += ["--threads", "2", "-o", "out/"]
     done: list[str] = []
@@ -125,13 +127,13 @@ def test_a_stop_costs_the_open_archive_alone(model: str, style: Path) -> None:
         done += rest.split()
         assert process.returncode == (130 if stop == signal.SIGINT else -stop)
         assert sorted(map(str, Path("out").glob("*.tar"))) == done
-    assert len(done) == 2
-    assert "1 of 2 archives are done; the same command does the rest" in errors
+    assert len(done) < 4
+    assert "archives are done; the same command does the rest" in errors
     again = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr
-    assert again.stdout == "out/2.tar\n"
-    for index in range(3):
-        assert list(read_archive(f"out/{index}.tar")) == [f"{n}.png" for n in range(8)]
+    assert [*done, *again.stdout.split()] == [f"out/{index}.tar" for index in range(4)]
+    for index in range(4):
+        assert list(read_archive(f"out/{index}.tar")) == names
 
 
 @pytest.mark.parametrize(
@@ -202,6 +204,7 @@ def test_fail_fast_stops_at_the_first_picture(run: Run, shards: list[dict[str, b
         (("in", "waves.png", "-o", "in/"), "p-0.tar is an input and would be overwritten"),
         (("in", "waves.png", "-o", "out/{content}.xyz"), "the picture format '.xyz' is unknown"),
         (("in", "waves.png", "-o", "{style}/{content}.png"), "{style} has fields"),
+        (("{in,in}/p-0.tar", "waves.png", "-o", "out/"), "2 archives would all be written to out/p-0.tar"),
         (("in", "waves.png", "in", "-o", "out/"), "in holds no pictures"),
         (("in", "waves.png", "waves.png", "-o", "out/{content}.png"), "several results of a picture"),
         (

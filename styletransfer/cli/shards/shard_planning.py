@@ -111,9 +111,9 @@ def plan_shards(
     found = expand_shards(content)
     twice, count = Counter(_strip(parse_path(name).name) for name in found).most_common(1)[0]
     if count > 1:
-        raise OptionError(
-            f"{count} shards would all be written to {folder / twice}.tar", hint="name them apart"
-        )
+        hint = "run them apart, with a folder of results each"
+        raise OptionError(f"{count} archives would all be written to {folder / twice}.tar", hint=hint)
+    # As all results have different names, a result can only have the name of its own content.
     sources = (parse_path(name).resolve() for name in found)
     clash = next((path for path in sources if path == name_output(str(path)).resolve()), None)
     if clash is not None:
@@ -158,7 +158,7 @@ def expand_shards(argument: str) -> list[str]:
             found += sorted(each for each in glob.iglob(name, recursive=True) if _is_archive(Path(each)))  # noqa: PTH207
         else:
             found.append(name)
-    exists = list_existing([parse_path(name) for name in found[:1]])
+    exists = list_existing(parse_path(name) for name in found)
     if missing := next((name for name in found if not exists(parse_path(name))), None):
         raise OptionError(f"{missing}: no such file", hint=hint)
     if not found:
