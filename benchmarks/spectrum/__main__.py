@@ -22,7 +22,7 @@ from .norms import compare_norms, compare_paddings
 
 PADDINGS: tuple[PaddingMode, ...] = ("zeros", "circular", "reflect", "replicate")
 
-COMMANDS = ("norms", "paddings", "distributions", "gradients", "classification", "decoders")
+COMMANDS: tuple[str, ...] = ("norms", "paddings", "distributions", "gradients", "classification", "decoders")
 COMMANDS += ("chains", "factorizations", "invertible", "plot")
 
 
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> Table:
         return compare_distributions(layers, arguments.cases)
     layers = [layer for layer in layers if layer.weight[0, 0].numel() > 1]
     if arguments.command == "factorizations":
-        return compare_factorizations(layers)
+        return compare_factorizations(layers, arguments.size[0])
     return compare_gradients(layers, arguments.size[0])
 
 

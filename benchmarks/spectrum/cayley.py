@@ -69,7 +69,8 @@ class CayleyConv2d(nn.Module):
         the bottom.
         """
         symbol = self.unitary_symbol(size).permute(2, 3, 0, 1).conj().resolve_conj()
-        return torch.fft.irfft2(symbol, s=size)
+        kernel: Tensor = torch.fft.irfft2(symbol, s=size)
+        return kernel
 
 
 def _cayley(matrices: Tensor) -> Tensor:
@@ -85,7 +86,8 @@ def _cayley(matrices: Tensor) -> Tensor:
 def _multiply(symbol: Tensor, images: Tensor) -> Tensor:
     waves = torch.fft.rfft2(images).permute(2, 3, 1, 0)  # [H, W // 2 + 1, in, B]
     product = (symbol @ waves).permute(3, 2, 0, 1)
-    return torch.fft.irfft2(product, s=images.shape[2:])
+    output: Tensor = torch.fft.irfft2(product, s=images.shape[2:])
+    return output
 
 
 class CouplingPair(nn.Module):
@@ -159,9 +161,9 @@ def far_share(layer: nn.Module, channels: int, size: int) -> float:
     impulse[:, :, size // 2, size // 2] = 1
     energy = (layer(impulse) - layer(black)).square()
     near = slice(size // 2 - NEAR, size // 2 + NEAR + 1)
-    total = energy.sum().item()
-    energy[..., near, near] = 0
-    return energy.sum().item() / total
+    far = energy.clone()
+    far[..., near, near] = 0
+    return float(far.sum() / energy.sum())
 
 
 @torch.no_grad()

@@ -28,9 +28,7 @@ from styletransfer.spectrum.composition import Unfolding
 from ..linalg.tables import Table
 from .layers import Layer
 
-ERRORS = (0.01, 0.1)  # of the operator norm
 UNFOLDINGS: tuple[Unfolding, ...] = ("separable", "channels")
-SIZE = 32  # side of the images at which errors of factorizations are taken
 
 
 def linear_encoder(encoder: Encoder) -> list[list[nn.Conv2d]]:
@@ -75,7 +73,7 @@ def compare_chains(weights: Path, side: int) -> Table:
         size = side >> max(index - 1, 0) if name.startswith("scale") else side
         product = prod(each.upper for each in layer_bounds(layers, size))
         whole = compose_layers(layers)
-        chain = norm_bounds(whole, (size, size), "lanczos", tolerance=0.002)
+        chain = norm_bounds(whole, (size, size), "lanczos")
         found = f"{jacobian(encoder, index, side):.2f}" if not name.startswith("scale") or not index else "-"
         kernel = " x ".join(map(str, whole.kernel_size))
         ratio = product / chain.upper
@@ -95,42 +93,30 @@ def jacobian(encoder: Encoder, scale: int, side: int) -> float:
     parts: list[nn.Module] = []
     for index in range(scale + 1):
         parts += [encoder.pool] if index else []
-        parts += encoder.scales[index]
+        parts.append(encoder.scales[index])
     return lipschitz(nn.Sequential(*parts).eval(), (side, side)).lower
 
 
-def compare_factorizations(layers: list[Layer]) -> Table:
-    """Tell at which share of their parameters kernels reach a relative error in the norm of the map.
+def compare_factorizations(layers: list[Layer], size: int) -> Table:
+    """Tell how far kernels are from factors that take half of their parameters and multiplications.
 
-    Above 1, the two factors take more parameters and multiplications than the kernel.
+    "error" is the norm of the difference of the two maps over the norm of the kernel's.
     """
-    names = [f"{name}, {error:.0%}" for name in UNFOLDINGS for error in ERRORS]
-    table = Table(
-        "Parameters of two factors over those of the kernel, at a relative error of the norm",
-        ["layer", "kernel", *names],
-    )
+    columns = [f"{name}: {cell}" for name in UNFOLDINGS for cell in ("rank", "error")]
+    table = Table(f"Factors of half the parameters, {size} x {size}", ["layer", "kernel", *columns])
     for layer in layers:
-        shares = [parameter_share(layer.weight, name, error) for name in UNFOLDINGS for error in ERRORS]
-        shape = " x ".join(map(str, layer.weight.shape))
-        table.add(layer.name, shape, *(f"{share:.2f}" for share in shares))
+        norm = map_norm(layer.weight, size)
+        cells: list[str | int] = []
+        for name in UNFOLDINGS:
+            first, second = factorize(layer.weight, 1, name)
+            rank = max(1, layer.weight.numel() // (2 * (first.numel() + second.numel())))
+            error = layer.weight - compose(*factorize(layer.weight, rank, name))
+            cells += [rank, f"{100 * map_norm(error, size) / norm:.0f} %"]
+        table.add(layer.name, " x ".join(map(str, layer.weight.shape)), *cells)
     return table
 
 
-def parameter_share(weight: Tensor, unfolding: Unfolding, error: float) -> float:
-    """Return the share of parameters at the least rank, by bisection, whose error is at most `error`."""
-    norm = map_norm(weight)
-    low, high = 1, min(factorize(weight, weight.numel(), unfolding)[0].shape[0], weight.numel())
-    while low < high:
-        rank = (low + high) // 2
-        if map_norm(weight - compose(*factorize(weight, rank, unfolding))) <= error * norm:
-            high = rank
-        else:
-            low = rank + 1
-    first, second = factorize(weight, low, unfolding)
-    return (first.numel() + second.numel()) / weight.numel()
-
-
-def map_norm(weight: Tensor) -> float:
+def map_norm(weight: Tensor, size: int) -> float:
     """Return the norm of a kernel on images with zeros around them."""
     with torch.no_grad():
-        return spectral_norm(build_convolution(weight), (SIZE, SIZE)).item()
+        return spectral_norm(build_convolution(weight), (size, size)).item()

@@ -57,12 +57,16 @@ def compose(
     first, second = _merge_groups(first, groups[0], common), _merge_groups(second, groups[1], common)
     # A transposed convolution places one copy of its kernel per pixel of its image, at distances of its
     # stride, with dilated taps. Here the second kernel is that image, one for each output channel.
-    images = second.unflatten(0, (common, -1)).transpose(0, 1).flatten(1, 2)  # [out / common, mid, h2, w2]
+    outputs, _, *taps = second.shape
+    images = second.reshape(common, outputs // common, -1, *taps).transpose(0, 1)
+    images = images.flatten(1, 2)  # [out / common, mid, h2, w2]
     step = tuple(s * d for s, d in zip(as_pair(stride), as_pair(dilations[1]), strict=True))
     product = functional.conv_transpose2d(
         images, first, stride=step, dilation=as_pair(dilations[0]), groups=common
     )
-    return product.unflatten(1, (common, -1)).transpose(0, 1).flatten(0, 1)
+    size = product.shape[2:]
+    grouped = product.view(outputs // common, common, -1, *size).transpose(0, 1)
+    return grouped.reshape(outputs, -1, *size)
 
 
 def compose_layers(layers: Sequence[nn.Conv2d]) -> nn.Conv2d:
