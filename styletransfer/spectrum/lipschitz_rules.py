@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .symbol import as_pair
+
 CONVOLUTIONS = {nn.Conv2d, nn.ConvTranspose2d}
 # Operations on two values, and the names of the methods that do the same.
 SUMS = {operator.add, operator.iadd, torch.add, "add", "add_"}
@@ -162,9 +164,9 @@ def _averaging(operation: Operation) -> float:
 def _max_pool(operation: Operation) -> float:
     """Bound max pooling by the root of the number of windows that a pixel lies in."""
     _check_batch_of_images(operation)
-    kernel = _pair(operation.options["kernel_size"])
-    stride = _pair(operation.options.get("stride") or kernel)
-    dilation = _pair(operation.options.get("dilation") or 1)
+    kernel = as_pair(operation.options["kernel_size"])
+    stride = as_pair(operation.options.get("stride") or kernel)
+    dilation = as_pair(operation.options.get("dilation") or 1)
     windows = [math.ceil(k / s) if d == 1 else k for k, s, d in zip(kernel, stride, dilation, strict=True)]
     return math.sqrt(math.prod(windows))
 
@@ -172,10 +174,6 @@ def _max_pool(operation: Operation) -> float:
 def _check_batch_of_images(operation: Operation) -> None:
     if len(operation.shape) != 4:
         raise ValueError(f"{name_of(operation.kind)} of a tensor {list(operation.shape)}, not [B, C, H, W]")
-
-
-def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else value
 
 
 # The constant of an activation, which acts on each number alone, is its largest slope.

@@ -7,6 +7,7 @@ import torch
 from conv_layers import conv
 from torch import Tensor, nn
 
+from styletransfer.model import Autoencoder, load_model
 from styletransfer.spectrum import build_convolution, compose, compose_layers, factorize, norm_bounds
 
 CHAINS: dict[str, list[nn.Conv2d]] = {
@@ -123,3 +124,20 @@ def test_a_blur_is_separable() -> None:
     first, second = factorize(blur, 1)
     assert (first.shape, second.shape) == ((1, 1, 5, 1), (1, 1, 1, 5))
     torch.testing.assert_close(compose(first, second), blur)
+
+
+@pytest.mark.slow
+def test_the_linear_encoder_is_the_encoder_without_activations() -> None:
+    pytest.importorskip("scipy")
+    from benchmarks.spectrum.composition import jacobian, linear_encoder
+
+    network = load_model().network
+    assert isinstance(network, Autoencoder)
+    encoder = network.encoder
+    scales = linear_encoder(encoder)
+    layers = [layer for scale in scales for layer in scale]
+    assert len(layers) == 12
+    assert compose_layers(layers[:8]).kernel_size == (32, 32)
+    picture = images(16, (8, 6))
+    torch.testing.assert_close(scales[1][0](picture), encoder.pool(picture))
+    assert 0 < jacobian(encoder, 1, 16) < 2119
