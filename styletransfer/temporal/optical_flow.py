@@ -112,7 +112,7 @@ class MotionEstimator:
         # Channels are taken apart, because sums over the last axis take most of the time otherwise.
         lengths, mismatch = _sum_squares(back) + _sum_squares(returned), _sum_squares(back + returned)
         seen = mismatch <= MISMATCH_SHARE * lengths + MISMATCH
-        # What comes in over the edge was not there: its color may be like the edge, its strokes are not.
+        # What comes in over the edge was not there; its color may be that of the edge, its strokes are not.
         seen &= _are_inside(back)
         moved = self._compare(current, self.warp(previous.colors, back))
         unmoved = self._compare(current, previous.colors)
