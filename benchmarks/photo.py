@@ -11,6 +11,10 @@ PHOTOS is a folder with the photographs that `weights/held_out.txt` lists. The t
 * clipped: share of values at the ends of the range;
 * halo: largest deviation 1 to 24 pixels beside a step between two of the content's colors, relative to it;
 * noise: how much stronger noise of 2/255 comes out; both with the maps of the pair;
+* pattern: root mean square, in 1/255, of what a smooth ramp of colors gets that its 5 x 5 mean has not;
+* pan: mean absolute difference, in 1/10000, of two views of the content that are 3 and 1 pixels apart;
+* flicker: root mean square difference of such views with noise of 2/255 each, each with statistics of its
+  own; that of the content itself is .0111;
 * seconds of processor time at that size.
 """
 
@@ -19,6 +23,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 
@@ -47,6 +52,12 @@ PAIRS = [
 EXAMPLES = Path(__file__).parents[1] / "examples" / "content"
 NOISE = 2 / 255
 STEP_SIZE, STEP_RANGE = 96, slice(1, 25)
+RAMP_SIZE = 256
+COLUMNS = (
+    *("style_gram", "tone", "ssim", "swd_rgb", "E1", "E10", "clipped"),
+    *("halo", "noise", "pattern", "pan", "flicker", "s"),
+)
+SHIFT = 1, 3  # pixels down and to the right
 
 # A function from pictures to pictures that belongs to one pair, and its result on the content.
 PairMap = Callable[[Tensor], Tensor]
@@ -75,16 +86,52 @@ def map_features(network: CouplingNetwork, content: Tensor, style: Tensor) -> Pa
 
 def measure_halo(apply: PairMap, content: Tensor) -> float:
     """Return the largest deviation beside a step between two colors of the content, relative to it."""
-    luma = content.mean(1).flatten()
-    ends = [content.flatten(2)[0, :, luma.argsort()[int(share * (len(luma) - 1))]] for share in (0.1, 0.9)]
     step = torch.cat(
-        [end.view(1, 3, 1, 1).expand(1, 3, STEP_SIZE, STEP_SIZE) for end in ends], 3
+        [end.view(1, 3, 1, 1).expand(1, 3, STEP_SIZE, STEP_SIZE) for end in find_ends(content)], 3
     ).contiguous()
     result = apply(step)[0].mean(0)[STEP_SIZE // 2]
     flat = result[8], result[-8]
     left, right = result[:STEP_SIZE].flip(0)[STEP_RANGE], result[STEP_SIZE:][STEP_RANGE]
     deviation = max((left - flat[0]).abs().max(), (right - flat[1]).abs().max())
     return float(deviation / (flat[1] - flat[0]).abs().clamp_min(0.05))
+
+
+def find_ends(content: Tensor) -> list[Tensor]:
+    """Return the colors [3] of the content at the tenths of its luma that are darkest and brightest."""
+    luma = content.mean(1).flatten()
+    return [content.flatten(2)[0, :, luma.argsort()[int(share * (len(luma) - 1))]] for share in (0.1, 0.9)]
+
+
+def measure_pattern(apply: PairMap, content: Tensor) -> float:
+    """Return what a smooth ramp between two colors of the content gets that its 5 x 5 mean has not."""
+    dark, bright = (end.view(1, 3, 1, 1) for end in find_ends(content))
+    steps = torch.linspace(0, 0.5, RAMP_SIZE)
+    result = apply(dark.lerp(bright, (steps[:, None] + steps).expand(1, 3, -1, -1)))
+    return 255 * float((result - F.avg_pool2d(result, 5, 1, 2))[..., 8:-8, 8:-8].square().mean().sqrt())
+
+
+def shifted_views(content: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two views of a content, the second `SHIFT` pixels below and to the right of the first."""
+    down, right = SHIFT
+    return content[..., :-down, :-right], content[..., down:, right:]
+
+
+def align_views(first: Tensor, second: Tensor) -> Tensor:
+    """Return the difference of what two views share."""
+    down, right = SHIFT
+    return first[..., down:, right:] - second[..., :-down, :-right]
+
+
+def measure_pan(apply: PairMap, content: Tensor) -> float:
+    """Return the mean absolute difference of two views, with the same maps."""
+    return 1e4 * float(align_views(*map(apply, shifted_views(content))).abs().mean())
+
+
+def measure_flicker(find_map: Callable[[Tensor], PairMap], content: Tensor) -> float:
+    """Return the difference of two noisy views, each with statistics of its own."""
+    generator = torch.Generator().manual_seed(0)
+    noisy = [view + NOISE * torch.randn(view.shape, generator=generator) for view in shifted_views(content)]
+    return float(align_views(*(find_map(view)(view) for view in noisy)).square().mean().sqrt())
 
 
 def measure_noise(apply: PairMap, content: Tensor) -> float:
@@ -160,15 +207,15 @@ def main() -> None:
         c, s = content.to_float(), style.to_float()
         decoded = network.decode(network.encode(c))[0]
         errors.append(float((decoded - c).square().mean().clamp_min(1e-16).log10() * -10))
-        maps = {
-            "content itself": None,
-            "RGB, Monge": map_colors(c, s, bounded=False),
-            "RGB, Monge, gains up to 3": map_colors(c, s, bounded=True),
-            arguments.model: map_features(network, c, s),
+        finders: dict[str, Callable[[Tensor], PairMap]] = {
+            "RGB, Monge": partial(map_colors, style=s, bounded=False),
+            "RGB, Monge, gains up to 3": partial(map_colors, style=s, bounded=True),
+            arguments.model: partial(map_features, network, style=s),
         }
+        maps = {name: find(c) for name, find in finders.items()}
         results = {"content itself": c}
         for name, apply in maps.items():
-            if apply is not None and name != arguments.model:
+            if name != arguments.model:
                 results[name] = apply(c).clamp(0, 1)
         seconds = {}
         for name, stylizer in models.items():
@@ -176,17 +223,19 @@ def main() -> None:
             results[name] = stylizer.stylize(content, style, alpha=arguments.alpha).to_float()
             seconds[name] = time.process_time() - start
         for name, result in results.items():
-            found = maps.get(name)
-            extra = [measure_halo(found, c), measure_noise(found, c)] if found else [0.0, 1.0]
+            extra = [0.0, 1.0, 0.0, 0.0, 0.0]
+            if found := maps.get(name):
+                measures = measure_halo, measure_noise, measure_pattern, measure_pan
+                extra = [*(measure(found, c) for measure in measures), measure_flicker(finders[name], c)]
             values = [*score(result, c, s, perceptual), *extra, seconds.get(name, 0.0)]
             rows.setdefault(name, []).append(values)
         shown = {"content": c, "style": s, **{name: results[name] for name in list(results)[1:]}}
         sheet.append([Tile(picture[0], name) for name, picture in shown.items()])
-    print("| | style_gram | tone | ssim | swd_rgb | E1 | E10 | clipped | halo | noise | s |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print(f"| | {' | '.join(COLUMNS)} |")
+    print("|" + (1 + len(COLUMNS)) * "---|")
     for name, scores in rows.items():
         means = torch.tensor(scores).mean(0).tolist()
-        print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in means) + " |")
+        print(f"| {name} | " + " | ".join(f"{value:.4f}" for value in means) + " |")
     print(f"decode(encode(content)): {min(errors):.0f} dB at least")
     if arguments.sheet is not None:
         write_picture(Picture.from_float(draw_contact_sheet(sheet, None)), arguments.sheet)
