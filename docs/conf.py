@@ -46,7 +46,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(torch|numpy|np|PIL|nn|os|pathlib|collections|threading|typing|contextlib|functools)\..*"),
     ("py:.*", r"Tensor|Autoencoder|Network|RegionMaps"),
-    ("py:.*", r"styletransfer\.(model\.(autoencoder|coupling)|transfer\.patch_matching)\..*"),
+    ("py:.*", r"styletransfer\.(model\.(autoencoder|coupling_network)|transfer\.patch_matching)\..*"),
     ("py:.*", r"styletransfer\.(region_maps|style_measurer|tensor_stylizer)\..*"),
     ("py:.*", r"styletransfer\.(media\.picture\.PhotoMetadata|spectrum\.conv_operator\.Axis)"),
 ]

@@ -49,6 +49,7 @@ def describe_settings(
         "styles": ", ".join(styles),
         **maps,
         **{name: str(value) for name, value in asdict(options).items() if value is not None},
+        **({"match": "auto"} if options.match is None else {}),
     }
 
 

@@ -1,7 +1,8 @@
 """Tar archives read and written as streams: one member at a time, in the order of the archive.
 
 `tarfile` of the standard library alone passes over damage: where a header is broken or the file ends too
-early, it says that the archive has ended, and the rest is lost in silence. Here that is an error.
+early, it says that the archive has ended, and the rest is lost in silence. Here that is an error, and so is
+what follows the end, such as a second archive.
 """
 
 from __future__ import annotations
@@ -10,9 +11,15 @@ import io
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol
 
 from .errors import StyleTransferError
+
+BLOCK = 2**16
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 class ArchiveMember(NamedTuple):
@@ -59,6 +66,8 @@ def read_members(file: BinaryIO, name: str) -> Iterator[ArchiveMember]:
                 content = archive.extractfile(info) if info.isfile() else None
                 yield ArchiveMember(info, b"" if content is None else content.read())
                 archive.members = []  # type: ignore[attr-defined]  # it would keep the headers of all
+            assert archive.fileobj is not None
+            _check_end(archive.fileobj)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise StyleTransferError(f"{name}: not a readable tar archive ({error})") from error
 
@@ -79,8 +88,17 @@ def list_files(file: BinaryIO, name: str) -> Iterator[tarfile.TarInfo]:
                 if info.isfile() and not info.issparse():
                     yield info
                 archive.members = []  # type: ignore[attr-defined]  # it would keep the headers of all
+            file.seek(archive.offset)
+            _check_end(file)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise StyleTransferError(f"{name}: not a readable tar archive ({error})") from error
+
+
+def _check_end(file: _Readable) -> None:
+    """Read what follows the last member: zeros, or the archive has not been read whole."""
+    while block := file.read(BLOCK):
+        if block.strip(b"\0"):
+            raise tarfile.ReadError("data follows its end")
 
 
 def is_plain_archive(path: Path) -> bool:
@@ -119,7 +137,8 @@ class ArchiveWriter:
             member: Its bytes, and a header from which kind and time are taken.
         """
         info = tarfile.TarInfo(name)
-        info.type, info.mtime, info.size = member.info.type, int(member.info.mtime), len(member.data)
+        info.mtime, info.size = int(member.info.mtime), len(member.data)
+        info.type = tarfile.DIRTYPE if member.info.isdir() else tarfile.REGTYPE  # no holes, no links
         info.mode = 0o755 if member.info.isdir() else 0o644
         self._archive.addfile(info, io.BytesIO(member.data))
         self._archive.members = []  # type: ignore[attr-defined]

@@ -127,8 +127,8 @@ def factorize(kernel: Tensor, rank: int, unfolding: Unfolding = "separable") -> 
     """Approximate a kernel by the product of two cheaper ones, by the SVD of its unfolding.
 
     `compose` of the two kernels is the best approximation of this form in the sum of squares of the kernel's
-    entries. Its error as a map of images is the norm of the convolution with `kernel - compose(first,
-    second)`, as `spectral_norm` computes it. At full rank there is none.
+    entries. Its error as a map of images is the norm of the convolution with the difference of both, as
+    `spectral_norm` computes it. At full rank there is none.
 
     Args:
         kernel: Kernel of a convolution in one group, [out, in, h, w].

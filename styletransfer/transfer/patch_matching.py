@@ -53,10 +53,12 @@ class PatchBank:
         pieces: For each matched scale its pieces [M, P * P * C], see `cut_pieces`.
         shares: For each scale at which matches are chosen, the share [M] of the picture that each patch is
             due. The shares of a scale add up to 1.
+        sources: The banks of which a blend was made, with their weights.
     """
 
     pieces: Mapping[int, Tensor]
     shares: Mapping[int, Tensor]
+    sources: Sequence[tuple[PatchBank, float]] = ()
 
     @classmethod
     def of(cls, pieces: Mapping[int, Tensor], key_scales: Iterable[int]) -> PatchBank:
@@ -97,6 +99,7 @@ class PatchBank:
                 )
                 for scale in kept[0].shares
             },
+            unlike,
         )
 
     @cached_property
@@ -106,7 +109,11 @@ class PatchBank:
         Brush strokes, hatching and tesserae differ from place to place, and are worth placing one by one.
         Smooth pictures, such as photographs with skies and backgrounds out of focus, have many pieces that
         are as good as others, and few that are objects, which matching would put where they do not belong.
+        That of a blend is the mean of those of its styles, because pieces of two styles may well be alike.
         """
+        if self.sources:
+            total = sum(weight for _, weight in self.sources)
+            return sum(weight / total * bank.strength for bank, weight in self.sources)
         pieces = F.normalize(self.pieces[max(self.pieces)].float(), dim=1)
         if len(pieces) < 2:
             return 1.0
@@ -138,7 +145,7 @@ class PatchBank:
             {scale: tensor.to(device) for scale, tensor in part.items()}
             for part in (self.pieces, self.shares)
         )
-        return PatchBank(pieces, shares)
+        return PatchBank(pieces, shares, self.sources)
 
 
 class Matches(NamedTuple):

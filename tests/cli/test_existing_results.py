@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from styletransfer.media import read_recorded_settings
+
 from .conftest import Run
 from .pictures import read_size, write_content
 
@@ -83,6 +85,13 @@ class TestExistingResults:
             path.write_bytes(data.replace(b'"transform"', b'"otherform"'))
         assert "other settings" not in run(*words).stderr
         assert "3 existing results" in run(*words, "--transform", "adain").stderr
+
+    def test_a_strength_that_was_chosen_is_not_the_default(self, run: Run) -> None:
+        words = ("stylize", "in", "waves.png", "-o", "out/{content}.png")
+        run(*words, "--match", "auto")
+        assert read_recorded_settings(Path("out/2.png"))["match"] == "auto"
+        assert "other settings" not in run(*words, "--match", "auto").stderr
+        assert "3 existing results were made with other settings (match)" in run(*words).stderr
 
     def test_results_that_say_nothing_are_passed_over(self, run: Run) -> None:
         words = ("stylize", "in", "waves.png", "-o", "out/{content}.png")

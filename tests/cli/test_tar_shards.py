@@ -16,7 +16,7 @@ import pytest
 
 from styletransfer.cli.shards.shard_planning import expand_braces
 from styletransfer.errors import OptionError, StyleTransferError
-from styletransfer.tar_archive import read_members
+from styletransfer.tar_archive import list_files, read_members
 
 from .conftest import Run
 from .pictures import write_content
@@ -69,7 +69,7 @@ def test_members_are_those_of_a_folder_run_and_all_else_is_copied(
     assert result.stdout.split() == [f"out/p-{index}.tar" for index in range(3)]
     notes = result.stderr.splitlines()
     assert notes[-2].startswith("error: in/p-1.tar/d/bad.png: the picture is damaged")
-    assert notes[-1] == "error: 1 picture in 1 archive failed; *.manifest.jsonl names them"
+    assert notes[-1].startswith("error: 1 picture in 1 archive failed; *.manifest.jsonl names them, ")
     for index, members in enumerate(shards):
         made = read_archive(f"out/p-{index}.tar")
         assert list(made) == [name for name in members if name != "d/bad.png"]
@@ -187,8 +187,80 @@ def test_every_archive_belongs_to_one_part_of_the_work(run: Run, shards: list[di
 def test_fail_fast_stops_at_the_first_picture(run: Run, shards: list[dict[str, bytes]]) -> None:
     result = run("stylize", "in", "waves.png", "-o", "out/", "--shards", "--fail-fast")
     assert result.exit_code == 1
-    assert "bad.png" in result.stderr
+    assert "error: in/p-1.tar/d/bad.png: the picture is damaged" in result.stderr
     assert [path.name for path in sorted(Path("out").glob("*.tar"))] == ["p-0.tar"]
+
+
+def test_an_archive_of_which_every_picture_fails_is_not_done(
+    run: Run, shards: list[dict[str, bytes]]
+) -> None:
+    words = ("stylize", "in/p-0.tar", "bad.jpg", "-o", "out/", "--shards")
+    Path("bad.jpg").write_bytes(b"no picture")
+    failed = run(*words)
+    assert failed.exit_code == 1
+    assert "in/p-0.tar: every picture failed, the first: " in failed.stderr
+    assert "bad.jpg: this is not a picture" in failed.stderr
+    assert list(Path("out").iterdir()) == []
+    Path("waves.png").rename("bad.jpg")
+    assert run(*words).exit_code == 0
+    before = Path("out/p-0.tar").read_bytes()
+    Path("bad.jpg").write_bytes(b"no picture")
+    assert run(*words, "-f").exit_code == 1
+    assert Path("out/p-0.tar").read_bytes() == before
+
+
+def test_samples_stay_together_whatever_precedes_their_names(run: Run, style: Path) -> None:
+    members = {"./0.jpg": encode(1, form="jpg"), "./0.txt": b"a", "/a//1.png": encode(2), "/a//1.txt": b"b"}
+    write_archive(Path("in/s.tar"), {**members, "./0.png": encode(3)})
+    assert run("stylize", "in/s.tar", "waves.png", "-o", "out/", "--shards").exit_code == 0
+    assert list(read_archive("out/s.tar")) == ["./0.png", "./0.txt", "/a//1.png", "/a//1.txt", "./0_png.png"]
+
+
+def test_files_with_holes_and_folders_that_come_twice(run: Run, style: Path) -> None:
+    Path("d").mkdir()
+    with Path("d/big.npy").open("wb") as file:
+        file.truncate(300_000)
+        file.write(b"end")
+    Path("d/a.png").write_bytes(encode(1))
+    Path("in").mkdir()
+    command = [
+        "tar",
+        "--sparse",
+        "--format=gnu",
+        "--no-recursion",
+        "-cf",
+        "in/s.tar",
+        "d/",
+        "d/big.npy",
+        "d/a.png",
+        "d/",
+    ]
+    subprocess.run(command, check=True)
+    assert run("stylize", "in/s.tar", "waves.png", "-o", "out/", "--shards").exit_code == 0
+    with tarfile.open("out/s.tar") as archive:
+        assert archive.getnames() == ["d", "d/big.npy", "d/a.png"]
+        found = archive.extractfile("d/big.npy")
+        assert found is not None
+        assert found.read() == Path("d/big.npy").read_bytes()
+
+
+def test_a_file_that_exists_is_itself_whatever_its_name(run: Run, style: Path) -> None:
+    for name in ("p[1].tar", "q{1,2}.tar", "x[y]/s.tar"):
+        write_archive(Path("in") / name, {"a.png": encode(1)})
+        result = run("stylize", f"in/{name}", "waves.png", "-o", f"out-{name[0]}/", "--shards")
+        assert result.exit_code == 0, result.stderr
+    Path("in/folder.tar").mkdir()
+    lines = run("stylize", "in", "waves.png", "-o", "out/", "--shards", "--dry-run").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["in/p[1].tar", "in/q{1,2}.tar"]
+
+
+def test_what_follows_the_end_of_an_archive_is_an_error() -> None:
+    one = write_archive(Path("one.tar"), {"a.txt": b"a"}).read_bytes()
+    for reader in (read_members, list_files):
+        assert len(list(reader(io.BytesIO(one), "x"))) == 1
+        assert len(list(reader(io.BytesIO(one + bytes(70_000)), "x"))) == 1
+        with pytest.raises(StyleTransferError, match="data follows its end"):
+            list(reader(io.BytesIO(one + one), "x"))
 
 
 @pytest.mark.parametrize(
@@ -202,6 +274,8 @@ def test_fail_fast_stops_at_the_first_picture(run: Run, shards: list[dict[str, b
         (("in", "waves.png"), "--shards writes archives into a folder; name it: -o painted/"),
         (("in", "waves.png", "-o", "out"), "out is no folder; for a folder, end its name in a slash: out/"),
         (("in", "waves.png", "-o", "in/"), "p-0.tar is an input and would be overwritten"),
+        (("in/z.tar.gz", "waves.png", "-o", "in/"), "in holds the contents; choose another folder"),
+        (("in", "waves.png", "-o", "out/{style}.png"), "the results of all pictures would be waves.png"),
         (("in", "waves.png", "-o", "out/{content}.xyz"), "the picture format '.xyz' is unknown"),
         (("in", "waves.png", "-o", "{style}/{content}.png"), "{style} has fields"),
         (("{in,in}/p-0.tar", "waves.png", "-o", "out/"), "2 archives would all be written to out/p-0.tar"),
@@ -220,6 +294,8 @@ def test_what_cannot_be_is_said_before_any_work(
     run: Run, shards: list[dict[str, bytes]], words: tuple[str, ...], message: str
 ) -> None:
     Path("empty").mkdir()
+    if "in/z.tar.gz" in words:
+        write_archive(Path("in/z.tar.gz"), shards[0])
     result = run("stylize", *words, "--shards")
     assert result.exit_code == 2
     assert message in result.stderr

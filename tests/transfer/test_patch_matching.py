@@ -129,6 +129,10 @@ def test_matching_is_weaker_for_styles_whose_pieces_are_alike() -> None:
     assert PatchBank.of({3: different[:1]}, [3]).strength == 1
     twice = PatchBank.blend([PatchBank.of({3: different}, [3])] * 2, [1, 3])
     assert twice.strength == 1
+    nearly, smooth = (PatchBank.of({3: each}, [3]) for each in (different + 0.001, alike))
+    assert PatchBank.blend([PatchBank.of({3: different}, [3]), nearly], [1, 1]).strength == 1
+    mixed = PatchBank.blend([nearly, smooth], [3, 1])
+    assert mixed.strength == mixed.to("cpu").strength == pytest.approx(0.75 + 0.25 * 0.4)
 
 
 def test_gradients_reach_queries_keys_and_pieces() -> None:

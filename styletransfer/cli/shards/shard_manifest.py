@@ -81,7 +81,10 @@ class FailureList:
             more = f", {MOST_LISTED} of them listed" if self.count > MOST_LISTED else ""
             pictures = "1 picture" if self.count == 1 else f"{self.count} pictures"
             archives = "1 archive" if len(self._archives) == 1 else f"{len(self._archives)} archives"
-            console.error(f"{pictures} in {archives} failed{more}; *{SUFFIX} names them")
+            console.error(
+                f"{pictures} in {archives} failed{more}; *{SUFFIX} names them, and an archive that is "
+                "deleted is made again"
+            )
 
 
 def name_manifest(shard: Path) -> Path:

@@ -118,6 +118,9 @@ def plan_shards(
     clash = next((path for path in sources if path == name_output(str(path)).resolve()), None)
     if clash is not None:
         raise OptionError(f"{clash} is an input and would be overwritten", hint="choose another output")
+    # The next run would take the results for contents.
+    if any(parse_path(name).resolve().parent == folder.resolve() for name in found):
+        raise OptionError(f"{folder} holds the contents", hint="choose another folder for the results")
     check_outputs([folder / "shard.tar"], files.paths)
     labels = [style.relative_name for style in opened_styles]
     own = [name for name in found if shard.holds(InputFile(parse_path(name)).relative_name, *labels)]
@@ -150,11 +153,13 @@ def expand_shards(argument: str) -> list[str]:
     if argument == STDIN:
         raise OptionError("shards cannot be read from standard input", hint=hint)
     found: list[str] = []
-    for name in expand_braces(argument):
+    # A file that exists is itself, whatever its name.
+    names = [argument] if Path(argument).is_file() else expand_braces(argument)
+    for name in names:
         path = parse_path(name)
         if path.is_dir():
             found += sorted(str(each) for each in path.iterdir() if _is_archive(each))
-        elif glob.has_magic(name) and not isinstance(path, RemotePath):
+        elif glob.has_magic(name) and not isinstance(path, RemotePath) and not path.is_file():
             found += sorted(each for each in glob.iglob(name, recursive=True) if _is_archive(Path(each)))  # noqa: PTH207
         else:
             found.append(name)
@@ -225,12 +230,16 @@ def _choose_names(
     from ...media import check_writable_format, readable_extensions, writable_extensions
 
     opened = tuple(expand_styles(styles, readable_extensions()))
-    results = pair_inputs([InputFile(Path("picture.png"))], opened, options.style_weights, files.masks)
+    contents = [InputFile(Path(name)) for name in ("picture.png", "other.png")]
+    results = pair_inputs(contents[:1], opened, options.style_weights, files.masks)
     if not member:
         member = "{content}.png" if len(results) == 1 else "{content}_{style}.png"
     names = [job.name_output(member, options.alpha, writable_extensions()) for job in results]
     if len(set(names)) < len(names):
         raise OptionError(f"several results of a picture would be {names[0]}", hint="add the field {style}")
+    other = pair_inputs(contents[1:], opened, options.style_weights, files.masks)[0]
+    if other.name_output(member, options.alpha, writable_extensions()) in names:
+        raise OptionError(f"the results of all pictures would be {names[0]}", hint="add the field {content}")
     try:
         check_writable_format(names[0], bit_depth=output.bit_depth)
     except ImageError as error:
@@ -239,7 +248,9 @@ def _choose_names(
 
 
 def _is_archive(path: Path) -> bool:
-    return path.name.endswith(ARCHIVE_SUFFIXES) and not path.name.startswith(".")
+    if path.name.startswith(".") or not path.name.endswith(ARCHIVE_SUFFIXES):
+        return False
+    return isinstance(path, RemotePath) or path.is_file()
 
 
 def _strip(name: str) -> str:

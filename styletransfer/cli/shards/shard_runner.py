@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import posixpath
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -105,11 +106,19 @@ class ShardRunner:
                     counts["copied"] += result.copied
                     counts["pictures"] += 0 if result.copied else len(result.outputs)
                     for name, data in result.outputs:
+                        if name in written and result.member.info.isdir():
+                            continue
                         free = find_free_name(name, result.member.info.name, written)
                         written.add(free)
                         writer.add(free, ArchiveMember(result.member.info, data))
                     if progress is not None:
                         progress(source.tell() / size)
+            if failures and not counts["pictures"]:
+                # The styles, the limits or the whole archive may be at fault: an archive of nothing would
+                # count as done, and might replace a good one.
+                raise StyleTransferError(
+                    f"{job.content.label}: every picture failed, the first: {failures[0].error}"
+                )
             facts = {
                 **describe_files(job),
                 "pictures": counts["pictures"],
@@ -137,31 +146,35 @@ class ShardRunner:
                 raise StyleTransferError("it is no file", hint="give archives without links")
             if extension not in self._readable:
                 raise StyleTransferError(f"it cannot be read: {self._unreadable[extension]}")
-            return MemberResult(empty, self._stylize(job, styles, path, member.data))
+            return MemberResult(empty, self._stylize(job, styles, member))
         except CancelledError:
             raise
         except Exception as error:
-            if self._fail_fast or is_disk_full(error):
+            if is_disk_full(error):
                 raise
             self._runner.console.traceback(error)
             # Without the traceback, because its frames hold pictures.
             explained = explain_error(error, [f"{job.content.label}/{info.name}"]).with_traceback(None)
+            if self._fail_fast:
+                raise explained from None
             return MemberResult(empty, [], explained)
 
     def _stylize(
-        self, job: ShardJob, styles: tuple[InputFile, ...], path: PurePosixPath, data: bytes
+        self, job: ShardJob, styles: tuple[InputFile, ...], member: ArchiveMember
     ) -> list[tuple[str, bytes]]:
         """Return the names and the bytes of the results of a picture, one for each style or for all."""
         from ...media import write_picture
 
         runner = self._runner
-        source = io.BytesIO(data)
-        source.name = f"{job.content.label}/{path}"  # for messages
+        # As it is written: the key of a sample is ./000 for ./000.jpg, which no path keeps.
+        folder, slash, file_name = member.info.name.rpartition("/")
+        source = io.BytesIO(member.data)
+        source.name = f"{job.content.label}/{member.info.name}"  # for messages
         content, photo = runner.read(source)
         if photo.animated:
             runner.console.note(f"{source.name} is animated; only its first frame is used")
         outputs = []
-        named = InputFile(Path(path.name))
+        named = InputFile(Path(file_name))
         for each in pair_inputs([named], styles, runner.options.style_weights, runner.files.masks):
             name = each.name_output(job.member, runner.options.alpha, self._writable)
             result = runner.stylize(each, content, photo)
@@ -174,7 +187,7 @@ class ShardRunner:
                 metadata=result.settings,
                 photo=result.photo,
             )
-            outputs.append((str(path.with_name(name.name)), buffer.getvalue()))
+            outputs.append((f"{folder}{slash}{name.name}", buffer.getvalue()))
         return outputs
 
 
@@ -182,10 +195,10 @@ def find_free_name(name: str, member: str, taken: set[str]) -> str:
     """Return a name for a result that no other member has: a.png, or a_jpg.png for a.jpg beside a.webp."""
     if name not in taken:
         return name
-    path = PurePosixPath(name)
+    stem, suffix = posixpath.splitext(name)
     extension = PurePosixPath(member).suffix[1:].lower()
-    stems = (f"{path.stem}_{extension}{number or ''}" for number in range(len(taken) + 1))
-    return next(free for stem in stems if (free := str(path.with_stem(stem))) not in taken)
+    names = (f"{stem}_{extension}{number or ''}{suffix}" for number in range(len(taken) + 1))
+    return next(free for free in names if free not in taken)
 
 
 @contextmanager
