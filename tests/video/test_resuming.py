@@ -109,14 +109,14 @@ def test_ctrl_c_leaves_what_is_done_and_says_what_to_do(clip: Path, model: str, 
 
 
 def test_parts_of_another_run_are_not_used(run: Run, clip: Path, model: str, style: str) -> None:
-    with subprocess.Popen(command(model, style, "-o", "out.mp4", "-q")) as process:
+    with subprocess.Popen(command(model, style, "-o", "out.mkv", "-q")) as process:
         wait_for_parts(process, 1)
         process.send_signal(signal.SIGKILL)
-    result = run("in.mp4", "-o", "out.mp4", "--alpha", "0.5")
+    result = run("in.mp4", "-o", "out.mkv", "--alpha", "0.5")
     assert result.exit_code == 0
     assert "was made with other settings (alpha) and is not used" in result.stderr
-    assert run("in.mp4", "-o", "whole.mp4", "--alpha", "0.5").exit_code == 0
-    assert pixels("out.mp4") == pixels("whole.mp4")
+    assert run("in.mp4", "-o", "whole.mkv", "--alpha", "0.5").exit_code == 0
+    assert pixels("out.mkv") == pixels("whole.mkv")
 
 
 def test_another_input_of_the_same_name_begins_again(run: Run, clip: Path, model: str, style: str) -> None:
