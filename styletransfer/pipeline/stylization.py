@@ -175,7 +175,7 @@ class StylizationPipeline(Pipeline):
             if self.runtime.max_memory is not None:
                 for each in {self.runner, self._float32_runner}:
                     each.release_patches()
-        elif options.passes > 1:
+        elif options.passes > 1 and options.alpha > 0:  # at 0, the last pass alone counts
             copy_share = 1 - 1 / options.passes
             earlier = replace(options, passes=options.passes - 1, preserve_color="none")
             # With more than eight bits, so that rounding does not grow from pass to pass.
@@ -184,8 +184,7 @@ class StylizationPipeline(Pipeline):
             painted = self._stylize_regions(
                 samples, regions, shares, earlier, wide, report, None, alpha, record.of_copy()
             )
-            # At alpha 0 all that counts is the last pass, which reconstructs what it is given.
-            samples = fade_samples_(painted, samples, options.alpha)
+            samples = painted if options.alpha == 1 else fade_samples_(painted, samples, options.alpha)
         # The last pass reads every row once, before it is overwritten.
         keeps_chroma = options.preserve_color == "luma"
         result = OutputImage(original, dtype, keep_chroma=keeps_chroma, reuse=reuse, kept=kept)
