@@ -16,12 +16,12 @@ from styletransfer.options import StylizeOptions
 
 EXAMPLES = Path(__file__).parent
 CONTENTS = ("astronaut", "chelsea", "china", "coffee")
-STYLES = ("facets", "nocturne", "knife", "woodcut", "watercolor")
+STYLES = ("portrait", "harbor", "facets", "nocturne", "woodcut")
 CELL = 300  # long edge of every picture on the sheet in pixels
 REFINED_PAIRS = {
-    "astronaut": "facets",
+    "astronaut": "portrait",
     "chelsea": "nocturne",
-    "china": "knife",
+    "china": "harbor",
     "coffee": "facets",
 }
 REFINED_CELL = 420

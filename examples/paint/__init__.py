@@ -1,4 +1,4 @@
-"""Nine style images, each painted by a short program: `python -m examples.paint all -o examples/style`.
+"""Eleven style images, each painted by a short program: `python -m examples.paint all -o examples/style`.
 
 A style is a module with a function `paint(side, rng)` that returns a picture [side, side, 3] in 0..1. All
 lengths in it are fractions of the picture's side and all randomness comes from `rng`, so a seed gives the
@@ -16,6 +16,7 @@ from .canvas import SUPERSAMPLING, finish
 
 STYLES = (
     *("nocturne", "stained_glass", "marbling", "woodcut", "mosaic", "knife", "watercolor", "ink", "facets"),
+    *("harbor", "portrait"),
 )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from .brush import Easel
 from .canvas import ramp, relief, rgb
 from .noise import Array
+from .planes import area, chords, split
 
 LIGHT = rgb("f6ead0", "ecc98b", "d9973f", "c0582b")
 COOL = rgb("dfe6df", "93b0b4", "4a7a8c", "23465f")
@@ -24,28 +25,10 @@ THINGS = (
 )
 
 
-def _split(polygon: Array, point: Array, normal: Array) -> list[Array]:
-    """Cut a convex polygon [n, 2] along a line and return the parts."""
-    parts: list[list[Array]] = [[], []]
-    sides = (polygon - point) @ normal
-    for here, there, a, b in zip(polygon, np.roll(polygon, -1, 0), sides, np.roll(sides, -1), strict=True):
-        parts[int(a > 0)].append(here)
-        if (a > 0) != (b > 0):
-            crossing = here + (there - here) * (a / (a - b))
-            for part in parts:
-                part.append(crossing)
-    return [np.array(part) for part in parts if len(part) > 2]
-
-
-def _area(polygon: Array) -> float:
-    x, y = polygon.T
-    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
-
-
 def _break(polygon: Array, rng: np.random.Generator) -> list[Array]:
     """Break a polygon into planes of many sizes, along lines that lean on a few directions."""
     wanted = SMALLEST * (LARGEST / SMALLEST) ** rng.uniform(0, 1)
-    if _area(polygon) < wanted:
+    if area(polygon) < wanted:
         return [polygon]
     spread = polygon - polygon.mean(0)
     long_axis = np.linalg.svd(spread, full_matrices=False)[2][0]
@@ -55,7 +38,7 @@ def _break(polygon: Array, rng: np.random.Generator) -> list[Array]:
         [cosine * long_axis[0] - sine * long_axis[1], sine * long_axis[0] + cosine * long_axis[1]]
     )
     point = polygon.mean(0) + 0.12 * rng.standard_normal() * long_axis
-    return [plane for part in _split(polygon, point, normal) for plane in _break(part, rng)]
+    return [plane for part in split(polygon, point, normal) for plane in _break(part, rng)]
 
 
 def _pick_colors(middle: Array, rng: np.random.Generator) -> tuple[Array, float, float]:
@@ -78,18 +61,8 @@ def _fill(easel: Easel, rng: np.random.Generator, plane: Array) -> None:
     edge = np.roll(plane, -1, 0) - plane
     longest = edge[np.argmax(np.hypot(*edge.T))]
     along = longest / np.hypot(*longest)
-    across = np.array([-along[1], along[0]])
-    offsets = plane @ across
-    width = np.clip(0.24 * np.sqrt(_area(plane)), 0.014, 0.05)
-    for offset in np.arange(offsets.min() + 0.3 * width, offsets.max(), 0.55 * width):
-        ends = []
-        for here, there in zip(plane, np.roll(plane, -1, 0), strict=True):
-            a, b = here @ across - offset, there @ across - offset
-            if (a > 0) != (b > 0):
-                ends.append(here + (there - here) * (a / (a - b)))
-        if len(ends) < 2:
-            continue
-        share = (offset - offsets.min()) / np.ptp(offsets)
+    width = np.clip(0.24 * np.sqrt(area(plane)), 0.014, 0.05)
+    for share, ends in chords(plane, along, width):
         tone = np.clip(first + (last - first) * share + rng.normal(0, 0.05, 2), 0, 1)
         bend = 0.08 * width * rng.standard_normal((7, 2))
         path = ends[0] + np.linspace(0, 1, 7)[:, None] * (ends[1] - ends[0]) + bend
