@@ -21,7 +21,8 @@ BRUSHES = ((420, 0.080, 0.24), (420, 0.050, 0.15), (1300, 0.026, 0.085))  # numb
 
 def _ellipse(x: Array, y: Array, middle: tuple[float, float], radii: tuple[float, float]) -> Array:
     """Return the distance from the middle of an ellipse, 1 on its edge."""
-    return np.hypot((x - middle[0]) / radii[0], (y - middle[1]) / radii[1])
+    distance: Array = np.hypot((x - middle[0]) / radii[0], (y - middle[1]) / radii[1])
+    return distance
 
 
 def _scene(rng: np.random.Generator, side: int) -> tuple[Array, Array]:

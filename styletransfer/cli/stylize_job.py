@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..cluster.remote_path import RemotePath
-from ..options import OutputOptions, RuntimeOptions, StylizeOptions
+from ..errors import StyleTransferError
+from ..options import ClusterOptions, OutputOptions, ProcessOptions, RuntimeOptions, StylizeOptions
 from ..result_metadata import choose_metadata, describe_settings, list_settings
 from .console import Console
 from .job_planning import StylizeJob
@@ -25,6 +27,49 @@ if TYPE_CHECKING:
     from ..media import PhotoMetadata, Picture
     from ..media.cube_lut import CubeLut
     from ..region_maps import RegionMaps
+
+
+@dataclass(frozen=True)
+class StylizeRun:
+    """What a `stylize` command asks for beside its inputs, on this machine, for archives, and on Ray alike.
+
+    Attributes:
+        model: Name of the model or path of its weights.
+        options: How results look.
+        output: How results are written.
+        files: The files that say where each style is painted.
+        runtime: Device, precision and memory.
+        process: Threads.
+        cluster: Where the work is done.
+        style_folder: A folder in which the statistics of styles are kept; None keeps them in memory.
+        resume: What to say about going on after an interrupt.
+        as_json: Whether each result is described by a line of JSON.
+        fail_fast: Whether the first failure ends the run.
+    """
+
+    model: str
+    options: StylizeOptions
+    output: OutputOptions
+    files: MapFiles
+    runtime: RuntimeOptions
+    process: ProcessOptions
+    cluster: ClusterOptions
+    style_folder: Path | None
+    resume: str
+    as_json: bool
+    fail_fast: bool
+
+    def load_stylizer(self, console: Console, stop: Event) -> Stylizer:
+        """Load the model; see `load_stylizer`."""
+        return load_stylizer(console, self.model, self.runtime, stop=stop, style_folder=self.style_folder)
+
+    def describe_failure(
+        self, job: StylizeJob, failure: StyleTransferError, model: str, device: str
+    ) -> str | None:
+        """Return the line of JSON of a job that failed; None without --json."""
+        if not self.as_json:
+            return None
+        return json.dumps(describe_result(job, self.options.alpha, model, device, error=str(failure)))
 
 
 class JobResult(NamedTuple):
@@ -51,30 +96,25 @@ class JobRunner:
     Args:
         console: Receives a note about every animated input.
         stylizer: The model.
-        options: How results look.
-        output: How results are written.
+        run: The options of the run.
         jobs: All jobs of the run.
-        files: The files that say where each style is painted.
-        maps: What they hold; None if styles are painted everywhere.
+        maps: What the run's map files hold; None if styles are painted everywhere.
     """
 
     def __init__(
         self,
         console: Console,
         stylizer: Stylizer,
-        options: StylizeOptions,
-        output: OutputOptions,
+        run: StylizeRun,
         jobs: Sequence[StylizeJob],
-        files: MapFiles,
         maps: RegionMaps | None,
     ) -> None:
         from ..style_measurer import KeyedCache
 
         self.console = console
         self.stylizer = stylizer
-        self.options = options
-        self.output = output
-        self.files, self.maps = files, maps
+        self.options, self.output = run.options, run.output
+        self.files, self.maps = run.files, maps
         # The jobs of one content follow each other, and standard input can be read only once.
         self._contents = KeyedCache(self._read_content, size=1)
         self._noted: set[InputFile] = set()
@@ -216,21 +256,18 @@ def describe_job_settings(
     return describe_settings(content, styles, options, decode_name(Path(model)), files.describe())
 
 
-def compare_settings(
-    jobs: Sequence[StylizeJob], options: StylizeOptions, model: str, files: MapFiles
-) -> str | None:
+def compare_settings(jobs: Sequence[StylizeJob], run: StylizeRun) -> str | None:
     """Describe how many existing results were made with other settings; None if there are none.
 
     Results without recorded settings are passed over, and so are settings that are chosen by size.
 
     Args:
         jobs: Jobs whose results exist.
-        options: The options of this run.
-        model: Name of the model of this run or path of its weights.
-        files: The files that say where each style is painted.
+        run: The options of this run.
     """
     from ..media import read_recorded_settings
 
+    options = run.options
     chosen_by_size = {name for name in ("stroke_scale", "style_size") if getattr(options, name) is None}
     defaults = {name: str(value) for name, value in asdict(StylizeOptions()).items() if value is not None}
     count = 0
@@ -242,7 +279,7 @@ def compare_settings(
         if "styletransfer" not in recorded:
             continue
         recorded = defaults | recorded  # an older version had fewer options
-        wanted = describe_job_settings(job, options, model, files)
+        wanted = describe_job_settings(job, options, run.model, run.files)
         known = {*wanted, *asdict(options), *MAP_SETTINGS} - chosen_by_size
         other = [name for name in wanted | recorded if wanted.get(name) != recorded.get(name)]
         other = [name for name in other if name in known]

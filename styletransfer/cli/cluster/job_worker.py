@@ -10,14 +10,13 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import StyleTransferError
-from ...options import OutputOptions, ProcessOptions, RuntimeOptions, StylizeOptions
+from ...options import ProcessOptions
 from ..console import Console
 from ..job_planning import StylizeJob
-from ..map_files import MapFiles
 from ..shards.shard_manifest import FailedMember
 from ..shards.shard_planning import ShardJob
 from ..shards.shard_runner import ShardRunner
-from ..stylize_job import JobRunner, describe_files
+from ..stylize_job import JobRunner, StylizeRun, describe_files
 from ..thread_pool import set_threads
 from .staging import Staging
 
@@ -56,30 +55,18 @@ class WorkerSetup:
     """All that a worker needs beside its jobs; it is pickled and sent to each once.
 
     Attributes:
-        model: Name of the model or path of its weights, on the worker's machine.
-        runtime: Device, precision and memory.
-        options: How results look.
-        output: How results are written.
-        files: The files that say where each style is painted.
-        maps: What they hold; None if styles are painted everywhere.
+        run: The options of the run; the weights and the device are those of the worker's machine.
+        maps: What the run's map files hold; None if styles are painted everywhere.
         threads: Number of processor threads.
         working_folder: The folder in which relative paths begin.
         weights_folder: A folder to search for named models first.
-        style_folder: A folder in which the statistics of styles are kept.
-        fail_fast: Give up an archive at the first picture that fails.
     """
 
-    model: str
-    runtime: RuntimeOptions
-    options: StylizeOptions
-    output: OutputOptions
-    files: MapFiles
+    run: StylizeRun
     maps: RegionMaps | None
     threads: int
     working_folder: Path
     weights_folder: Path | None
-    style_folder: Path | None
-    fail_fast: bool
 
     def __call__(self, stop: Event, exchange: ExchangeClient) -> JobWorker:
         """Load the model in the worker's process.
@@ -117,19 +104,17 @@ class JobWorker:
         self._staging = Staging(Path(self._folder.name))
         set_threads(ProcessOptions(threads=setup.threads))
         tune_allocator()
-        self._styles = SharedStyles(exchange, setup.style_folder)
+        self._styles = SharedStyles(exchange, setup.run.style_folder)
         self._console = NoteCollector()
         self._stylizer = Stylizer(
-            setup.model,
-            runtime=setup.runtime,
+            setup.run.model,
+            runtime=setup.run.runtime,
             weights_folder=setup.weights_folder,
             style_folder=self._styles,
             stop=stop,
         )
-        self._runner = JobRunner(
-            self._console, self._stylizer, setup.options, setup.output, (), setup.files, setup.maps
-        )
-        self._shards = ShardRunner(self._runner, workers=1, stop=stop, fail_fast=setup.fail_fast)
+        self._runner = JobRunner(self._console, self._stylizer, setup.run, (), setup.maps)
+        self._shards = ShardRunner(self._runner, workers=1, stop=stop, fail_fast=setup.run.fail_fast)
 
     def __call__(self, job: StylizeJob) -> WorkerResult:
         """Run a job and write its result, or the archive of its results."""

@@ -11,13 +11,12 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from ...errors import OptionError, StyleTransferError
-from ...options import ClusterOptions, OutputOptions, ProcessOptions, RuntimeOptions, StylizeOptions
+from ...options import ClusterOptions, RuntimeOptions
 from ..console import Console
 from ..job_planning import StylizeJob
-from ..map_files import MapFiles
 from ..paths import STDOUT, find_weights_folder
 from ..shards.shard_manifest import FailureList
-from ..stylize_job import describe_result
+from ..stylize_job import StylizeRun
 from ..thread_pool import ReportProgress, run_jobs
 from .job_worker import WorkerResult, WorkerSetup
 
@@ -45,30 +44,24 @@ def check_jobs(jobs: Sequence[StylizeJob]) -> None:
 def run_on_ray(
     console: Console,
     jobs: Sequence[StylizeJob],
-    options: StylizeOptions,
-    output: OutputOptions,
-    files: MapFiles,
+    run: StylizeRun,
     maps: RegionMaps | None,
-    *,
-    model: str,
-    runtime: RuntimeOptions,
-    process: ProcessOptions,
-    cluster: ClusterOptions,
-    style_folder: Path | None,
-    resume: str,
-    as_json: bool,
-    fail_fast: bool,
     failures: FailureList | None = None,
 ) -> int:
-    """Run jobs on Ray workers and return the exit code; the arguments are those of a local run.
+    """Run jobs on Ray workers and return the exit code.
 
     Args:
+        console: Output of the command.
+        jobs: The jobs.
+        run: The options of the run.
+        maps: What the run's map files hold; None if styles are painted everywhere.
         failures: Receives the pictures of archives that failed, where the jobs are archives.
 
     Raises:
         OptionError: Ray is not installed, there is no such cluster, or the options do not fit it.
         WeightsError: The weights are missing or damaged.
     """
+    runtime, cluster = run.runtime, run.cluster
     # Read by Ray when it is imported, and not for a program like this to decide on.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -80,7 +73,7 @@ def run_on_ray(
             "--engine ray needs Ray", hint="run `pip install 'styletransfer[ray]'` on all machines"
         ) from error
 
-    threads = process.threads or 1
+    threads = run.process.threads or 1
     local = max(threads * (cluster.workers or 1), count_processors())
     stop = Event()
     with console.stdout_for_results_alone(), connect(cluster.address, local) as resources:
@@ -88,17 +81,11 @@ def run_on_ray(
         workers = choose_workers(resources, len(jobs), workers=cluster.workers, processors=threads, gpus=gpus)
         device = "cpu" if not gpus and runtime.device == "auto" else runtime.device
         setup = WorkerSetup(
-            model,
-            replace(runtime, device=device),
-            options,
-            output,
-            files,
+            replace(run, runtime=replace(runtime, device=device)),
             maps,
             threads,
             Path.cwd(),
             find_weights_folder(),
-            style_folder,
-            fail_fast,
         )
         noted: set[str] = set()
 
@@ -122,16 +109,11 @@ def run_on_ray(
                     console.detail(f"{facts['width']}x{facts['height']} pixels in {facts['seconds']} s")
                 else:
                     failures.add(job, failed)
-                    facts |= {"alpha": options.alpha, "model": about["model"], "device": about["device"]}
-                return json.dumps(facts) if as_json else str(job.output)
+                    facts |= {"alpha": run.options.alpha, "model": about["model"], "device": about["device"]}
+                return json.dumps(facts) if run.as_json else str(job.output)
 
             def describe_failure(job: StylizeJob, failure: StyleTransferError) -> str | None:
-                if not as_json:
-                    return None
-                facts = describe_result(
-                    job, options.alpha, about["model"], about["device"], error=str(failure)
-                )
-                return json.dumps(facts)
+                return run.describe_failure(job, failure, about["model"], about["device"])
 
             return run_jobs(
                 console,
@@ -139,8 +121,8 @@ def run_on_ray(
                 run_job,
                 describe_failure,
                 stop=stop,
-                resume=resume,
-                fail_fast=fail_fast,
+                resume=run.resume,
+                fail_fast=run.fail_fast,
                 workers=max(2, min(JOBS_PER_ACTOR * workers, MOST_DRIVER_THREADS)),
                 ahead=JOBS_AHEAD * workers,
                 noun="results" if failures is None else "archives",

@@ -37,7 +37,7 @@ from ..console import Console
 from ..job_planning import StylizeJob, plan_jobs
 from ..map_files import MapFiles, map_options
 from ..paths import STDOUT, find_style_folder
-from ..stylize_job import JobRunner, compare_settings, describe_result, load_stylizer
+from ..stylize_job import JobRunner, StylizeRun, compare_settings
 from ..thread_pool import ReportProgress, divide_threads, explain_resuming, run_jobs, set_threads
 
 
@@ -115,8 +115,6 @@ def stylize(
     standard output, everything else goes to standard error.
     """
     options = build_options(StylizeOptions, values)
-    runtime = build_options(RuntimeOptions, values)
-    process = build_options(ProcessOptions, values)
     output = build_options(OutputOptions, {**values, **({"if_exists": "overwrite"} if force else {})})
     cluster = build_options(ClusterOptions, values)
     cluster.check_engine()
@@ -124,30 +122,28 @@ def stylize(
         raise OptionError("--json and -o - both write to standard output", hint="leave one of them out")
     files = MapFiles(masks, content_map, style_map)
     shard = build_options(ShardOptions, values)
-    style_folder = find_style_folder() if cache_styles else None
-    resume = explain_resuming(output, forced=force, without_force=values["if_exists"])
+    run = StylizeRun(
+        model,
+        options,
+        output,
+        files,
+        build_options(RuntimeOptions, values),
+        build_options(ProcessOptions, values),
+        cluster,
+        style_folder=find_style_folder() if cache_styles else None,
+        resume=explain_resuming(output, forced=force, without_force=values["if_exists"]),
+        as_json=as_json,
+        fail_fast=fail_fast,
+    )
     if build_options(ArchiveOptions, values).shards:
         from ..shards.shard_planning import plan_shards
         from ..shards.stylize_shards import stylize_shards
 
         return stylize_shards(
-            console,
-            plan_shards(content, styles, options, output, files, shard),
-            options,
-            output,
-            files,
-            model=model,
-            runtime=runtime,
-            process=process,
-            cluster=cluster,
-            style_folder=style_folder,
-            resume=resume,
-            as_json=as_json,
-            fail_fast=fail_fast,
-            dry_run=dry_run,
+            console, plan_shards(content, styles, options, output, files, shard), run, dry_run=dry_run
         )
     plan = plan_jobs(content, styles, options, output, files, shard)
-    for note in (*plan.notes, compare_settings(plan.skipped, options, model, files)):
+    for note in (*plan.notes, compare_settings(plan.skipped, run)):
         if note is not None:
             console.note(note)
     if dry_run:
@@ -158,67 +154,56 @@ def stylize(
             console.note(line)
         return 0
 
-    if cluster.engine == "local":
-        check_local(plan.jobs)
-    maps = files.read(console)
     if cluster.engine == "ray":
         from ..cluster.ray_engine import check_jobs, run_on_ray
 
         check_jobs(plan.jobs)
-        code = run_on_ray(
-            console,
-            plan.jobs,
-            options,
-            output,
-            files,
-            maps,
-            model=model,
-            runtime=runtime,
-            process=process,
-            cluster=cluster,
-            style_folder=style_folder,
-            resume=resume,
-            as_json=as_json,
-            fail_fast=fail_fast,
-        )
-        for line in plan.unreadable:
-            console.note(line)
-        return code
-    stop = Event()
-    if fail_fast:
-        workers = 1
-        set_threads(process)
+        code = run_on_ray(console, plan.jobs, run, files.read(console))
     else:
-        workers = divide_threads(process, runtime, len(plan.jobs))
-    stylizer = load_stylizer(console, model, runtime, stop=stop, style_folder=style_folder)
-    runner = JobRunner(console, stylizer, options, output, plan.jobs, files, maps)
+        code = run_locally(console, plan.jobs, run)
+    for line in plan.unreadable:
+        console.note(line)
+    return code
+
+
+def run_locally(console: Console, jobs: Sequence[StylizeJob], run: StylizeRun) -> int:
+    """Run jobs on this machine and return the exit code.
+
+    Raises:
+        OptionError: A file is not on this machine.
+        WeightsError: The weights are missing or damaged.
+    """
+    check_local(jobs)
+    maps = run.files.read(console)
+    stop = Event()
+    if run.fail_fast:
+        workers = 1
+        set_threads(run.process)
+    else:
+        workers = divide_threads(run.process, run.runtime, len(jobs))
+    stylizer = run.load_stylizer(console, stop)
+    runner = JobRunner(console, stylizer, run, jobs, maps)
 
     def run_job(job: StylizeJob, report: ReportProgress) -> str | None:
         facts = runner.run(job, report)
         console.detail(f"{facts['width']}x{facts['height']} pixels in {facts['seconds']} s")
-        if as_json:
+        if run.as_json:
             return json.dumps(facts)
         return None if job.output is None else str(job.output)
 
     def describe_failure(job: StylizeJob, failure: StyleTransferError) -> str | None:
-        if not as_json:
-            return None
-        facts = describe_result(job, options.alpha, stylizer.model_name, stylizer.device, error=str(failure))
-        return json.dumps(facts)
+        return run.describe_failure(job, failure, stylizer.model_name, stylizer.device)
 
-    code = run_jobs(
+    return run_jobs(
         console,
-        plan.jobs,
+        jobs,
         run_job,
         describe_failure,
         stop=stop,
-        resume=resume,
-        fail_fast=fail_fast,
+        resume=run.resume,
+        fail_fast=run.fail_fast,
         workers=workers,
     )
-    for line in plan.unreadable:
-        console.note(line)
-    return code
 
 
 def check_local(jobs: Sequence[StylizeJob]) -> None:
