@@ -138,7 +138,12 @@ def accept_none(word: str, kind: Any) -> Callable[[Any], Any]:
     inner = click.types.convert_type(kind)
 
     def parse(value: Any) -> Any:
-        return None if value == word else inner.convert(value, None, None)
+        if value == word:
+            return None
+        try:
+            return inner.convert(value, None, None)
+        except click.BadParameter as error:
+            raise click.BadParameter(f"{error.message.rstrip('.')}, and not {word!r}") from error
 
     parse.__name__ = f"{inner.name}|{word}"
     return parse
