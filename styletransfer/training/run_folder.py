@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from torch import Tensor, nn
@@ -144,17 +144,23 @@ class MetricsLog:
         tensorboard: Whether event files are written too.
 
     Raises:
-        StyleTransferError: TensorBoard is requested and not installed.
+        StyleTransferError: TensorBoard is requested and not installed, or another process is training in the
+            folder.
     """
 
     def __init__(self, folder: Path, step: int, *, tensorboard: bool = False) -> None:
-        path = folder / METRICS
-        if path.exists():
-            rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step]
-            path.write_text("".join(kept), encoding="utf-8")
         self.events = open_event_file(folder) if tensorboard else None  # may raise, so before a file is open
-        self.file = path.open("a", encoding="utf-8")
+        self.file = (folder / METRICS).open("a+", encoding="utf-8")
+        try:
+            lock_run(self.file, folder)
+        except StyleTransferError:
+            self.file.close()
+            raise
+        self.file.seek(0)
+        rows = self.file.readlines()
+        self.file.truncate(0)
+        self.file.writelines(row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step)
+        self.file.flush()
 
     def __enter__(self) -> MetricsLog:
         return self
@@ -178,6 +184,34 @@ class MetricsLog:
     def flush(self) -> None:
         """Write the buffered rows to the file."""
         self.file.flush()
+
+
+def lock_run(file: TextIO, folder: Path) -> None:
+    """Keep other processes from training in a folder as long as a file in it is open.
+
+    Two runs in one folder would overwrite each other's checkpoints. The lock ends with the process, however
+    that ends. Windows and some network file systems have no such locks; there, nothing is locked.
+
+    Args:
+        file: The file, which every run opens.
+        folder: The folder.
+
+    Raises:
+        StyleTransferError: Another process holds the lock.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        return
+    try:
+        # A lock of the process, which the processes that read pictures do not inherit and keep.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        raise StyleTransferError(
+            f"{folder}: another process is training there", hint="wait until it ends, or give another -o"
+        ) from error
+    except OSError:
+        return
 
 
 def replace_nonfinite(value: Any) -> Any:

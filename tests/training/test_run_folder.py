@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -40,3 +41,23 @@ def test_a_resumed_run_writes_later_steps_again(tmp_path: Path) -> None:
         log.write({"step": 2, "loss": 1.0})
     rows = [json.loads(line) for line in (tmp_path / METRICS).read_text().splitlines()]
     assert rows == [{"step": 1, "loss": None}, {"step": 2, "loss": 1.0}]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locks of this kind")
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from styletransfer.training.run_folder import MetricsLog\n"
+        "log = MetricsLog(Path(sys.argv[1]), 9); print('open', flush=True); sys.stdin.read()"
+    )
+    with MetricsLog(tmp_path, 0) as log:
+        log.write({"step": 1, "loss": 0.5})
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        with pytest.raises(StyleTransferError, match="another process is training there"):
+            MetricsLog(tmp_path, 0)
+        other.kill()
+    with MetricsLog(tmp_path, 1):  # the lock ended with the process, and the log was not touched
+        assert (tmp_path / METRICS).read_text() == '{"step": 1, "loss": 0.5}\n'
