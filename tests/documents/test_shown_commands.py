@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 from PIL import Image, ImageChops, ImageStat
 
 from examples.command_gallery import PAGE, read_commands
@@ -66,13 +67,13 @@ def can_be_planned(shown: ShownCommand) -> bool:
     return shown.words[0] == "stylize" and bool(files) and all((ROOT / word).exists() for word in files)
 
 
-def test_commands_with_example_pictures_can_be_planned(tmp_path: Path) -> None:
+def test_commands_with_example_pictures_can_be_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
     planned = [each for each in SHOWN if each.is_complete and can_be_planned(each)]
     assert len(planned) >= 10
     for shown in planned:
-        run = [sys.executable, "-m", "styletransfer", *shown.words, "--dry-run", "--if-exists", "overwrite"]
-        done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr) == (0, ""), shown
+        done = CliRunner().invoke(program, [*shown.words, "--dry-run", "--if-exists", "overwrite"])
+        assert (done.exit_code, done.stderr) == (0, ""), shown
         assert "->" in done.stdout
 
 
