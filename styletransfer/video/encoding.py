@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..media import Picture
-from .frame_conversion import BT709, LIMITED, build_frame
+from .av_frames import BT709, LIMITED, build_frame
 from .libav import load_av
 from .output_formats import VideoOutput
 from .sources import SourceInfo

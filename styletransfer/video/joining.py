@@ -14,8 +14,8 @@ from typing import Any
 from ..errors import VideoError
 from ..media import Picture
 from .animation_writing import write_animation
+from .av_frames import FrameConverter
 from .encoding import seconds_of
-from .frame_conversion import FrameConverter
 from .libav import explain_libav, load_av
 from .output_formats import VideoOutput
 from .part_store import Part

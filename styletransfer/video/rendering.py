@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import VideoError
 from ..temporal import Frame, FrameStylizer
-from .frame_conversion import fit_picture
+from .av_frames import fit_picture
 from .joining import join_parts
 from .output_formats import VideoOutput
 from .part_store import PART_SECONDS, Part, PartStore

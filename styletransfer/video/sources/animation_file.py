@@ -12,7 +12,7 @@ from PIL import Image
 from ...errors import VideoError
 from ...media import Picture, PILImage, picture_from_pil
 from ...media.formats import HEADER_SIZE, identify_format
-from ..frame_conversion import fit_picture
+from ..av_frames import fit_picture
 from .frame_source import Damage, SourceFrame, SourceInfo
 from .video_file import identify_file
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...errors import StyleTransferError, VideoError
 from ...media import Picture, read_picture
-from ..frame_conversion import fit_picture
+from ..av_frames import fit_picture
 from .frame_source import Damage, SourceFrame, SourceInfo
 from .video_file import DEFAULT_RATE, identify_file
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import VideoError
-from ..frame_conversion import FrameConverter, is_hdr
+from ..av_frames import FrameConverter, is_hdr
 from ..libav import explain_libav, is_libav_error, load_av
 from .frame_source import Damage, SourceFrame, SourceInfo
 
