@@ -43,7 +43,9 @@ LEVELS = 5  # of the Laplacian pyramid
 LEVEL_RATES = (0.5, 0.8, 1.0, 1.0, 1.0)  # relative learning rates, finest level first
 LEARNING_RATE, FINAL_RATE, WARMUP = 0.02, 0.03, 3
 OCTAVES = 3
-MATCH_WEIGHT, MOMENTS_WEIGHT, CONTENT_WEIGHT, COLOR_WEIGHT, RANGE_WEIGHT = 1.0, 0.5, 0.05, 1.0, 5.0
+MATCH_WEIGHT, MOMENTS_WEIGHT, CONTENT_WEIGHT, COLOR_WEIGHT, RANGE_WEIGHT = 1.0, 0.5, 0.06, 1.0, 5.0
+# Number of times that places are matched at each size: first those of a guide, then those of the picture.
+MATCHES = 4
 
 
 class PerceptualNetwork:
@@ -213,6 +215,7 @@ def _optimize(
         for level, rate in zip(pyramid, LEVEL_RATES, strict=False)
     ]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
+    match_every = max(1, iterations // MATCHES)
     for iteration in range(iterations):
         factor = schedule_rate(iteration, iterations)
         for group in optimizer.param_groups:
@@ -220,6 +223,9 @@ def _optimize(
         raw = collapse_laplacian(pyramid)
         picture = soft_clip(raw)
         octaves = [network(octave) for octave in _octaves(picture)]
+        if iteration and iteration % match_every == 0:
+            with torch.no_grad():
+                matched = bank.match(octaves[0])
         loss = MATCH_WEIGHT * bank.distance(octaves[0], matched)
         for weight, styles in zip(style_weights, moments, strict=True):
             terms = [
