@@ -1,6 +1,11 @@
 """The photorealistic model beside plain transfers of color, on twenty pairs of photographs that it never saw.
 
-    python -m benchmarks.photo PHOTOS [--model NAME] [--size 512] [--sheet FILE.png]
+    python -m benchmarks.photo PHOTOS [--model NAME|FILE ...] [--size 512] [--sheet FILE.png]
+    python -m benchmarks.photo PHOTOS --alpha 1,0.8,0.6,0.4 --scores-only
+
+The second command shows what structure costs in style: it only scores results, at several strengths. Means
+are over all pairs, and in a second table over those of which transport of RGB at full strength keeps an SSIM
+of .75. The others ask for quite another exposure, which SSIM counts as lost structure.
 
 PHOTOS is a folder with the photographs that `weights/held_out.txt` lists. The table has the means of
 
@@ -32,7 +37,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from styletransfer import Stylizer
-from styletransfer.evaluation import clipped, extract_features, ssim, style_gram, swd_rgb
+from styletransfer.evaluation import PerceptualFeatures, clipped, extract_features, ssim, style_gram, swd_rgb
 from styletransfer.linalg import compute_statistics, transfer_map
 from styletransfer.media import Picture, read_picture, resize_picture, write_picture
 from styletransfer.media.contact_sheet import Tile, draw_contact_sheet
@@ -53,29 +58,32 @@ EXAMPLES = Path(__file__).parents[1] / "examples" / "content"
 NOISE = 2 / 255
 STEP_SIZE, STEP_RANGE = 96, slice(1, 25)
 RAMP_SIZE = 256
+SCORES = 7  # columns that need only the result
 COLUMNS = (
     *("style_gram", "tone", "ssim", "swd_rgb", "E1", "E10", "clipped"),
     *("halo", "noise", "pattern", "pan", "flicker", "s"),
 )
+UNCHANGED = [0.0, 1.0, 0.0, 0.0, 0.0]  # halo to flicker of the content itself
+KEPT_SSIM = 0.75
 SHIFT = 1, 3  # pixels down and to the right
 
 # A function from pictures to pictures that belongs to one pair, and its result on the content.
 PairMap = Callable[[Tensor], Tensor]
 
 
-def map_colors(content: Tensor, style: Tensor, *, bounded: bool) -> PairMap:
+def map_colors(content: Tensor, style: Tensor, *, bounded: bool, alpha: float = 1.0) -> PairMap:
     own, target = (compute_statistics(each.flatten(2)) for each in (content, style))
     if bounded:
-        matrix, offset = bounded_monge_map(own, target)
+        matrix, offset = bounded_monge_map(own, target, alpha)
     else:
-        matrix, offset = transfer_map(own, target, eps=1e-3, method="monge")
+        matrix, offset = transfer_map(own, target, eps=1e-3, alpha=alpha, method="monge")
     matrix, offset = matrix[0].float(), offset[0].float()
     return lambda pictures: torch.einsum("ij,bjhw->bihw", matrix, pictures) + offset.view(3, 1, 1)
 
 
-def map_features(network: CouplingNetwork, content: Tensor, style: Tensor) -> PairMap:
+def map_features(network: CouplingNetwork, content: Tensor, style: Tensor, alpha: float = 1.0) -> PairMap:
     own, target = (measure_features(network.encode(each)) for each in (content, style))
-    matrix, offset = (part[0].float() for part in bounded_monge_map(own, target))
+    matrix, offset = (part[0].float() for part in bounded_monge_map(own, target, alpha))
 
     def apply(pictures: Tensor) -> Tensor:
         moved = torch.einsum("ij,bjhw->bihw", matrix, network.encode(pictures)) + offset.view(-1, 1, 1)
@@ -140,11 +148,12 @@ def measure_noise(apply: PairMap, content: Tensor) -> float:
     return float((apply(content + noise) - apply(content)).std() / NOISE)
 
 
-def score(result: Tensor, content: Tensor, style: Tensor, perceptual: VGG19) -> list[float]:
+def score(
+    result: Tensor, content: Tensor, style: Tensor, perceptual: VGG19, style_features: PerceptualFeatures
+) -> list[float]:
     variance = float(result.var())
-    features = [extract_features(perceptual, each) for each in (result, style)]
     return [
-        style_gram(*features),
+        style_gram(extract_features(perceptual, result), style_features),
         float(1 - structure_distance(result, content)),
         ssim(result, content),
         swd_rgb(result, style),
@@ -170,6 +179,54 @@ def print_times(model: str, width: int, height: int) -> None:
     print(f"{(getrusage(RUSAGE_SELF).ru_maxrss - before) // 1024} MiB above the loaded program")
 
 
+def score_pair(
+    content: Picture,
+    style: Picture,
+    perceptual: VGG19,
+    stylizers: dict[str, Stylizer],
+    networks: dict[str, CouplingNetwork],
+    arguments: argparse.Namespace,
+) -> tuple[dict[str, Tensor], dict[str, list[float]], bool]:
+    """Return the results of a pair, their scores, and whether transport of RGB keeps its structure."""
+    c, s = content.to_float(), style.to_float()
+    style_features = extract_features(perceptual, s)
+    finders: dict[str, Callable[..., PairMap]] = {
+        "RGB, Monge": partial(map_colors, style=s, bounded=False),
+        "RGB, Monge, gains up to 3": partial(map_colors, style=s, bounded=True),
+    }
+    for name, network in networks.items():
+        finders[name] = partial(map_features, network, style=s)
+    keeps_structure = ssim(finders["RGB, Monge"](c)(c).clamp(0, 1), c) >= KEPT_SSIM
+    results = {"content itself": c}
+    scores = {"content itself": [*score(c, c, s, perceptual, style_features), *UNCHANGED, 0.0]}
+    for alpha in arguments.alpha:
+        for method in dict.fromkeys([*finders, *stylizers]):
+            name = method if len(arguments.alpha) == 1 else f"{method}, alpha {alpha:g}"
+            find = partial(finders[method], alpha=alpha) if method in finders else None
+            start = time.process_time()
+            if method in stylizers:
+                results[name] = stylizers[method].stylize(content, style, alpha=alpha).to_float()
+            else:
+                assert find is not None
+                results[name] = find(c)(c).clamp(0, 1)
+            seconds = time.process_time() - start
+            extra = UNCHANGED
+            if find is not None and not arguments.scores_only:
+                measures = measure_halo, measure_noise, measure_pattern, measure_pan
+                extra = [*(measure(find(c), c) for measure in measures), measure_flicker(find, c)]
+            values = score(results[name], c, s, perceptual, style_features)
+            scores[name] = [*values, *extra, seconds]
+    return results, scores, keeps_structure
+
+
+def print_means(rows: dict[str, list[list[float]]], columns: tuple[str, ...]) -> None:
+    print(f"| | {' | '.join(columns)} |")
+    print("|" + (1 + len(columns)) * "---|")
+    for name, scores in rows.items():
+        means = torch.tensor(scores).mean(0).tolist()[: len(columns)]
+        print(f"| {name} | " + " | ".join(f"{value:.4f}" for value in means) + " |")
+
+
 @torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -177,26 +234,31 @@ def main() -> None:
     )
     parser.add_argument("photos", type=Path, nargs="?")
     parser.add_argument("--times", metavar="WxH", help="only the time and the memory of one enlarged example")
-    parser.add_argument("--model", default="photo")
+    parser.add_argument("--model", nargs="+", default=["photo"])
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--alpha", type=float, default=1.0)
+    parser.add_argument("--alpha", type=lambda text: [float(part) for part in text.split(",")], default=[1.0])
     parser.add_argument("--pairs", type=int, default=len(PAIRS))
     parser.add_argument("--artistic", action="store_true", help="also the artistic model")
+    parser.add_argument("--scores-only", action="store_true", help="no halo, noise, pattern, pan, flicker")
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.times:
-        print_times(arguments.model, *map(int, arguments.times.split("x")))
+        print_times(arguments.model[0], *map(int, arguments.times.split("x")))
         return
     if arguments.photos is None:
         parser.error("PHOTOS is missing")
     perceptual = load_vgg19(None)
-    network = load_model(arguments.model).network
-    assert isinstance(network, CouplingNetwork)
-    models = {arguments.model: Stylizer(arguments.model, device="cpu")}
+    stylizers = {name: Stylizer(name, device="cpu") for name in arguments.model}
+    networks = {}
+    for name in arguments.model:
+        network = load_model(name).network
+        assert isinstance(network, CouplingNetwork)
+        networks[name] = network
     if arguments.artistic:
-        models["artistic"] = Stylizer("default", device="cpu")
+        stylizers["artistic"] = Stylizer("default", device="cpu")
     rows: dict[str, list[list[float]]] = {}
+    kept_rows: dict[str, list[list[float]]] = {}
     sheet: list[list[Tile]] = []
     errors = []
     for numbers in PAIRS[: arguments.pairs]:
@@ -204,38 +266,28 @@ def main() -> None:
             resize_picture(read_picture(arguments.photos / f"photos2_{number:04d}.jpg"), arguments.size)
             for number in numbers
         )
-        c, s = content.to_float(), style.to_float()
-        decoded = network.decode(network.encode(c))[0]
-        errors.append(float((decoded - c).square().mean().clamp_min(1e-16).log10() * -10))
-        finders: dict[str, Callable[[Tensor], PairMap]] = {
-            "RGB, Monge": partial(map_colors, style=s, bounded=False),
-            "RGB, Monge, gains up to 3": partial(map_colors, style=s, bounded=True),
-            arguments.model: partial(map_features, network, style=s),
-        }
-        maps = {name: find(c) for name, find in finders.items()}
-        results = {"content itself": c}
-        for name, apply in maps.items():
-            if name != arguments.model:
-                results[name] = apply(c).clamp(0, 1)
-        seconds = {}
-        for name, stylizer in models.items():
-            start = time.process_time()
-            results[name] = stylizer.stylize(content, style, alpha=arguments.alpha).to_float()
-            seconds[name] = time.process_time() - start
-        for name, result in results.items():
-            extra = [0.0, 1.0, 0.0, 0.0, 0.0]
-            if found := maps.get(name):
-                measures = measure_halo, measure_noise, measure_pattern, measure_pan
-                extra = [*(measure(found, c) for measure in measures), measure_flicker(finders[name], c)]
-            values = [*score(result, c, s, perceptual), *extra, seconds.get(name, 0.0)]
+        results, scores, keeps_structure = score_pair(
+            content, style, perceptual, stylizers, networks, arguments
+        )
+        for name, values in scores.items():
             rows.setdefault(name, []).append(values)
-        shown = {"content": c, "style": s, **{name: results[name] for name in list(results)[1:]}}
+            if keeps_structure:
+                kept_rows.setdefault(name, []).append(values)
+        c = content.to_float()
+        for network in networks.values():
+            decoded = network.decode(network.encode(c))[0]
+            errors.append(float((decoded - c).square().mean().clamp_min(1e-16).log10() * -10))
+        shown = {
+            "content": c,
+            "style": style.to_float(),
+            **{each: results[each] for each in list(results)[1:]},
+        }
         sheet.append([Tile(picture[0], name) for name, picture in shown.items()])
-    print(f"| | {' | '.join(COLUMNS)} |")
-    print("|" + (1 + len(COLUMNS)) * "---|")
-    for name, scores in rows.items():
-        means = torch.tensor(scores).mean(0).tolist()
-        print(f"| {name} | " + " | ".join(f"{value:.4f}" for value in means) + " |")
+    columns = COLUMNS[:SCORES] if arguments.scores_only else COLUMNS
+    print_means(rows, columns)
+    if kept_rows:
+        print(f"\nthe {len(next(iter(kept_rows.values())))} pairs of which RGB keeps its SSIM:\n")
+        print_means(kept_rows, columns[:SCORES])
     print(f"decode(encode(content)): {min(errors):.0f} dB at least")
     if arguments.sheet is not None:
         write_picture(Picture.from_float(draw_contact_sheet(sheet, None)), arguments.sheet)
