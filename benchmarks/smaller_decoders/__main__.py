@@ -98,7 +98,8 @@ def multiplications(network: Autoencoder) -> int:
         sum(layer.weight.numel() for layer in scale.modules() if isinstance(layer, nn.Conv2d))
         for scale in network.decoder.scales
     ]
-    return round(sum(count / 4**scale for scale, count in enumerate(kernels)))
+    whole: float = sum(count / 4**scale for scale, count in enumerate(kernels))
+    return round(whole)
 
 
 def _apply(scales: nn.ModuleList, inputs: Sequence[Tensor]) -> None:

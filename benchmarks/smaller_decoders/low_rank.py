@@ -63,7 +63,7 @@ class SingularPenalty(nn.Module):
         """Return the weighted sum over all kernels."""
         total = torch.zeros(())
         for layer in self.layers:
-            _, values, _ = _factors(layer)
+            _, values, _ = factors_of(layer)
             total = total + self.orthogonality * orthogonality_defect(layer)
             total = total + self.sparsity * values.abs().sum() / values.norm()
         return total
@@ -71,7 +71,7 @@ class SingularPenalty(nn.Module):
 
 def orthogonality_defect(layer: nn.Module) -> Tensor:
     """Return ||U^T U - I||^2 / rank^2 of a kernel plus the same of V, 0 for orthonormal vectors."""
-    first, values, second = _factors(layer)
+    first, values, second = factors_of(layer)
     identity, rank = torch.eye(len(values)).to(values), len(values)
     vectors = first.flatten(1), second.transpose(0, 1).flatten(1)
     defects = [(each @ each.mT - identity).square().sum() / rank**2 for each in vectors]
@@ -141,6 +141,13 @@ def two_layers(layer: nn.Conv2d, first: Tensor, second: Tensor) -> nn.Sequential
     return nn.Sequential(*parts)
 
 
-def _factors(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
-    chain = layer.parametrizations["weight"]  # type: ignore[index]
-    return chain.original0, chain.original1, chain.original2
+def factors_of(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the unit vectors, the values and the unit vectors of a decomposed kernel (`SingularVectors`)."""
+    chains = layer.parametrizations
+    assert isinstance(chains, nn.ModuleDict)
+    chain = chains["weight"]
+    return (
+        chain.get_parameter("original0"),
+        chain.get_parameter("original1"),
+        chain.get_parameter("original2"),
+    )

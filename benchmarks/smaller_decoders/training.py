@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from styletransfer import Stylizer
 from styletransfer.evaluation import Pair, PairScorer, Scores, average_scores
@@ -50,9 +50,9 @@ class PenalizedLoss(TransferLoss):
         super().__init__(model, judges.perceptual, options, judges.deep)
         self.weight_penalty = penalty
 
-    def forward(self, *pictures: torch.Tensor, **switches: bool) -> LossTerms:
+    def forward(self, content: Tensor, style: Tensor, *, match: bool = True, deep: bool = True) -> LossTerms:
         """Compute the loss of a batch, see `TransferLoss`."""
-        terms: LossTerms = super().forward(*pictures, **switches)
+        terms = super().forward(content, style, match=match, deep=deep)
         return terms._replace(total=terms.total + self.weight_penalty())
 
 

@@ -11,18 +11,20 @@ from torch import nn
 
 from styletransfer.model import Architecture, Autoencoder, count_parameters
 from styletransfer.spectrum import find_convolutions
+from styletransfer.spectrum.composition import Unfolding
 
 pytest.importorskip("scipy")
 from benchmarks.smaller_decoders.low_rank import (
     SingularPenalty,
     decompose_decoder,
     factorize_decoder,
+    factors_of,
     orthogonality_defect,
 )
 from benchmarks.smaller_decoders.tied import TransposedConvolution, plain_copy, tie_decoder
 
 ARCHITECTURE = Architecture((4, 6, 8), (2, 2, 1))
-UNFOLDINGS = ("separable", "channels")
+UNFOLDINGS: tuple[Unfolding, ...] = ("separable", "channels")
 
 
 def build() -> Autoencoder:
@@ -34,24 +36,25 @@ def stylize(network: Autoencoder) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     content, style = torch.rand(2, 1, 3, 21, 18, generator=generator, dtype=torch.float64)
     with torch.no_grad():
-        return network(content, style)
+        pictures: torch.Tensor = network(content, style)
+    return pictures
 
 
 @pytest.mark.parametrize("unfolding", UNFOLDINGS)
-def test_all_singular_values_together_give_the_network_back(unfolding: str) -> None:
+def test_all_singular_values_together_give_the_network_back(unfolding: Unfolding) -> None:
     network = build()
     decompose_decoder(network, None, unfolding)
     torch.testing.assert_close(stylize(network), stylize(build()))
     penalty = SingularPenalty(network.decoder, 1.0)
     assert penalty().item() < 1e-20
-    penalty.layers[0].parametrizations["weight"].original0.data[0] *= 2
+    vectors, values, _ = factors_of(penalty.layers[0])
+    vectors.data[0] *= 2
     # One vector of length 2 leaves 3 on the diagonal of U^T U - I.
-    rank = len(penalty.layers[0].parametrizations["weight"].original1)
-    assert penalty().item() == pytest.approx(9 / rank**2)
+    assert penalty().item() == pytest.approx(9 / len(values) ** 2)
 
 
 @pytest.mark.parametrize("unfolding", UNFOLDINGS)
-def test_two_thin_layers_compute_the_kernel_of_low_rank(unfolding: str) -> None:
+def test_two_thin_layers_compute_the_kernel_of_low_rank(unfolding: Unfolding) -> None:
     network, thin = build(), build()
     decompose_decoder(network, 0.5, unfolding)
     factorize_decoder(thin, 0.5, unfolding)
@@ -67,7 +70,7 @@ def test_the_penalty_pulls_singular_vectors_back_to_orthogonal() -> None:
     network = build()
     decompose_decoder(network, 0.5, "separable")
     layer = next(iter(find_convolutions(network.decoder.scales).values()))
-    vectors = layer.parametrizations["weight"].original0
+    vectors = factors_of(layer)[0]
     optimizer = torch.optim.SGD([vectors], 0.1)
     vectors.data += 0.1
     before = orthogonality_defect(layer).item()
@@ -98,9 +101,11 @@ def test_tied_kernels_are_shared_and_stay_so_in_copies_and_steps() -> None:
     content, style = torch.rand(2, 1, 3, 16, 16, dtype=torch.float64)
     twin(content, style).square().mean().backward()
     optimizer.step()
-    last = twin.decoder.scales[0][-1]
-    assert last.kernel is twin.encoder.scales[0][0].weight
-    assert not torch.equal(last.kernel, network.decoder.scales[0][-1].kernel)
+    last, before = twin.get_submodule("decoder.scales.0.2"), network.get_submodule("decoder.scales.0.2")
+    assert last.kernel is twin.get_submodule("encoder.scales.0.0").weight
+    assert isinstance(last.kernel, torch.Tensor)
+    assert isinstance(before.kernel, torch.Tensor)
+    assert not torch.equal(last.kernel, before.kernel)
     torch.testing.assert_close(stylize(plain_copy(twin).double()), stylize(twin), rtol=0, atol=1e-4)
 
 
