@@ -1,7 +1,8 @@
-"""BMP and PNM files that Pillow reads not at all, with fewer bits or with a wrong opacity."""
+"""BMP, PNM and TGA files that Pillow reads not at all, with fewer bits or with a wrong opacity."""
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import BinaryIO
 
@@ -120,9 +121,10 @@ def decode_pnm(file: BinaryIO, name: str, max_pixels: int) -> DecodedSamples:
     file.seek(0)
     kind = file.read(2)
     if kind == b"P7":
-        width, height, count, largest = _read_pam_header(file)
-        if not 1 <= count <= 4:
-            raise ImageError(f"{name}: a PAM of {count} channels cannot be read", hint="save it as PNG")
+        width, height, count, largest, content = _read_pam_header(file)
+        if not 1 <= count <= 4 or content.startswith(b"CMYK"):  # as ImageMagick writes it
+            described = "CMYK" if content.startswith(b"CMYK") else f"{count} channels"
+            raise ImageError(f"{name}: a PAM of {described} cannot be read", hint="save it as PNG")
     else:
         count = PNM_CHANNELS[kind]
         width, height = int(_read_token(file)), int(_read_token(file))
@@ -170,15 +172,16 @@ def _read_token(file: BinaryIO) -> bytes:
     raise ValueError("its header makes no sense")
 
 
-def _read_pam_header(file: BinaryIO) -> tuple[int, int, int, int]:
-    """Return width, height, number of channels and the value of white."""
+def _read_pam_header(file: BinaryIO) -> tuple[int, int, int, int, bytes]:
+    """Return width, height, number of channels, the value of white, and what the channels are."""
     fields = {}
     for _ in range(MAX_PAM_HEADER_LINES):
-        key, _, value = file.readline(1000).strip().partition(b" ")
+        key, *values = file.readline(1000).split(maxsplit=1) or [b""]
         if key == b"ENDHDR":
             break
-        fields[key] = value
-    return (int(fields[b"WIDTH"]), int(fields[b"HEIGHT"]), int(fields[b"DEPTH"]), int(fields[b"MAXVAL"]))
+        fields[key] = values[0].strip() if values else b""
+    width, height, count, largest = (int(fields[key]) for key in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
+    return width, height, count, largest, fields.get(b"TUPLTYPE", b"")
 
 
 def _read_bytes(file: BinaryIO, count: int) -> Tensor:
@@ -193,7 +196,7 @@ def _read_text(file: BinaryIO, shape: tuple[int, int, int], *, spaced: bool) -> 
     import numpy as np
 
     count = shape[0] * shape[1] * shape[2]
-    data = file.read()
+    data = re.sub(rb"#[^\r\n]*", b"", file.read())  # Netpbm allows comments between samples, too
     if data.translate(None, WHITESPACE + DIGITS):
         raise ValueError("there are other characters than digits between the samples")
     if spaced:
