@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 from typing import BinaryIO
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ..errors import ImageError
@@ -17,6 +19,8 @@ BIT_FIELDS, ALPHA_BIT_FIELDS = 3, 6  # values of biCompression
 WHITESPACE, DIGITS = b" \t\n\v\f\r", b"0123456789"
 PNM_CHANNELS = {b"P1": 1, b"P2": 1, b"P3": 3, b"P4": 1, b"P5": 1, b"P6": 3, b"Pf": 1, b"PF": 3}
 MAX_PAM_HEADER_LINES = 100
+TGA_FOOTER_SIZE, TGA_ATTRIBUTES_TYPE = 26, 494  # bytes, and the position of a field in the extension area
+UNDEFINED_ALPHA, PREMULTIPLIED_ALPHA = {0, 1, 2}, 4  # values of this field
 
 
 def decode_bmp(file: BinaryIO, name: str, max_pixels: int) -> DecodedSamples | None:
@@ -72,6 +76,45 @@ def decode_bmp(file: BinaryIO, name: str, max_pixels: int) -> DecodedSamples | N
     samples = samples.flip(1) if height > 0 else samples
     colors, alpha, profile = separate_alpha(samples, None)
     return DecodedSamples(colors, alpha if alpha is not None and bool((alpha != 0).any()) else None, profile)
+
+
+def correct_tga_opacity(image: Image.Image, file: BinaryIO) -> None:
+    """Give a loaded TGA the opacity that it is meant to have.
+
+    Opacity that is 0 everywhere, in the pixels or in all used colors of a palette, is ignored, because many
+    programs leave those bytes empty. So is what the file itself calls undefined.
+
+    Args:
+        image: A loaded TGA of any mode; it is changed in place.
+        file: Its file, seekable.
+
+    Source: Truevision TGA file format specification, version 2.0, fields 24 and C.9 (attributes type).
+    """
+    if not image.has_transparency_data:
+        return
+    if image.mode == "P":
+        if not any(image.convert("RGBA").getchannel("A").getextrema()):
+            image.putpalette(image.getpalette("RGB") or [], "RGB")
+        return
+    kind = _read_tga_attributes_type(file)
+    if not any(image.getchannel("A").getextrema()) or kind in UNDEFINED_ALPHA:
+        image.putalpha(255)
+    elif kind == PREMULTIPLIED_ALPHA and image.mode == "RGBA":
+        image.paste(Image.merge("RGBa", image.split()).convert("RGBA"))
+
+
+def _read_tga_attributes_type(file: BinaryIO) -> int | None:
+    """Return what a TGA of version 2 says about its opacity; None if it says nothing."""
+    file.seek(0, io.SEEK_END)
+    if file.tell() < TGA_FOOTER_SIZE:
+        return None
+    file.seek(-TGA_FOOTER_SIZE, io.SEEK_END)
+    footer = file.read(TGA_FOOTER_SIZE)
+    (extension,) = struct.unpack_from("<I", footer)
+    if not footer.endswith(b"TRUEVISION-XFILE.\0") or not extension:
+        return None
+    file.seek(extension + TGA_ATTRIBUTES_TYPE)
+    return int.from_bytes(file.read(1) or b"\3", "little")
 
 
 def _read_rows(file: BinaryIO, offset: int, height: int, row_size: int) -> Tensor:
