@@ -1,11 +1,14 @@
-"""BMP and PNM files that Pillow reads not at all, with fewer bits or with a wrong opacity."""
+"""BMP, PNM and TGA files that Pillow reads not at all, with fewer bits or with a wrong opacity."""
 
 from __future__ import annotations
 
+import io
+import re
 import struct
 from typing import BinaryIO
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ..errors import ImageError
@@ -16,6 +19,8 @@ BIT_FIELDS, ALPHA_BIT_FIELDS = 3, 6  # values of biCompression
 WHITESPACE, DIGITS = b" \t\n\v\f\r", b"0123456789"
 PNM_CHANNELS = {b"P1": 1, b"P2": 1, b"P3": 3, b"P4": 1, b"P5": 1, b"P6": 3, b"Pf": 1, b"PF": 3}
 MAX_PAM_HEADER_LINES = 100
+TGA_FOOTER_SIZE, TGA_ATTRIBUTES_TYPE = 26, 494  # bytes, and the position of a field in the extension area
+UNDEFINED_ALPHA, PREMULTIPLIED_ALPHA = {0, 1, 2}, 4  # values of this field
 
 
 def decode_bmp(file: BinaryIO, name: str, max_pixels: int) -> DecodedSamples | None:
@@ -73,6 +78,45 @@ def decode_bmp(file: BinaryIO, name: str, max_pixels: int) -> DecodedSamples | N
     return DecodedSamples(colors, alpha if alpha is not None and bool((alpha != 0).any()) else None, profile)
 
 
+def correct_tga_opacity(image: Image.Image, file: BinaryIO) -> None:
+    """Give a loaded TGA the opacity that it is meant to have.
+
+    Opacity that is 0 everywhere, in the pixels or in all used colors of a palette, is ignored, because many
+    programs leave those bytes empty. So is what the file itself calls undefined.
+
+    Args:
+        image: A loaded TGA of any mode; it is changed in place.
+        file: Its file, seekable.
+
+    Source: Truevision TGA file format specification, version 2.0, fields 24 and C.9 (attributes type).
+    """
+    if not image.has_transparency_data:
+        return
+    if image.mode == "P":
+        if not any(image.convert("RGBA").getchannel("A").getextrema()):
+            image.putpalette(image.getpalette("RGB") or [], "RGB")
+        return
+    kind = _read_tga_attributes_type(file)
+    if not any(image.getchannel("A").getextrema()) or kind in UNDEFINED_ALPHA:
+        image.putalpha(255)
+    elif kind == PREMULTIPLIED_ALPHA and image.mode == "RGBA":
+        image.paste(Image.merge("RGBa", image.split()).convert("RGBA"))
+
+
+def _read_tga_attributes_type(file: BinaryIO) -> int | None:
+    """Return what a TGA of version 2 says about its opacity; None if it says nothing."""
+    file.seek(0, io.SEEK_END)
+    if file.tell() < TGA_FOOTER_SIZE:
+        return None
+    file.seek(-TGA_FOOTER_SIZE, io.SEEK_END)
+    footer = file.read(TGA_FOOTER_SIZE)
+    (extension,) = struct.unpack_from("<I", footer)
+    if not footer.endswith(b"TRUEVISION-XFILE.\0") or not extension:
+        return None
+    file.seek(extension + TGA_ATTRIBUTES_TYPE)
+    return int.from_bytes(file.read(1) or b"\3", "little")
+
+
 def _read_rows(file: BinaryIO, offset: int, height: int, row_size: int) -> Tensor:
     """Return the bytes of the rows, [H, row_size], as they are stored.
 
@@ -120,9 +164,10 @@ def decode_pnm(file: BinaryIO, name: str, max_pixels: int) -> DecodedSamples:
     file.seek(0)
     kind = file.read(2)
     if kind == b"P7":
-        width, height, count, largest = _read_pam_header(file)
-        if not 1 <= count <= 4:
-            raise ImageError(f"{name}: a PAM of {count} channels cannot be read", hint="save it as PNG")
+        width, height, count, largest, content = _read_pam_header(file)
+        if not 1 <= count <= 4 or content.startswith(b"CMYK"):  # as ImageMagick writes it
+            described = "CMYK" if content.startswith(b"CMYK") else f"{count} channels"
+            raise ImageError(f"{name}: a PAM of {described} cannot be read", hint="save it as PNG")
     else:
         count = PNM_CHANNELS[kind]
         width, height = int(_read_token(file)), int(_read_token(file))
@@ -170,15 +215,16 @@ def _read_token(file: BinaryIO) -> bytes:
     raise ValueError("its header makes no sense")
 
 
-def _read_pam_header(file: BinaryIO) -> tuple[int, int, int, int]:
-    """Return width, height, number of channels and the value of white."""
+def _read_pam_header(file: BinaryIO) -> tuple[int, int, int, int, bytes]:
+    """Return width, height, number of channels, the value of white, and what the channels are."""
     fields = {}
     for _ in range(MAX_PAM_HEADER_LINES):
-        key, _, value = file.readline(1000).strip().partition(b" ")
+        key, *values = file.readline(1000).split(maxsplit=1) or [b""]
         if key == b"ENDHDR":
             break
-        fields[key] = value
-    return (int(fields[b"WIDTH"]), int(fields[b"HEIGHT"]), int(fields[b"DEPTH"]), int(fields[b"MAXVAL"]))
+        fields[key] = values[0].strip() if values else b""
+    width, height, count, largest = (int(fields[key]) for key in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
+    return width, height, count, largest, fields.get(b"TUPLTYPE", b"")
 
 
 def _read_bytes(file: BinaryIO, count: int) -> Tensor:
@@ -193,7 +239,7 @@ def _read_text(file: BinaryIO, shape: tuple[int, int, int], *, spaced: bool) -> 
     import numpy as np
 
     count = shape[0] * shape[1] * shape[2]
-    data = file.read()
+    data = re.sub(rb"#[^\r\n]*", b"", file.read())  # Netpbm allows comments between samples, too
     if data.translate(None, WHITESPACE + DIGITS):
         raise ValueError("there are other characters than digits between the samples")
     if spaced:

@@ -31,6 +31,7 @@ SRGB_GAMMA, GAMMA_TOLERANCE = 1 / 2.2, 0.05
 TRANSFER_FUNCTION, WHITE_POINT, PRIMARY_CHROMATICITIES = 301, 318, 319
 EXIF_ADOBE_RGB = 2  # what some cameras write there, although EXIF 2.32 reserves it
 MAX_METADATA = 2**24  # bytes of a profile or of the metadata of AVIF and HEIC; usual ones are much smaller
+UNSPECIFIED = b"\2\2"  # primaries and transfer function of H.273, tables 2 and 3
 BMP_CALIBRATED, BMP_EMBEDDED_PROFILE = 0, 0x4D424544
 
 
@@ -171,11 +172,11 @@ def _find_png_chunk(file: BinaryIO, wanted: bytes) -> bytes | None:
 
 
 def _encoding_from_cicp_chunk(data: bytes | None) -> ColorEncoding | None:
-    """Return the encoding of a cICP chunk; None if it is absent, malformed or reserved.
+    """Return the encoding of a cICP chunk; None if it is absent, malformed, reserved or unspecified.
 
     Source: PNG specification, third edition (W3C 2025), 4.3 (precedence) and 11.3.2.6.
     """
-    if data is None or len(data) != 4 or data[2] != 0:
+    if data is None or len(data) != 4 or data[2] != 0 or data[:2] == UNSPECIFIED:
         return None
     return encoding_from_cicp(data[0], data[1], full_range=data[3] != 0)
 

@@ -18,7 +18,7 @@ import torch
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from ..errors import ImageError, StyleTransferError
-from .bmp_pnm_decoding import decode_bmp, decode_pnm
+from .bmp_pnm_decoding import correct_tga_opacity, decode_bmp, decode_pnm
 from .color_metadata import encoding_of_image, read_bmp_color, read_color_encoding
 from .color_profiles import GRAY_MODES, convert_to_srgb, plan_conversion
 from .color_space_conversion import ColorEncoding, convert_encoding
@@ -235,6 +235,8 @@ def _decode(file: BinaryIO, name: str, max_pixels: int) -> Picture:
         samples = separate_alpha(oriented, image.info.get("icc_profile"))
         return _picture_from_samples(samples, encoding or _encoding_of_image(image, exif))
     _load_image(image, max_pixels)
+    if form.name == "TGA":
+        correct_tga_opacity(image, file)
     return _picture_from_image(image, encoding)
 
 
@@ -296,8 +298,6 @@ def _load_image(image: ImageFile.ImageFile, max_pixels: int) -> None:
             image.load()
     else:
         image.load()
-    if image.format == "TGA" and image.mode == "RGBA" and not any(image.getchannel("A").getextrema()):
-        image.putalpha(255)  # many programs leave these bytes empty
 
 
 def _read_exif(image: Image.Image) -> Image.Exif:

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 # Tags: TIFF 6.0, sections 8, 18 and 19; Technical Note 1 (SUB_IFDS); DNG 1.7 (DNG_VERSION).
 NEW_SUBFILE_TYPE, SUBFILE_TYPE, BITS_PER_SAMPLE, COMPRESSION, ORIENTATION = 254, 255, 258, 259, 274
-PLANAR_CONFIGURATION, SUB_IFDS, EXTRA_SAMPLES, SAMPLE_FORMAT, DNG_VERSION = 284, 330, 338, 339, 50706
+PLANAR_CONFIGURATION, COLOR_MAP, SUB_IFDS, EXTRA_SAMPLES = 284, 320, 330, 338
+SAMPLE_FORMAT, DNG_VERSION = 339, 50706
 REDUCED_COPY, MASK = 1, 4  # bits of NewSubfileType
 OLD_REDUCED_COPY = 2  # a value of SubfileType
 SEPARATE = 2
@@ -97,6 +98,7 @@ def needs_tifffile(image: Image.Image, file: BinaryIO, name: str) -> bool:
         or any(format in SIGNED_OR_FLOAT for format in tags.get(SAMPLE_FORMAT, ()))
         or tags.get(COMPRESSION, 1) not in PILLOW_COMPRESSIONS
         or (tags.get(PLANAR_CONFIGURATION) == SEPARATE and EXTRA_SAMPLES in tags)
+        or max(tags.get(COLOR_MAP, (0xFFFF,))) <= 0xFF
     )
 
 
@@ -157,6 +159,8 @@ def decode_tiff(file: BinaryIO, name: str, max_pixels: int) -> DecodedTiff:
             image = image_from_channels(_lab_at_8_bits(colors, page.photometric), "LAB")
         return DecodedTiff(image=image, alpha=None if alpha is None else with_bit_depth(alpha, 8))
     if palette is not None:
+        # Some writers store 8 bits where 16 are meant; libtiff, too, knows them by their values.
+        palette = palette * 257 if palette.max() <= 0xFF else palette
         colors = torch.from_numpy(palette)[:, colors[0].long()]
         alpha = None if alpha is None else with_bit_depth(alpha, 16)
     else:
@@ -203,7 +207,7 @@ def _is_supported(page: TiffPage) -> bool:
     if page.photometric == YCBCR:  # tifffile converts what codecs can convert
         return page.compression in JPEG_COMPRESSIONS
     if page.photometric == PALETTE:
-        return page.dtype.kind == "u" and page.colormap is not None
+        return page.dtype.kind in "bu" and page.colormap is not None
     return page.photometric not in {CIELAB, ICCLAB} or page.bitspersample in {8, 16}
 
 

@@ -90,6 +90,7 @@ def color_of(file: bytes) -> list[float]:
         (COLOR, [DISPLAY_P3, SRGB_CHUNK, LINEAR], IN_SRGB),
         (COLOR, [SRGB_CHUNK, LINEAR, P3_CHROMATICITIES], COLOR),
         (COLOR, [(b"cICP", b"\xff\xff\0\1"), LINEAR], [168, 229, 133]),  # reserved code points
+        (COLOR, [(b"cICP", b"\2\2\0\1"), LINEAR], [168, 229, 133]),  # unspecified
         (COLOR, [(b"cICP", bytes((12, 13, 1, 1)))], COLOR),  # PNG has no YCbCr
         (COLOR, [(b"iCCP", b"x\0\0" + zlib.compress(b"broken")), LINEAR], [168, 229, 133]),
         # What many encoders write for sRGB.

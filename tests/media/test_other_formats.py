@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -120,6 +121,30 @@ def test_a_tga_without_opacity_is_opaque() -> None:
     assert torch.equal(read(encoded(image_of(samples, "RGBA"), "TGA"))[:3], SMALL)
     picture = read_picture(io.BytesIO(encoded(image_of(samples, "RGBA"), "TGA")))
     assert picture.alpha is None or bool((picture.alpha == 255).all())
+
+
+def test_a_tga_palette_without_opacity_is_opaque() -> None:
+    indices = random_samples(1, 8, 6)
+    palette = bytes(value for i in range(256) for value in (i, 255 - i, 50, 0))  # blue, green, red, opacity
+    header = struct.pack("<BBBHHBHHHHBB", 0, 1, 1, 0, 256, 32, 0, 0, 6, 8, 8, 0x20)
+    expected = torch.cat((torch.full_like(indices, 50), 255 - indices, indices))
+    assert torch.equal(read(header + palette + indices.numpy().tobytes()), expected)
+
+
+@pytest.mark.parametrize("kind", range(5))
+def test_a_tga_tells_what_its_opacity_means(kind: int) -> None:
+    alpha = torch.full((1, 8, 6), 128, dtype=torch.uint8)
+    body = encoded(image_of(torch.cat((SMALL, alpha)), "RGBA"), "TGA", rle=False)
+    body = body[:-26] if body.endswith(b"TRUEVISION-XFILE.\0") else body
+    extension = struct.pack("<H", 495) + bytes(492) + bytes([kind])
+    picture = read_picture(
+        io.BytesIO(body + extension + struct.pack("<II", len(body), 0) + b"TRUEVISION-XFILE.\0")
+    )
+    opaque = kind < 3  # undefined
+    expected = SMALL if kind != 4 else (SMALL.float() * 255 / 128).clamp(max=255)  # premultiplied
+    assert (picture.pixels.float() - expected).abs().max() <= 1
+    assert picture.alpha is not None
+    assert bool((picture.alpha == (255 if opaque else 128)).all())
 
 
 def test_extensions() -> None:

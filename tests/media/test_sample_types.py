@@ -107,6 +107,9 @@ def test_tiff_with_a_palette(bits: int) -> None:
     tags[320] = colormap.ravel().tolist()
     file = tiff_bytes(tags, pack_rows(indices.tolist(), bits, "little"))
     check(file, colormap[:, indices].transpose(1, 2, 0) / 65535)
+    tags[320] = (colormap >> 8).ravel().tolist()  # some writers store 8 bits of each color
+    file = tiff_bytes(tags, pack_rows(indices.tolist(), bits, "little"))
+    check(file, (colormap >> 8)[:, indices].transpose(1, 2, 0) / 255)
 
 
 @pytest.mark.parametrize("planar", [False, True])
@@ -330,6 +333,21 @@ def test_pam(count: int, kind: str) -> None:
     header = f"P7\n# a comment\nWIDTH {W}\nHEIGHT {H}\nDEPTH {count}\nMAXVAL 255\nTUPLTYPE {kind}\nENDHDR\n"
     file = header.encode() + np.round(values * 255).astype("u1").tobytes()
     check(file, values[..., : 3 if count > 2 else 1], ALPHA if count in {2, 4} else None)
+
+
+def test_pam_headers_of_other_programs() -> None:
+    data = np.round(RGB * 255).astype("u1").tobytes()
+    header = f"P7\r\nWIDTH   {W}\r\nHEIGHT\t{H}\r\n\r\nDEPTH 3\r\nMAXVAL  255\r\nENDHDR\r\n"
+    check(header.encode() + data, RGB)
+    ink = f"P7\nWIDTH {W}\nHEIGHT {H}\nDEPTH 4\nMAXVAL 255\nTUPLTYPE CMYK\nENDHDR\n".encode()
+    with pytest.raises(ImageError, match="a PAM of CMYK cannot be read; save it as PNG"):
+        read_picture(io.BytesIO(ink + bytes(4 * H * W)))
+
+
+def test_comments_between_the_samples_of_a_text() -> None:
+    counts = np.round(RGB * 255).astype(int).reshape(H, -1).tolist()
+    rows = "".join(f"{' '.join(map(str, row))} # row {i}\n" for i, row in enumerate(counts))
+    check(f"P3\n{W} {H}\n255\n{rows}".encode(), RGB)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
