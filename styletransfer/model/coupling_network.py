@@ -60,7 +60,8 @@ class CouplingArchitecture:
     def reach(self) -> int:
         """Pixels of the picture around a feature that it depends on, and the other way round.
 
-        A pooled coupling sees its own block, two more on either side, and one for the upsampling.
+        A pooled coupling sees at most its own block, two more of its grid on either side, and one for the
+        upsampling.
         """
         seen = zip(self.dilations, self.pools, strict=True)
         reach = sum(2 * dilation if pool == 1 else (2 * dilation + 2) * pool for dilation, pool in seen)
@@ -94,15 +95,19 @@ class Coupling(nn.Module):
         channels: Channels of one half of the features.
         hidden: Channels between the convolutions.
         dilation: Dilation of the 3x3 convolutions.
-        pool: Size of the blocks that are averaged first; the result is upsampled again.
+        pool: Size of the blocks that are averaged first; the result is upsampled again. Blocks of 4, 8, ...
+            pixels lie on two overlapping grids along each axis, and the results of all grids are averaged,
+            so that they depend less on where the blocks happen to lie.
     """
 
     def __init__(self, channels: int, hidden: int, dilation: int, pool: int) -> None:
         super().__init__()
-        self.dilation, self.pool = dilation, pool
-        self.first = nn.Conv2d(channels, hidden, 3, dilation=dilation)
+        self.pool, self.grids = pool, 1 if pool % 4 else 2
+        # Neighbors on the same grid are that many blocks apart.
+        self.dilation = dilation * self.grids
+        self.first = nn.Conv2d(channels, hidden, 3, dilation=self.dilation)
         self.middle = nn.Conv2d(hidden, hidden, 1)
-        self.last = nn.Conv2d(hidden, channels, 3, dilation=dilation)
+        self.last = nn.Conv2d(hidden, channels, 3, dilation=self.dilation)
         for convolution in (self.first, self.middle, self.last):
             nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
             assert convolution.bias is not None
@@ -112,16 +117,23 @@ class Coupling(nn.Module):
 
     def forward(self, half: Tensor) -> Tensor:
         """Return what is added to the other half; both are [B, C, H, W]."""
-        maps = half
+        maps, step = half, self.pool // self.grids
         if self.pool > 1:
-            maps = F.avg_pool2d(maps, self.pool, ceil_mode=True, count_include_pad=False)
+            border = self.pool // 2 if self.grids == 2 else 0
+            maps = F.avg_pool2d(maps, self.pool, step, border, ceil_mode=True, count_include_pad=False)
         # One border serves both convolutions: copying it takes more time than the convolutions do.
-        maps = F.pad(maps, (2 * self.dilation,) * 4, mode="replicate")
+        maps = F.pad(maps, (2 * self.dilation + self.grids - 1,) * 4, mode="replicate")
         maps = self.middle(self.first(maps).relu_()).relu_()
         maps = self.last(maps)
         if self.pool > 1:
             height, width = half.shape[-2:]
-            maps = F.interpolate(maps, scale_factor=self.pool, mode="bilinear")[..., :height, :width]
+            if self.grids == 2:
+                # Upsampling each grid by itself and averaging is the same as this and upsampling all at once.
+                maps = F.avg_pool2d(F.avg_pool2d(maps, 2, 1), 2, 1)
+            # The first block of two grids is centered on the picture's corner.
+            start = step // 2 if self.grids == 2 else 0
+            maps = F.interpolate(maps, scale_factor=step, mode="bilinear")
+            maps = maps[..., start : start + height, start : start + width]
         return maps.to(half.dtype)
 
 
