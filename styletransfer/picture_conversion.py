@@ -54,7 +54,7 @@ def to_picture(source: PictureSource) -> Picture:
     if isinstance(source, str | Path):
         return read_picture(source)
     if isinstance(source, bytes | bytearray | memoryview):
-        return read_picture(io.BytesIO(source))
+        return read_picture(io.BytesIO(bytes(source)))  # a memoryview may have gaps
     if isinstance(source, PILImage):
         return picture_from_pil(source)
     if isinstance(source, Tensor):

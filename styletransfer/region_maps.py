@@ -68,6 +68,7 @@ class RegionMaps:
 
         Raises:
             ImageError: A picture cannot be read.
+            OptionError: There are masks and maps, not two maps, or an empty sequence of masks.
         """
         if mask is None and regions is None:
             return None
@@ -79,6 +80,8 @@ class RegionMaps:
         masks = tuple(
             each if isinstance(each, str) and each == ALPHA else _to_mask_picture(each) for each in sources
         )
+        if not masks and regions is None:
+            raise OptionError("there is no mask in the sequence", hint="give at least one mask, or None")
         if regions is None:
             return cls(masks)
         if isinstance(regions, str | Path) or not isinstance(regions, Sequence) or len(regions) != 2:

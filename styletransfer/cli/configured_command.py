@@ -151,7 +151,7 @@ def read_configuration(
         OptionError: The file is not TOML, or has a table or a key that no command reads.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows puts a mark first
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise OptionError(f"{path}: not a readable TOML file ({error})") from error
     shared = {key: value for key, value in document.items() if not isinstance(value, dict)}
@@ -177,8 +177,26 @@ def _configure(context: click.Context, parameter: click.Parameter, path: Path | 
     if context.resilient_parsing or not path.is_file():  # a shell asks for completions
         return
     keys = list_keys(context.find_root())
-    context.default_map = read_configuration(path, context.info_name or "", keys)
+    options = {option.name: option for option in context.command.params}
+    context.default_map = {
+        name: _as_words(path, options[name], value)
+        for name, value in read_configuration(path, context.info_name or "", keys).items()
+    }
     context.meta[__name__] = path
+
+
+def _as_words(path: Path, option: click.Parameter, value: object) -> str | list[str]:
+    """Return a value of TOML as a command line would have it, so that the same types accept and refuse it.
+
+    Python would make 64 pixels of 64.5, and an opacity of 1 of true.
+    """
+    values = value if isinstance(value, list) else [value]
+    for each in values:
+        if not isinstance(each, str | int | float):
+            key = max(option.opts, key=len).lstrip("-")
+            raise OptionError(f"{path}: {key} is neither a text nor a number", hint=f'write {key} = "..."')
+    words = [str(each).lower() if isinstance(each, bool) else str(each) for each in values]
+    return words if option.multiple else ",".join(words)
 
 
 def _find_origin(context: click.Context | None, parameter: click.Parameter | None) -> str | None:

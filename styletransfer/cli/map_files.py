@@ -120,7 +120,12 @@ class MapFiles:
             regions = known.get(self.content_map, self.content_map), self.style_map
         masks = [known.get(each, each) for each in self.masks]
         maps = RegionMaps.open(masks or None, regions)
-        for color in maps.missing_colors if maps else ():
+        try:
+            missing = maps.missing_colors if maps else ()
+        except OptionError as error:
+            names = f"{self.content_map} and {self.style_map}"
+            raise OptionError(f"{names}: {error.message}", hint=error.hint) from error
+        for color in missing:
             console.note(f"{self.style_map} has no region of color {color}; the whole style is used there")
         return maps
 

@@ -43,7 +43,8 @@ class TestSources:
     def test_bytes_and_files(self, stylizer: Stylizer, content: Path, style: Path) -> None:
         expected = stylizer.stylize(content, style).tobytes()
         data = content.read_bytes()
-        sources: list[Any] = [data, bytearray(data), memoryview(data), io.BytesIO(data)]
+        gaps = memoryview(np.repeat(np.frombuffer(data, np.uint8), 2))[::2]
+        sources: list[Any] = [data, bytearray(data), memoryview(data), gaps, io.BytesIO(data)]
         for source in sources:
             assert stylizer.stylize(source, style).tobytes() == expected
         with content.open("rb") as file:

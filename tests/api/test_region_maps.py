@@ -31,6 +31,11 @@ def test_masks_of_all_kinds_are_the_same(stylizer: Stylizer, content: Path, styl
         assert (found == np.asarray(original))[:, :22].all()
 
 
+def test_an_empty_sequence_of_masks(stylizer: Stylizer, content: Path, style: Path) -> None:
+    with pytest.raises(OptionError, match="there is no mask in the sequence; give at least one mask"):
+        stylizer.stylize(content, style, mask=[])
+
+
 def test_a_batch_shares_the_mask(stylizer: Stylizer, style: Path) -> None:
     batch = torch.rand(2, 3, 20, 24, generator=torch.Generator().manual_seed(0))
     mask = np.zeros((20, 24, 3))

@@ -120,3 +120,27 @@ def test_the_recipe_of_the_shipped_model_is_one(run: Run) -> None:
     result = run("train", "--config", str(recipe), "--content", ".", "--style", ".", "-o", "run")
     # Everything in the recipe was understood before the folder was looked at.
     assert (result.exit_code, "run: holds a run already" in result.stderr) == (1, True), result.stderr
+
+
+@pytest.mark.usefixtures("content", "style")
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("size = 64.5", "'64.5' is not a valid integer, and not 'full' (it comes from mine.toml)"),
+        ("alpha = true", "'true' is not a valid float"),
+        ("alpha = []", "'' is not a valid float"),
+        ("alpha = 2020-01-01", "mine.toml: alpha is neither a text nor a number"),
+        ("[stylize.alpha]\nvalue = 1", "mine.toml: alpha is neither a text nor a number"),
+    ],
+)
+def test_values_of_a_wrong_type_are_usage_errors(run: Run, line: str, message: str) -> None:
+    Path("mine.toml").write_text(f"[stylize]\n{line}\n")
+    result = run("stylize", "cat.png", "waves.png", "-n", "--config", "mine.toml")
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+@pytest.mark.usefixtures("content", "style")
+def test_one_value_of_an_option_that_takes_several_and_a_byte_order_mark(run: Run) -> None:
+    Path("mine.toml").write_text('\ufeff[stylize]\nmask = "waves.png"\nalpha = 0.5\n', encoding="utf-8")
+    assert plan_alpha(run, "--config", "mine.toml") == "0.5"

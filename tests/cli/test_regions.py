@@ -128,7 +128,7 @@ class TestLabels:
             *("stylize", "cat.png", "waves.png", "--regions", "noise.png", "--style-regions", "noise.png")
         )
         assert result.exit_code == 2
-        assert "a map of labels has" in result.stderr
+        assert "noise.png and noise.png: a map of labels has" in result.stderr
 
 
 @pytest.mark.usefixtures("content", "style")
