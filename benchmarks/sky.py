@@ -125,7 +125,7 @@ def fit_colors(colors: Tensor, sky: Tensor, positions: Tensor) -> Tensor:
     terms, values = positions[sky], colors[:, sky].T
     weights = torch.ones(len(values), 1)
     for _ in range(5):
-        found = torch.linalg.lstsq(terms * weights.sqrt(), values * weights.sqrt()).solution
+        found: Tensor = torch.linalg.lstsq(terms * weights.sqrt(), values * weights.sqrt()).solution
         weights = 1 / ((values - terms @ found).norm(dim=1, keepdim=True) + 0.03)
     return found
 
