@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,6 +15,8 @@ from .sources import Selection
 # Tags that the muxer writes itself, or that are no longer true.
 OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "rotate", "alpha_mode"}
 STREAM_TAGS = {*OWN_TAGS, "duration", "bps", "number_of_frames", "number_of_bytes"}
+TIME_CODE = "timecode"  # a tag of the container or of a stream
+MAX_TIME_CODE_RATE = 255  # frames per second, which MP4 stores in a byte
 MICROSECOND = Fraction(1, 1_000_000)
 
 
@@ -62,14 +66,21 @@ class StreamCopier:
         self._streams: dict[int, Any] = {}
         self._origin = Fraction(0) if video.start_time is None else video.start_time * video.time_base
         self._selection = selection
+        # A time code counts the frames from the first one, in the rate of the input.
+        untouched = not selection.is_trimmed and selection.rate is None
+        self._rate = video.average_rate if untouched else None
+        if tags.keep and self._rate:
+            result.codec_context.framerate = self._rate  # by which muxers count it
         for stream in source.streams:
             # The muxer of MP4 writes a data stream with the titles of chapters itself.
             of_chapters = stream.type == "data" and stream.name == "bin_data" and source.chapters()
-            if stream.index != video.index and not of_chapters:
+            # So it does with the track of a time code.
+            of_time_code = stream.type == "data" and TIME_CODE in stream.metadata
+            if stream.index != video.index and not of_chapters and not of_time_code:
                 self._add(stream, target)
-        target.metadata.update(tags.choose(dict(source.metadata)))
+        target.metadata.update(self._check_time_code(tags.choose(dict(source.metadata))))
         if tags.keep:
-            result.metadata.update(_choose_stream_tags(video))
+            result.metadata.update(self._check_time_code(_choose_stream_tags(video)))
             self._copy_chapters(source, target)
         result.disposition = video.disposition
 
@@ -100,17 +111,22 @@ class StreamCopier:
         label = f"{stream.type} {_name_codec(stream)}"
         if stream.type == "video":
             label = "cover art" if stream.disposition & attached else f"another {label}"
-        try:
-            copied = target.add_stream_from_template(stream, opaque=True)
-        except Exception as error:
-            if not (isinstance(error, ValueError | TypeError | AttributeError) or is_libav_error(error)):
-                raise
+        if not _is_accepted(stream, target.format.name):
             self.omitted.append(label)
             return None
+        copied = target.add_stream_from_template(stream, opaque=True)
         copied.metadata.update(_choose_stream_tags(stream))
         copied.disposition = stream.disposition
         self._streams[stream.index] = copied
         return None
+
+    def _check_time_code(self, tags: dict[str, str]) -> dict[str, str]:
+        """Return tags without a time code that is no longer true, or that muxers would fail on."""
+        return {
+            key: text
+            for key, text in tags.items()
+            if key.lower() != TIME_CODE or (self._rate and _is_time_code(text, round(self._rate)))
+        }
 
     def _attach(self, stream: Any, target: Any) -> None:
         if target.format.name != "matroska":
@@ -147,6 +163,25 @@ class StreamCopier:
         packet.pts -= shift
         packet.dts = packet.pts if packet.dts is None else packet.dts - shift
         return True
+
+
+def _is_time_code(text: str, rate: int) -> bool:
+    """Tell whether a text is a time code at a rate, where `;` means dropped numbers (SMPTE ST 12-1)."""
+    match = re.fullmatch(r"\d\d:\d\d:\d\d([:;.])\d\d+", text)
+    return match is not None and 1 <= rate <= MAX_TIME_CODE_RATE and (match[1] == ":" or rate in {30, 60})
+
+
+def _is_accepted(stream: Any, format: str) -> bool:
+    """Tell whether a format can hold a stream, which muxers tell only when they write the header."""
+    with load_av().open(io.BytesIO(), "w", format=format) as trial:
+        try:
+            trial.add_stream_from_template(stream, opaque=True)
+            trial.start_encoding()
+        except Exception as error:
+            if not (isinstance(error, ValueError | TypeError | AttributeError) or is_libav_error(error)):
+                raise
+            return False
+    return True
 
 
 def _choose_stream_tags(stream: Any) -> dict[str, str]:

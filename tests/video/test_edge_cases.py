@@ -281,3 +281,12 @@ def test_other_codecs(run: Run, codec: str) -> None:
         ["ffmpeg", "-v", "error", "-i", "out.mp4", "-f", "null", "-"], capture_output=True, check=True
     )
     assert played.stderr == b""
+
+
+def test_repeated_frames_of_theora_are_no_damage(run: Run) -> None:
+    # The encoder leaves out frames that hardly change, here the third and the last.
+    make("in.ogv", *moving_picture(6, "32x24", 10), "-c:v", "libtheora")
+    times = frame_times("in.ogv")
+    result = run("in.ogv", "-o", "out.mp4")
+    assert (result.exit_code, "damaged" in result.stderr) == (0, False), result.stderr
+    assert frame_times("out.mp4") == pytest.approx(times, abs=1e-3)

@@ -126,3 +126,24 @@ def test_another_size(run: Run) -> None:
     assert run("in.mp4", "-o", "out.mp4", "--size", "32").exit_code == 0
     stream = video_stream("out.mp4")
     assert (stream["width"], stream["height"]) == (32, 24)
+
+
+@pytest.mark.parametrize(("rate", "code"), [("25", "01:02:03:04"), ("30000/1001", "01:02:03;04")])
+def test_a_time_code_is_kept(run: Run, rate: str, code: str) -> None:
+    """As cameras record it: a tag, and a track of data, which muxers make of the tag."""
+    make(
+        "in.mov", "-f", "lavfi", "-i", f"testsrc2=size=32x24:rate={rate}", "-frames:v", "3", "-timecode", code
+    )
+    for target in ("out.mp4", "out.mov", "out.mkv"):
+        result = run("in.mov", "-o", target)
+        assert (result.exit_code, "left out" in result.stderr) == (0, False), result.stderr
+        tags = {key.lower(): text for key, text in probe(target)["streams"][0]["tags"].items()}
+        assert tags["timecode"] == code
+    assert run("in.mov", "-o", "trimmed.mp4", "--start", "0.05").exit_code == 0
+    assert len(probe("trimmed.mp4")["streams"]) == 1
+
+
+def test_a_time_code_that_muxers_cannot_write(run: Run) -> None:
+    make("in.mkv", *moving_picture(3), "-metadata", "timecode=noon")
+    assert run("in.mkv", "-o", "out.mov").exit_code == 0
+    assert len(probe("out.mov")["streams"]) == 1

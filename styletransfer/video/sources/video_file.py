@@ -177,6 +177,8 @@ class VideoFile:
             self.damage.cut_off = self.damage.cut_off or reached < stated - CUT_OFF_SECONDS
 
     def _decode_packet(self, packet: Any) -> Iterator[Any]:
+        if not packet.size and packet.pts is not None:
+            return  # Theora: the frame before is shown for longer; libav would take it for the end
         av = load_av()
         try:
             if self._decoder is None:
