@@ -123,9 +123,9 @@ def quadratic_terms(height: int, width: int) -> Tensor:
 def fit_colors(colors: Tensor, sky: Tensor, positions: Tensor) -> Tensor:
     """Fit the colors [3, H, W] of a sky by the terms of `positions`, robustly; [6, 3]."""
     terms, values = positions[sky], colors[:, sky].T
-    weights = torch.ones(len(values), 1)
+    weights, found = torch.ones(len(values), 1), torch.zeros(terms.shape[1], 3)
     for _ in range(5):
-        found: Tensor = torch.linalg.lstsq(terms * weights.sqrt(), values * weights.sqrt()).solution
+        found = torch.linalg.lstsq(terms * weights.sqrt(), values * weights.sqrt()).solution
         weights = 1 / ((values - terms @ found).norm(dim=1, keepdim=True) + 0.03)
     return found
 

@@ -43,7 +43,7 @@ class TestSources:
     def test_bytes_and_files(self, stylizer: Stylizer, content: Path, style: Path) -> None:
         expected = stylizer.stylize(content, style).tobytes()
         data = content.read_bytes()
-        gaps = memoryview(np.repeat(np.frombuffer(data, np.uint8), 2))[::2]
+        gaps = memoryview(np.repeat(np.frombuffer(data, np.uint8), 2).tobytes())[::2]
         sources: list[Any] = [data, bytearray(data), memoryview(data), gaps, io.BytesIO(data)]
         for source in sources:
             assert stylizer.stylize(source, style).tobytes() == expected
