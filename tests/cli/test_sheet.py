@@ -98,7 +98,7 @@ def test_two_lists_are_rows_and_columns_of_one_pair(run: Run, model: str) -> Non
     assert places[0.4, 2] == (right, top)
     assert places[1.0, 1] == (left, bottom)
     info = read_info("sheet.png")
-    assert (info["alpha"], info["stroke_scale"], info["match"]) == ("0.4, 1", "1, 2", "0.85")
+    assert (info["alpha"], info["stroke_scale"], info["match"]) == ("0.4, 1", "1, 2", "0.75")
 
 
 def test_one_list_makes_columns_or_with_several_styles_rows(run: Run, model: str) -> None:
