@@ -11,7 +11,7 @@ import torch
 
 from styletransfer import StyleStatistics, Stylizer
 from styletransfer.media import Picture, read_picture
-from styletransfer.options import RuntimeOptions
+from styletransfer.options import DEFAULT_MATCH, RuntimeOptions
 from styletransfer.style_measurer import StyleMeasurer
 
 from .conftest import Run
@@ -98,7 +98,7 @@ def test_two_lists_are_rows_and_columns_of_one_pair(run: Run, model: str) -> Non
     assert places[0.4, 2] == (right, top)
     assert places[1.0, 1] == (left, bottom)
     info = read_info("sheet.png")
-    assert (info["alpha"], info["stroke_scale"], info["match"]) == ("0.4, 1", "1, 2", "0.75")
+    assert (info["alpha"], info["stroke_scale"], info["match"]) == ("0.4, 1", "1, 2", str(DEFAULT_MATCH))
 
 
 def test_one_list_makes_columns_or_with_several_styles_rows(run: Run, model: str) -> None:

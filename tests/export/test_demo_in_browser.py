@@ -19,6 +19,8 @@ import pytest
 from cli.pictures import write_content
 from PIL import Image
 
+from styletransfer.options import DEFAULT_MATCH
+
 from .blending import blend_values, join_pieces
 from .conftest import Exported, open_graphs
 
@@ -118,7 +120,7 @@ def test_the_demo_makes_the_pictures_of_python(
     page = Page(browser, demo)
     page.choose("content", content)
     page.choose("style", styles[0])
-    assert difference(values[0], 0.75) <= 1
+    assert difference(values[0], DEFAULT_MATCH) <= 1
     page.set("match", 0)
     assert difference(values[0], 0) <= 1
     page.set("match", 1)

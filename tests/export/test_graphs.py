@@ -11,7 +11,7 @@ from torch import Tensor
 
 from styletransfer import Stylizer
 from styletransfer.model import Architecture, Autoencoder, LoadedModel
-from styletransfer.options import RuntimeOptions
+from styletransfer.options import DEFAULT_MATCH, RuntimeOptions
 from styletransfer.transfer.patch_matching import PatchBank
 
 from .blending import blend_values, join_pieces
@@ -69,13 +69,13 @@ def test_flat_pictures(runner: Any, stylizer: Stylizer, flat: str) -> None:
     pixels, paint = picture(50, 64, seed=0), picture(64, 40, seed=1)
     pixels = torch.full_like(pixels, 0.3) if flat != "style" else pixels
     paint = torch.full_like(paint, 0.7) if flat != "content" else paint
-    found = runner.stylize(pixels.numpy(), runner.measure(paint.numpy()), 0.85)
+    found = runner.stylize(pixels.numpy(), runner.measure(paint.numpy()), DEFAULT_MATCH)
     assert levels(found, stylizer.stylize(pixels, paint)) < 1
 
 
 def test_a_gray_style_tints_nothing(runner: Any, stylizer: Stylizer) -> None:
     pixels, paint = picture(64, 96, seed=0), picture(64, 64, seed=1).mean(0, keepdim=True).expand(3, -1, -1)
-    found = runner.stylize(pixels.numpy(), runner.measure(paint.contiguous().numpy()), 0.85)
+    found = runner.stylize(pixels.numpy(), runner.measure(paint.contiguous().numpy()), DEFAULT_MATCH)
     assert levels(found, stylizer.stylize(pixels, paint.contiguous())) < 1
     assert np.ptp(found, axis=0).max() * 255 < 1
 
@@ -101,7 +101,7 @@ def test_alpha_is_a_blend_outside_of_the_graph(runner: Any, stylizer: Stylizer, 
     pixels, paint = picture(96, 128, seed=0), picture(80, 90, seed=1)
     own, values = runner.measure(pixels.numpy()), runner.measure(paint.numpy())
     values |= blend_values([own, values], [1 - alpha, alpha])
-    found = runner.stylize(pixels.numpy(), values, 0.85 * alpha)
+    found = runner.stylize(pixels.numpy(), values, DEFAULT_MATCH * alpha)
     assert levels(found, stylizer.stylize(pixels, paint, alpha=alpha)) < 1
 
 
@@ -109,7 +109,7 @@ def test_a_blend_of_styles_joins_their_pieces(runner: Any, stylizer: Stylizer) -
     pixels, paints = picture(96, 128, seed=0), [picture(80, 90, seed=1), picture(64, 100, seed=2)]
     first, second = (runner.measure(each.numpy()) for each in paints)
     values = blend_values([first, second], [0.25, 0.75]) | join_pieces([first, second], [0.25, 0.75])
-    found = runner.stylize(pixels.numpy(), values, 0.85)
+    found = runner.stylize(pixels.numpy(), values, DEFAULT_MATCH)
     assert levels(found, stylizer.stylize(pixels, paints, style_weights=(1, 3))) < 1
 
 
