@@ -18,7 +18,7 @@ import torch
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from ..errors import ImageError, StyleTransferError
-from .bmp_pnm_decoding import correct_tga_opacity, decode_bmp, decode_pnm
+from .bmp_pnm_tga_decoding import correct_tga_opacity, decode_bmp, decode_pnm
 from .color_metadata import encoding_of_image, read_bmp_color, read_color_encoding
 from .color_profiles import GRAY_MODES, convert_to_srgb, plan_conversion
 from .color_space_conversion import ColorEncoding, convert_encoding
