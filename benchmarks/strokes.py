@@ -4,7 +4,8 @@
 
 PAIRS is a folder of NAME.content.* and NAME.style.*. Every content is stylized at its own size, and enlarged
 with strokes of scale 1 and of the automatic scale. The results are reduced to the size of the content and
-compared with the content and with the style. Each cell shows style_pyr, content_in and processor seconds.
+compared with the content and with the style. Each cell shows style_patch, style_pyr, content_in and processor
+seconds.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def main() -> None:
     stylizer = Stylizer(arguments.model, runtime=RuntimeOptions(device="cpu"))
     vgg = load_vgg19(arguments.vgg)
     columns = ("own size", f"{arguments.size}, --stroke-scale 1", f"{arguments.size}, auto")
-    print("style_pyr, content_in, seconds".ljust(32), *(column.ljust(22) for column in columns))
+    print("style_patch, style_pyr, content_in, seconds".ljust(44), *(column.ljust(26) for column in columns))
     rows = []
     for pair in read_pairs(arguments.pairs, readable_extensions()):
         content, style = read_picture(pair.content), read_picture(pair.style)
@@ -49,7 +50,7 @@ def main() -> None:
             result = stylizer.stylize(picture, style, stroke_scale=scale)
             seconds = time.process_time() - start
             scores = scorer.score(resize_to(result, content))
-            row += [scores.style_pyr, scores.content_in, seconds]
+            row += [scores.style_patch, scores.style_pyr, scores.content_in, seconds]
         rows.append(row)
         print_row(pair.name, row)
     print_row("mean", torch.tensor(rows).mean(0).tolist())
@@ -61,9 +62,12 @@ def resize_to(picture: Picture, other: Picture) -> Tensor:
 
 
 def print_row(name: str, row: list[float]) -> None:
-    """Print three cells of three numbers each."""
-    cells = [f"{row[i]:.3f} {row[i + 1]:.3f} {row[i + 2]:6.2f}" for i in range(0, len(row), 3)]
-    print(name.ljust(32), *(cell.ljust(22) for cell in cells), flush=True)
+    """Print three cells of four numbers each."""
+    cells = [
+        " ".join(f"{score:.3f}" for score in row[i : i + 3]) + f" {row[i + 3]:6.2f}"
+        for i in range(0, len(row), 4)
+    ]
+    print(name.ljust(44), *(cell.ljust(26) for cell in cells), flush=True)
 
 
 if __name__ == "__main__":
