@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -70,8 +71,8 @@ class TextureJob:
 
 
 def parse_size(value: Any) -> tuple[int, ...]:
-    """Read a size such as 1024x768, or 1024 for a square; TOML files may give numbers or lists instead."""
-    parts = str(value).lower().split("x") if isinstance(value, str | int) else list(value)
+    """Read a size such as 1024x768, or 1024 for a square; lists of TOML files come as 1024,768."""
+    parts = re.split("[x,]", str(value).lower()) if isinstance(value, str | int) else list(value)
     try:
         edges = tuple(int(part) for part in parts)
     except (TypeError, ValueError) as error:
