@@ -107,13 +107,12 @@ def resolve_type(hint: Any) -> Any:
 
 
 def parse_numbers(kind: type) -> Callable[[Any], tuple[Any, ...]]:
-    """Return a parser of numbers separated by commas, such as 2,1; TOML files give lists instead."""
+    """Return a parser of numbers separated by commas, such as 2,1."""
 
-    def parse(value: Any) -> tuple[Any, ...]:
-        parts = value.split(",") if isinstance(value, str) else value
+    def parse(value: str) -> tuple[Any, ...]:
         try:
-            return tuple(kind(part) for part in parts)
-        except (TypeError, ValueError) as error:
+            return tuple(kind(part) for part in value.split(","))
+        except ValueError as error:
             raise click.BadParameter(f"{value!r} is not a list of numbers such as 2,1") from error
 
     parse.__name__ = "n,n,..."  # click's metavar
@@ -121,12 +120,11 @@ def parse_numbers(kind: type) -> Callable[[Any], tuple[Any, ...]]:
 
 
 def split_values(kind: Any) -> Callable[[Any], tuple[Any, ...]]:
-    """Return a parser of one value of a type, or of several separated by commas or in a TOML list."""
+    """Return a parser of one value of a type, or of several separated by commas."""
     inner = click.types.convert_type(kind)
 
     def parse(value: Any) -> tuple[Any, ...]:
-        parts = value.split(",") if isinstance(value, str) else value
-        parts = parts if isinstance(parts, list | tuple) else [parts]
+        parts = value.split(",") if isinstance(value, str) else [value]  # a default is no text
         return tuple(inner.convert(part, None, None) for part in parts)
 
     parse.__name__ = f"{inner.name},..."

@@ -70,12 +70,11 @@ class TextureJob:
         return [each.label for each in self.styles]
 
 
-def parse_size(value: Any) -> tuple[int, ...]:
+def parse_size(value: str) -> tuple[int, ...]:
     """Read a size such as 1024x768, or 1024 for a square; lists of TOML files come as 1024,768."""
-    parts = re.split("[x,]", str(value).lower()) if isinstance(value, str | int) else list(value)
     try:
-        edges = tuple(int(part) for part in parts)
-    except (TypeError, ValueError) as error:
+        edges = tuple(int(part) for part in re.split("[x,]", value.lower()))
+    except ValueError as error:
         raise click.BadParameter(f"{value!r} is not a size such as 1024x768") from error
     return edges * 2 if len(edges) == 1 else edges
 
