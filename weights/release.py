@@ -35,7 +35,7 @@ def release(source: Path, name: str, share: float = 1.0) -> ModelEntry:
         source: The weights file of a run.
         name: Name of the model.
         share: Share of the run in the weights. The rest, if there is one, is that of the present model, from
-            which the run started. Between the two, scores are often better than at either.
+            which the run started. Scores of a mean can be better than the mean of the scores.
 
     Returns:
         The new entry of the manifest.
