@@ -50,9 +50,9 @@ class PenalizedLoss(TransferLoss):
         super().__init__(model, judges.perceptual, options, judges.deep)
         self.weight_penalty = penalty
 
-    def forward(self, content: Tensor, style: Tensor, *, match: bool = True, deep: bool = True) -> LossTerms:
+    def forward(self, content: Tensor, style: Tensor, step: int | None = None) -> LossTerms:
         """Compute the loss of a batch, see `TransferLoss`."""
-        terms = super().forward(content, style, match=match, deep=deep)
+        terms = super().forward(content, style, step)
         return terms._replace(total=terms.total + self.weight_penalty())
 
 

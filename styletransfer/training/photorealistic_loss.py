@@ -56,16 +56,13 @@ class PhotorealisticLoss(nn.Module):
         super().__init__()
         self.model, self.perceptual, self.options = model, perceptual, options
 
-    def forward(
-        self, content: Tensor, style: Tensor, *, match: bool = True, deep: bool = True
-    ) -> PhotorealisticTerms:
+    def forward(self, content: Tensor, style: Tensor, step: int | None = None) -> PhotorealisticTerms:
         """Compute the loss of a batch.
 
         Args:
             content: [B, 3, H, W] in 0..1.
             style: [B, 3, H, W] in 0..1.
-            match: Not used; no patches are matched.
-            deep: Not used; no deep network judges.
+            step: Not used; every term is computed at every step.
 
         Returns:
             Scalars, which are NaN with all gradients if the features overflow; see `TransferLoss`.

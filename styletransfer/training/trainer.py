@@ -27,13 +27,11 @@ from .distributed import Processes, any_process, average_gradients, share_bytes,
 from .photorealistic_loss import PhotorealisticLoss, PhotorealisticTerms
 from .run_folder import CHECKPOINT, SAMPLES, MetricsLog, load_checkpoint, save_checkpoint, write_samples
 from .soap import SOAP
-from .transfer_loss import DEEP_STEP_EVERY, LossTerms, TransferLoss
+from .transfer_loss import LossTerms, TransferLoss
 
 WEIGHTS = "model.safetensors"
 # Options that do not change the result, so that a resumed run may have other values.
 OPTIONS_WITHOUT_EFFECT = frozenset({"workers", "checkpoint_every", "sample_every"})
-# Every so many steps no patches are matched, for pictures that are painted over a copy and for --match 0.
-PLAIN_STEP_EVERY = 5
 SAMPLE_PAIRS = 4  # rows of a sheet of samples
 OPTIMIZERS = {"soap": SOAP, "adam": torch.optim.Adam}
 
@@ -224,12 +222,7 @@ class Trainer(Generic[ModelT]):
         device, low_precision = self.processes.device, self.options.precision == "bf16"
         # With the cache a capped weight is computed once a step instead of once a pass.
         with torch.autocast(device.type, torch.bfloat16, enabled=low_precision), parametrize.cached():
-            terms: Terms = self.loss(
-                self._to_device(content),
-                self._to_device(style),
-                match=self.step % PLAIN_STEP_EVERY != 0,
-                deep=self.step % DEEP_STEP_EVERY == 0,
-            )
+            terms: Terms = self.loss(self._to_device(content), self._to_device(style), self.step)
         self.optimizer.zero_grad()
         terms.total.backward()  # type: ignore[no-untyped-call]
         average_gradients(self.model.parameters(), self.processes)

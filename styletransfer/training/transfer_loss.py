@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -23,8 +23,10 @@ from ..transfer.losses import (
 )
 
 CONTENT_LAYER = PATCH_LAYER = "relu3_1"
-# The deep network takes two thirds of the time of a step, so that it judges only every second one.
-DEEP_STEP_EVERY = 2
+# Every so many steps no patches are matched, for pictures that are painted over a copy and for --match 0.
+PLAIN_STEP_EVERY = 5
+# Terms that take long and change little from step to step are computed at every n-th step, n times as strong.
+DEEP_EVERY, STABILITY_EVERY, IDENTITY_EVERY = 2, 2, 4
 # Octaves whose features are smaller than this have too few patches of 3 x 3 to be compared.
 SMALLEST_PATCH_MAP = 8
 
@@ -36,7 +38,11 @@ MARGIN = 0.01
 
 
 class LossTerms(NamedTuple):
-    """Scalar terms of the loss, not weighted, and `total`, their weighted sum."""
+    """Scalar terms of the loss, not weighted, and `total`, their weighted sum.
+
+    A term that is computed at every n-th step is n times as large then, and zero otherwise, so that its mean
+    over the steps is that of the term.
+    """
 
     total: Tensor
     content: Tensor
@@ -74,72 +80,68 @@ class TransferLoss(nn.Module):
         self.options = options
         self.penalty = SpectralPenalty(model.decoder) if options.spectral_penalty else None
 
-    def forward(self, content: Tensor, style: Tensor, *, match: bool = True, deep: bool = True) -> LossTerms:
+    def forward(self, content: Tensor, style: Tensor, step: int | None = None) -> LossTerms:
         """Compute the loss of a batch.
 
         Args:
             content: [B, 3, H, W] in 0..1.
             style: [B, 3, H, W] in 0..1.
-            match: Whether the patches of the style are matched, if the network can do that.
-            deep: Whether the deep network judges too, if there is one.
+            step: Number of the step, which decides what is computed at it. None computes every term, with
+                matching.
 
         Returns:
             Scalars. If the features overflow, all are NaN and so is every gradient, so that all processes of
             a distributed run skip the same step.
         """
         try:
-            return self._compute(content, style, match, self.deep_network if deep else None)
+            return self._compute(content, style, step)
         except NumericalError:
             nan = torch.stack([parameter.sum() for parameter in self.model.parameters()]).sum() * torch.nan
             return LossTerms(*[nan] * len(LossTerms._fields))
 
-    def _compute(self, content: Tensor, style: Tensor, match: bool, deep_network: VGG16 | None) -> LossTerms:
+    def _compute(self, content: Tensor, style: Tensor, step: int | None) -> LossTerms:
         model, options = self.model, self.options
         content_features, style_features = model.encode(content), model.encode(style)
-        content_levels, style_levels = measure_levels(content_features), measure_levels(style_features)
-        banks = own_patches = None
-        if match and model.architecture.match_strengths:
-            banks = model.decoder.collect_patches(style_features, style_levels)
-            own_patches = model.decoder.collect_patches(content_features, content_levels)
+        style_levels = measure_levels(style_features)
+        matches = bool(model.architecture.match_strengths) and (step is None or step % PLAIN_STEP_EVERY != 0)
+        banks = model.decoder.collect_patches(style_features, style_levels) if matches else None
         raw = model.decode(content_features, style_levels, banks=banks).float()
         stylized = soft_clip(raw)
-        reconstruction = model.decode(content_features, content_levels, banks=own_patches).float()
-        reconstruction = soft_clip(reconstruction)
-        next_features = model.encode(simulate_next_frame(content))
-        next_stylized = soft_clip(model.decode(next_features, style_levels, banks=banks).float())
+        identity_term = stability_term = deep_term = raw.new_zeros(())
+        if times := _count_times(step, IDENTITY_EVERY, first=1):
+            identity_term = times * self._compute_identity(content, content_features, matches)
+        if times := _count_times(step, STABILITY_EVERY, first=1):
+            next_features = model.encode(simulate_next_frame(content))
+            next_stylized = soft_clip(model.decode(next_features, style_levels, banks=banks).float())
+            stability_term = times * F.mse_loss(next_stylized, stylized[..., SHIFT_Y:, SHIFT_X:])
+        if self.deep_network is not None and (times := _count_times(step, DEEP_EVERY)):
+            with torch.no_grad():
+                deep_target = self.deep_network(style)
+            deep_term = times * _compare_styles(self.deep_network(stylized), deep_target)
 
         with torch.no_grad():
             style_targets = [self.perceptual(octave) for octave in build_pyramid(style, options.octaves)]
             content_target = self.perceptual(content)[CONTENT_LAYER]
-            deep_target = {} if deep_network is None else deep_network(style)
         outputs = [self.perceptual(octave) for octave in build_pyramid(stylized, options.octaves)]
-        deep_output = {} if deep_network is None else deep_network(stylized)
-
-        # The networks may run in bfloat16. The distances are small differences of large sums and must not.
+        octaves = list(zip(outputs, style_targets, strict=True))
+        style_term = average_octaves([_compare_styles(*octave) for octave in octaves], options.octave_decay)
+        patches = [
+            patch_distance(output[PATCH_LAYER].float(), target[PATCH_LAYER].float())
+            for output, target in octaves[1:]
+            if min(*output[PATCH_LAYER].shape[2:]) >= SMALLEST_PATCH_MAP
+        ]
+        zero = raw.new_zeros(())
+        patch_term = torch.stack(patches).mean() if patches else zero
         with torch.autocast(content.device.type, enabled=False):
             content_term = content_distance(outputs[0][CONTENT_LAYER].float(), content_target.float())
-            style_term = average_octaves(
-                [style_distance(*octave) for octave in zip(outputs, style_targets, strict=True)],
-                options.octave_decay,
-            )
-            patches = [
-                patch_distance(output[PATCH_LAYER].float(), target[PATCH_LAYER].float())
-                for output, target in zip(outputs[1:], style_targets[1:], strict=True)
-                if min(*output[PATCH_LAYER].shape[2:]) >= SMALLEST_PATCH_MAP
-            ]
             color_term = color_distance(stylized, style)
-            identity_term = F.mse_loss(reconstruction, content) + 0.1 * F.l1_loss(reconstruction, content)
-            stability_term = F.mse_loss(next_stylized, stylized[..., SHIFT_Y:, SHIFT_X:])
             range_term = ((raw - 0.5).abs() - (0.5 - MARGIN)).relu().mean()
-            zero = range_term.new_zeros(())
-            patch_term = torch.stack(patches).mean() if patches else zero
-            deep_term = style_distance(deep_output, deep_target) if deep_output else zero
             spectral_term = self.penalty() if self.penalty else zero
         total = (
             options.content_weight * content_term
             + options.style_weight * style_term
             + options.patch_weight * patch_term
-            + DEEP_STEP_EVERY * options.deep_weight * deep_term
+            + options.deep_weight * deep_term
             + options.color_weight * color_term
             + options.identity_weight * identity_term
             + options.stability_weight * stability_term
@@ -158,6 +160,26 @@ class TransferLoss(nn.Module):
             range=range_term,
             spectral=spectral_term,
         )
+
+    def _compute_identity(self, content: Tensor, features: Sequence[Tensor], matches: bool) -> Tensor:
+        """Compute how far the content in its own style is from the content."""
+        levels = measure_levels(features)
+        patches = self.model.decoder.collect_patches(features, levels) if matches else None
+        reconstruction = soft_clip(self.model.decode(features, levels, banks=patches).float())
+        return F.mse_loss(reconstruction, content) + 0.1 * F.l1_loss(reconstruction, content)
+
+
+def _count_times(step: int | None, every: int, first: int = 0) -> int:
+    """Return how many times a term counts that is computed at every n-th step; 0 if not at this one."""
+    if step is None:
+        return 1
+    return every if step % every == first else 0
+
+
+def _compare_styles(output: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
+    """Compute the style distance of features in float32: it is a small difference of large sums."""
+    with torch.autocast(next(iter(output.values())).device.type, enabled=False):
+        return style_distance(output, target)
 
 
 def average_octaves(distances: Sequence[Tensor], decay: float) -> Tensor:

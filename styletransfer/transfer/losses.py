@@ -108,7 +108,8 @@ def patch_distance(output: Tensor, target: Tensor) -> Tensor:
     mean = target.mean((2, 3), keepdim=True)
     a, b = (F.normalize(F.unfold(features - mean, 3), dim=1) for features in (output, target))
     cosines = a.mT @ b  # [B, outputs, styles]
-    return 1 - (cosines.amax(2).mean() + cosines.amax(1).mean()) / 2
+    # Products may be in bfloat16. Their means must not.
+    return 1 - (cosines.amax(2).float().mean() + cosines.amax(1).float().mean()) / 2
 
 
 def moments_distance(output: Tensor, target: Statistics) -> Tensor:

@@ -316,8 +316,23 @@ def test_two_processes_learn_like_one_with_the_joint_batch(
     assert norms[1] == pytest.approx(norms[0], rel=1e-5)
 
 
-def test_the_deep_network_judges_every_second_step(
+def test_terms_that_take_long_are_computed_at_some_steps_and_count_as_much(
     start_run: StartRun, deep_network: VGG16, tmp_path: Path
 ) -> None:
-    reports = start_run(tmp_path / "run", replace(OPTIONS, steps=4, batch=1), deep_network=deep_network).run()
-    assert [report.terms["deep"] > 0 for report in reports] == [True, False, True, False]
+    run = start_run(tmp_path / "run", replace(OPTIONS, steps=8, batch=1), deep_network=deep_network)
+    found: dict[str, list[bool]] = {name: [] for name in ("deep", "stability", "identity")}
+    for report in run.run():
+        for name, values in found.items():
+            values.append(report.terms[name] > 0)
+    assert found == {
+        "deep": [True, False] * 4,
+        "stability": [False, True] * 4,
+        "identity": [False, True, False, False] * 2,
+    }
+    pictures = torch.rand(2, 1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    whole, even, odd = (run.loss(*pictures, step)._asdict() for step in (None, 6, 9))
+    for name in ("content", "style", "patch", "color", "range"):
+        torch.testing.assert_close(even[name], whole[name])
+    torch.testing.assert_close(even["deep"], 2 * whole["deep"])
+    torch.testing.assert_close(odd["stability"], 2 * whole["stability"])
+    torch.testing.assert_close(odd["identity"], 4 * whole["identity"])

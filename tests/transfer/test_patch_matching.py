@@ -145,3 +145,19 @@ def test_gradients_reach_queries_keys_and_pieces() -> None:
 
     inputs = [each.requires_grad_() for each in (queries, keys, pieces)]
     assert torch.autograd.gradcheck(paste, inputs)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(4, 6), (1, 1), (3, 5)])
+def test_gradients_flow_through_cutting_and_pasting(stride: int, size: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(*size, 2, dtype=torch.float64, generator=generator, requires_grad=True)
+    count = len(cut_pieces(features.detach(), stride))
+    indices = torch.arange(count).flip(0)[:, None]
+    weights = torch.rand(count, 1, dtype=torch.float64, generator=generator, requires_grad=True)
+
+    def move(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        pieces = cut_pieces(features, stride)
+        return paste_pieces(pieces, Matches(indices, weights), -(-size[1] // stride), stride)
+
+    assert torch.autograd.gradcheck(move, [features, weights])
