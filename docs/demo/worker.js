@@ -55,8 +55,11 @@ function blend(first, second, share, key, join) {
   for (const [name, values] of Object.entries(statistics)) {
     tensors[name] = new ort.Tensor("float32", Float32Array.from(values), tensors[name].dims);
   }
+  const [near, far] = [first.tensors.colors.data, second.tensors.colors.data];
+  const colors = near.map((value, index) => value + share * (far[index] - value));
+  tensors.colors = new ort.Tensor("float32", colors, second.tensors.colors.dims);
   if (join) {
-    for (const name of Object.keys(tensors).filter((each) => !isStatistic(each))) {
+    for (const name of Object.keys(tensors).filter((each) => /^(pieces|shares)_/.test(each))) {
       const parts = [first.tensors[name], second.tensors[name]];
       const factors = name.startsWith("shares_") ? [1 - share, share] : [1, 1];
       const data = new Float32Array(parts[0].data.length + parts[1].data.length);

@@ -59,6 +59,13 @@ def sample_pieces(white: Value, channels: int, stride: int, most: int) -> Value:
     return pieces.transpose(1, 3, 2, 4, 0).reshape(-1, size * size * channels)
 
 
+def sample_pixels(maps: Value, most: int) -> Value:
+    """Take no more than `most` pixels that are spread evenly over a map [1, 3, H, W], as [3, N]."""
+    rows, columns = _spread_positions(maps.size(2), maps.size(3), most)
+    sampled = maps.graph.add("Gather", maps, rows, axis=2)
+    return maps.graph.add("Gather", sampled, columns, axis=3).reshape(3, -1)
+
+
 def _divide_up(edge: Value, stride: int) -> Value:
     graph = edge.graph
     return graph.add("Div", graph.add("Add", edge, graph.integers(stride - 1)), graph.integers(stride))

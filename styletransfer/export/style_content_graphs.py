@@ -13,7 +13,9 @@ import onnx
 
 from ..model import Architecture, Autoencoder
 from ..pipeline.network_runner import QUERY_PATCHES
+from ..transfer.color_curves import QUANTILES
 from ..transfer.patch_matching import MAX_PATCHES
+from .color_curve_nodes import bend_towards, measure_quantiles
 from .graph_builder import Axis, GraphBuilder, Value
 from .matching_nodes import (
     FoundMatches,
@@ -39,7 +41,8 @@ def list_style_values(architecture: Architecture) -> dict[str, tuple[Axis, ...]]
         if key_scale is not None:
             size = (1 << (key_scale - scale)) + 2
             shapes[f"pieces_{scale}"] = f"patches_{key_scale}", size * size * width
-    return shapes | {f"shares_{scale}": (f"patches_{scale}",) for scale in architecture.key_scales}
+    shapes |= {f"shares_{scale}": (f"patches_{scale}",) for scale in architecture.key_scales}
+    return shapes | {"colors": (3, QUANTILES)}
 
 
 def build_style_graph(network: Autoencoder, metadata: Mapping[str, str]) -> onnx.ModelProto:
@@ -47,11 +50,12 @@ def build_style_graph(network: Autoencoder, metadata: Mapping[str, str]) -> onnx
     graph = GraphBuilder()
     nodes = NetworkNodes(graph, network)
     architecture = network.architecture
-    features = nodes.encode(graph.input(STYLE, 1, 3, "style_height", "style_width"))
+    picture = graph.input(STYLE, 1, 3, "style_height", "style_width")
+    features = nodes.encode(picture)
     measured = [
         measure_map(value, width) for value, width in zip(features, (3, *architecture.widths), strict=True)
     ]
-    values: dict[str, Value] = {}
+    values: dict[str, Value] = {"colors": measure_quantiles(picture)}
     for level, each in enumerate(measured):
         values |= {f"mean_{level}": each.mean, f"covariance_{level}": each.covariance}
     finest = min(
@@ -103,7 +107,8 @@ def build_content_graph(network: Autoencoder, metadata: Mapping[str, str]) -> on
     assert decoded is not None
     own = measure_map(decoded, 3)
     matrix = find_color_root(style["covariance_0"]) @ find_roots(own.covariance, 3).inverse
-    picture = clip_softly(own.apply(matrix, style["mean_0"]))
+    colored = own.apply(matrix, style["mean_0"])
+    picture = clip_softly(bend_towards(colored, style["colors"]))
     return graph.build("content", {PICTURE: (picture, (1, 3, "height", "width"))}, metadata)
 
 

@@ -15,9 +15,10 @@ from ..files import read_tensors, write_tensors
 from ..linalg import Statistics
 from ..options import check_style_weights
 from ..transfer import blend_statistics
+from ..transfer.color_curves import QUANTILES, blend_quantiles
 from ..transfer.patch_matching import PatchBank
 
-FORMAT = "styletransfer-statistics-5"
+FORMAT = "styletransfer-statistics-6"
 # The levels of the two finest scales. For large strokes they are measured on a style that is enlarged less.
 FINE_LEVELS = slice(1, 3)
 # Prefixes of the names of tensors in a file; what is painted over a copy has its stroke scale in the prefix.
@@ -26,6 +27,7 @@ OVERPAINTING = "scale"
 PREFIXED_NAME = re.compile(rf"({UNDERPAINTING}|{OVERPAINTING}\d+)\.(.+)")
 PIECES = "pieces."
 SHARES = "shares."
+COLORS = "colors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,7 @@ class StyleStatistics:
         bank: Patches to match; None from a network that matches none, and for what is painted over a copy.
         larger: Statistics of the same style for larger strokes, by ascending stroke scale, which share their
             underpainting; empty if one stroke scale alone was measured.
+        colors: Quantiles of the colors, see `transfer.color_curves`; None from a network without curves.
     """
 
     levels: tuple[Statistics, ...]
@@ -49,6 +52,7 @@ class StyleStatistics:
     underpainting: StyleStatistics | None = None
     bank: PatchBank | None = None
     larger: tuple[StyleStatistics, ...] = ()
+    colors: torch.Tensor | None = None
 
     @property
     def stroke_scales(self) -> list[int]:
@@ -114,7 +118,15 @@ class StyleStatistics:
             cls.blend([member.at_stroke_scale(scale) for member in members], weights)
             for scale in sorted(shared)
         )
-        return cls(levels, members[0].model, members[0].stroke_scale, underpainting, bank, larger)
+        return cls(
+            levels,
+            members[0].model,
+            members[0].stroke_scale,
+            underpainting,
+            bank,
+            larger,
+            blend_quantiles([member.colors for member in members], weights),
+        )
 
     def enlarge(self, scale: int, enlarged: StyleStatistics, sharp: StyleStatistics) -> StyleStatistics:
         """Return the statistics of this style for larger strokes.
@@ -154,6 +166,8 @@ class StyleStatistics:
             for level, statistics in enumerate(self.levels)
             for field in Statistics._fields
         }
+        if self.colors is not None:
+            tensors[f"{prefix}{COLORS}"] = self.colors.cpu()
         if self.bank is not None:
             for name, part in ((PIECES, self.bank.pieces), (SHARES, self.bank.shares)):
                 tensors |= {f"{prefix}{name}{scale}": tensor.cpu() for scale, tensor in part.items()}
@@ -198,9 +212,16 @@ class StyleStatistics:
     def _read(cls, path: str | Path, tensors: Mapping[str, torch.Tensor], model: str) -> StyleStatistics:
         """Assemble statistics from named tensors."""
         patches = {name for name in tensors if name.startswith((PIECES, SHARES))}
-        levels = _read_levels(path, {name: tensors[name] for name in tensors.keys() - patches})
+        levels = _read_levels(path, {name: tensors[name] for name in tensors.keys() - patches - {COLORS}})
         bank = _read_bank(path, {name: tensors[name] for name in patches}) if patches else None
-        return cls(levels, model, bank=bank)
+        colors = tensors.get(COLORS)
+        if colors is not None and (
+            colors.shape != (3, QUANTILES)
+            or not torch.isfinite(colors).all()
+            or (colors.diff(dim=1) < 0).any()
+        ):
+            raise WeightsError(f"{path}: its colors are damaged", hint="make it again")
+        return cls(levels, model, bank=bank, colors=colors)
 
     def to(self, device: torch.device | str) -> StyleStatistics:
         """Return the statistics on a device."""
@@ -208,7 +229,8 @@ class StyleStatistics:
         underpainting = self.underpainting and self.underpainting.to(device)
         bank = self.bank and self.bank.to(device)
         larger = tuple(each.to(device) for each in self.larger)
-        return StyleStatistics(levels, self.model, self.stroke_scale, underpainting, bank, larger)
+        colors = None if self.colors is None else self.colors.to(device)
+        return StyleStatistics(levels, self.model, self.stroke_scale, underpainting, bank, larger, colors)
 
 
 def _read_levels(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> tuple[Statistics, ...]:

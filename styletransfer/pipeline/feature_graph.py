@@ -18,6 +18,7 @@ from torch import Tensor
 from ..model import Architecture
 from ..transfer.content_moments import ContentMoments
 from .matching_layers import MatchedMap, MatchesMap, RegionMatchesMap, ScaleMatching
+from .output_image import ColorTransfer
 from .regions import NO_WEIGHTS, AffineMap, PixelWeights
 from .streamed_maps import FeatureMap, FeatureStore, StoredMap
 from .streaming_layers import (
@@ -113,7 +114,7 @@ class FittedNetwork:
         architecture: The network's architecture, without matching if no patches are matched.
         matching: What is matched at every scale, one entry per region.
         transfers: With several regions, the transfer of each before the decoder's convolutions.
-        color_maps: Matrix [3, 3] and offset [3] of the color transfer of the output, in 0..255, per region.
+        colors: The color transfer of the output, per region.
         stores: Maps of the content that the passes have stored.
         done: Share of the work that `fit` has done on the content, 0..1; `apply` does the rest.
         weights: How the pixels of the content count.
@@ -124,7 +125,7 @@ class FittedNetwork:
     architecture: Architecture
     matching: dict[int, list[ScaleMatching]] = field(default_factory=dict)
     transfers: dict[Node, list[AffineMap]] = field(default_factory=dict)
-    color_maps: list[AffineMap] = field(default_factory=list)
+    colors: list[ColorTransfer] = field(default_factory=list)
     stores: dict[Node, FeatureStore] = field(default_factory=dict)
     done: float = 0.0
     weights: PixelWeights = NO_WEIGHTS

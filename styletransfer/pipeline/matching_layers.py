@@ -319,13 +319,14 @@ class PatchSampler:
         source: The map, before any of its rows is computed.
         stride: Pixels of the map per position.
         most: Largest number of positions.
+        margin: Pixels around those of a position that belong to its piece.
     """
 
-    def __init__(self, source: FeatureMap, stride: int, most: int) -> None:
+    def __init__(self, source: FeatureMap, stride: int, most: int, margin: int = 1) -> None:
         height, width, channels, _, device = source.shape
-        size = stride + 2
+        size = stride + 2 * margin
         self.rows, self.columns = (
-            _clamp_neighbors(positions, stride, length)
+            _clamp_neighbors(positions, stride, length, margin)
             for positions, length in zip(
                 spread_positions(-(-height // stride), -(-width // stride), most),
                 (height, width),
@@ -345,13 +346,13 @@ class PatchSampler:
             self.pieces[position, :, offset] = row[self.columns].view(-1, *self.pieces.shape[3:])
 
     def result(self) -> Tensor:
-        """Return the pieces [M, P, P, C], P = stride + 2."""
+        """Return the pieces [M, P, P, C], P = stride + 2 * margin."""
         return self.pieces.flatten(0, 1)
 
 
-def _clamp_neighbors(positions: Tensor, stride: int, length: int) -> Tensor:
-    """Return the pixels [N, stride + 2] of pieces along one direction; the border repeats beyond it."""
-    return (positions[:, None] * stride + torch.arange(-1, stride + 1)).clamp(0, length - 1)
+def _clamp_neighbors(positions: Tensor, stride: int, length: int, margin: int) -> Tensor:
+    """Return the pixels [N, P] of pieces along one direction; the border repeats beyond it."""
+    return (positions[:, None] * stride + torch.arange(-margin, stride + margin)).clamp(0, length - 1)
 
 
 def whiten_patches(patches: Tensor, found: Statistics) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..linalg import Statistics
 from ..model import Autoencoder
 from ..transfer import TransferTarget
+from ..transfer.color_curves import OUTPUT_PIXELS
 from ..transfer.content_moments import ContentMoments
 from ..transfer.patch_matching import MAX_PATCHES, PatchBank
 from .device import PrecisionPolicy
@@ -26,6 +27,7 @@ from .feature_graph import (
 )
 from .matching_layers import PatchMatcher, PatchSampler, whiten_patches
 from .memory_plan import StreamingPlan, divide_work
+from .output_image import ColorTransfer, measure_colors, measure_transferred_colors, transfer_colors
 from .process_memory import limit_resident_memory
 from .regions import (
     NO_WEIGHTS,
@@ -35,7 +37,6 @@ from .regions import (
     RegionStyle,
     borrow_statistics,
     find_targets,
-    mix_maps,
     sample_weights,
 )
 from .resampling import WHITE, in_unit_range
@@ -174,12 +175,16 @@ class NetworkRunner:
         )
         measured, found = passes[0].target, list(own[-1])
         fitted.moments = ContentMoments(own, [found])
+        if not known:
+            counts = fitted.weights.statistics
+            regions = [None] if counts is None else [each[None] for each in counts.samples]
+            fitted.moments.quantiles.extend(measure_colors(samples, region) for region in regions)
         targets = find_targets(styles, fitted.moments)
         for step, span in zip(passes[1:-1], spans[1:-1], strict=True):
             self._fold(fitted, styles, targets, found, measured, patches)
             measured = step.target
             chooses = measured.kind == "merged" and architecture.key_scale(measured.scale) == measured.scale
-            most = QUERY_PATCHES if chooses else 0
+            most = OUTPUT_PIXELS if measured == OUTPUT else QUERY_PATCHES if chooses else 0
             found, patches = self._measure(samples, fitted, plan, step, span, 1, most)
             fitted.moments.found.append(found)
         self._fold(fitted, styles, targets, found, measured, patches)
@@ -218,14 +223,15 @@ class NetworkRunner:
     ) -> None:
         """Add to a network what follows from the statistics of a map, and from some of its patches."""
         if measured == OUTPUT:
-            for target, style, region in zip(targets, styles, found, strict=True):
-                # A region that keeps its pixels adds nothing to the result.
-                matrix, offset = target.find_map(region, 0)
-                share = 0 if style.keeps_pixels else 1
-                colors = share * matrix, share * WHITE * offset
-                fitted.color_maps.append(
-                    (colors[0].float().to(self.device), colors[1].float().to(self.device))
-                )
+            counts = fitted.weights.statistics
+            weights = None if counts is None else sample_weights(0, counts.samples, OUTPUT_PIXELS)
+            colors = fitted.moments.colors
+            if patches is not None:
+                colors += measure_transferred_colors(targets, found, patches, weights)
+            known = colors or [None] * len(targets)
+            for target, style, region, distribution in zip(targets, styles, found, known, strict=True):
+                transfer = ColorTransfer.find(target, region, distribution, keeps_pixels=style.keeps_pixels)
+                fitted.colors.append(transfer.to(self.device))
         elif measured == decoder_input(measured.scale, fitted.architecture):
             self._add_transfers(fitted, targets, found, measured.scale)
         else:
@@ -301,17 +307,9 @@ class NetworkRunner:
         graph = self._graph(samples, fitted, plan, last_use=frozenset(fitted.stores))
         output, shares = graph.find(OUTPUT), fitted.weights.shares
 
-        def transfer_colors(start: int, rows: Tensor) -> None:
-            # Contiguous wherever the rows come from, because products of other strides round differently.
-            if shares is not None:
-                mixed = mix_maps(rows.float(), fitted.color_maps, shares, 0, start)
-                emit(start, mixed.permute(2, 0, 1))
-                return
-            matrix, offset = fitted.color_maps[0]
-            colors = rows.permute(2, 0, 1).float().contiguous().flatten(1)
-            emit(start, torch.addmm(offset.unsqueeze(1), matrix, colors).view(3, *rows.shape[:2]))
-
-        output.observers.append(transfer_colors)
+        output.observers.append(
+            lambda start, rows: emit(start, transfer_colors(rows, fitted.colors, shares, start))
+        )
         self._run(output, 0, plan.tile, plan, WorkSpan(progress, fitted.done, 1))
 
     def _encode(
@@ -354,7 +352,7 @@ class NetworkRunner:
         graph = self._graph(samples, fitted, plan, step.stored - step.released, step.released)
         sink = graph.find(step.target)
         accumulator = StatisticsAccumulator(sink, fitted.weights.statistics, step.target.scale)
-        sampler = PatchSampler(sink, stride, most)
+        sampler = PatchSampler(sink, stride, most, margin=0 if step.target == OUTPUT else 1)
         self._run(sink, step.target.scale, plan.tile << graph.finest_scale, plan, span)
         for each in step.released - step.stored:
             del fitted.stores[each]

@@ -1,18 +1,142 @@
-"""The result: soft clipping, chroma of the content where it is kept, and the final dtype, strip by strip."""
+"""The result: color transfer, soft clipping, chroma of the content where it is kept, and the final dtype."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..linalg import Statistics
 from ..model import soft_clip
+from ..transfer import TransferTarget
+from ..transfer.color_curves import (
+    PICTURE_PIXELS,
+    bend_colors,
+    measure_distribution,
+    measure_quantiles,
+)
 from ..transfer.color_transfer import LUMA
-from .resampling import white_level
+from .regions import RegionWeights, map_rows, sample_weights, spread_positions
+from .resampling import WHITE, white_level
 
 # White of an integer type relative to 255, the white of the strips.
 SCALES = {torch.uint8: 1.0, torch.uint16: 257.0}
 # A smaller share of the style is none: that of one level of an 8-bit mask is four times as large.
 SMALLEST_SHARE = 1e-3
+
+
+class ColorTransfer(NamedTuple):
+    """What is done to the colors of a region's output, in 0..255.
+
+    Attributes:
+        matrix: [3, 3].
+        offset: [3].
+        curves: Curves that follow, [3, NODES]; None for none.
+    """
+
+    matrix: Tensor
+    offset: Tensor
+    curves: Tensor | None
+
+    @classmethod
+    def find(
+        cls,
+        target: TransferTarget,
+        found: Statistics,
+        distribution: Tensor | None,
+        *,
+        keeps_pixels: bool,
+    ) -> ColorTransfer:
+        """Find the transfer that gives an output the colors of a target.
+
+        Args:
+            target: What to reach.
+            found: Statistics of the output's colors in 0..1.
+            distribution: Distribution of the colors that have the target's statistics; None for no curves.
+            keeps_pixels: Whether the region adds nothing to the result.
+        """
+        matrix, offset = target.find_map(found, 0)
+        if keeps_pixels:
+            return cls(torch.zeros_like(matrix).float(), torch.zeros_like(offset).float(), None)
+        curves = None if distribution is None else target.find_curves(distribution)
+        return cls(matrix.float(), (WHITE * offset).float(), curves)
+
+    def to(self, device: torch.device) -> ColorTransfer:
+        """Return the transfer on a device."""
+        curves = None if self.curves is None else self.curves.to(device)
+        return ColorTransfer(self.matrix.to(device), self.offset.to(device), curves)
+
+    def bend(self, colors: Tensor) -> Tensor:
+        """Send colors [3, ...] in 0..255 through the curves."""
+        return colors if self.curves is None else bend_colors(colors, self.curves, WHITE)
+
+
+def transfer_colors(
+    rows: Tensor, transfers: Sequence[ColorTransfer], shares: RegionWeights | None, start: int
+) -> Tensor:
+    """Transfer the colors of some rows, and mix those of regions by their shares.
+
+    Args:
+        rows: Rows of the output, [h, W, 3] in 0..255.
+        transfers: One transfer per region.
+        shares: Shares of the regions; None for a single region.
+        start: Index of the first row.
+
+    Returns:
+        [3, h, W], float32.
+    """
+    if shares is None:
+        # Contiguous wherever the rows come from, because products of other strides round differently.
+        colors = rows.permute(2, 0, 1).float().contiguous().flatten(1)
+        moved = torch.addmm(transfers[0].offset.unsqueeze(1), transfers[0].matrix, colors)
+        return transfers[0].bend(moved).view(3, *rows.shape[:2])
+    mixed = torch.zeros(3, *rows.shape[:2], device=rows.device)
+    for region, inside, columns, share in shares.parts(0, start, start + len(rows)):
+        transfer = transfers[region]
+        moved = map_rows(rows[inside, columns].float(), transfer.matrix, transfer.offset)
+        mixed[:, inside, columns].addcmul_(transfer.bend(moved.permute(2, 0, 1)), share)
+    return mixed
+
+
+def measure_transferred_colors(
+    targets: Sequence[TransferTarget],
+    found: Sequence[Statistics],
+    pixels: Tensor,
+    weights: Tensor | None,
+) -> list[Tensor]:
+    """Measure how colors are distributed once they have mean and covariance of their target, per region.
+
+    Args:
+        targets: What each region shall reach.
+        found: Statistics of each region's output, colors in 0..1.
+        pixels: Some pixels of the output, [N, 1, 1, 3] in 0..255.
+        weights: How much each pixel counts in each region, [R, N]; None if all count alike.
+    """
+    colors = pixels.cpu().flatten(1).double().T / WHITE
+    distributions = []
+    for index, (target, region) in enumerate(zip(targets, found, strict=True)):
+        matrix, offset = target.find_map(region, 0)
+        counts = None if weights is None else weights[index].cpu()
+        distributions.append(measure_distribution(matrix @ colors + offset[:, None], counts))
+    return distributions
+
+
+def measure_colors(samples: Tensor, alpha: Tensor | None) -> Tensor:
+    """Measure the quantiles of a picture's colors at pixels that are spread evenly over it.
+
+    Args:
+        samples: [3, H, W], uint8, uint16 or float in 0..1.
+        alpha: How much each pixel counts, [1, H, W]; None if all count alike.
+
+    Returns:
+        See `transfer.color_curves.measure_quantiles`.
+    """
+    rows, columns = spread_positions(*samples.shape[1:], PICTURE_PIXELS)
+    colors = samples[:, rows.to(samples.device)][:, :, columns.to(samples.device)].flatten(1).cpu()
+    weights = None if alpha is None else sample_weights(0, alpha, PICTURE_PIXELS)[0].cpu()
+    return measure_quantiles(colors.float() / white_level(samples), weights)
 
 
 class OutputImage:

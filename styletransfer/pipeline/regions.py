@@ -18,6 +18,7 @@ from ..linalg import Statistics, merge_statistics
 from ..model import StyleStatistics
 from ..options import StylizeOptions
 from ..transfer import TransferTarget, blend_statistics
+from ..transfer.color_curves import blend_quantiles
 from ..transfer.content_moments import ContentMoments
 from ..transfer.patch_matching import PatchBank
 from .resampling import WHITE, average_blocks, white_level
@@ -35,13 +36,14 @@ class RegionStyle(NamedTuple):
     """What a region, or a whole picture, is given.
 
     Attributes:
-        target: The statistics to reach, or a function that returns them for those of the region itself.
+        target: The statistics to reach, or a function that returns them for those of the region itself and
+            the quantiles of its colors.
         bank: Patches of the style, which are matched where the network does that; None matches none.
         match: Factors for the strength of matching, 0..1, one per scale, finest first; None for 1.
         keeps_pixels: Whether the caller puts the region's own pixels into the result.
     """
 
-    target: TransferTarget | Callable[[Levels], TransferTarget]
+    target: TransferTarget | Callable[[Levels, Tensor | None], TransferTarget]
     bank: PatchBank | None = None
     match: Sequence[float] | None = None
     keeps_pixels: bool = False
@@ -71,7 +73,7 @@ def find_region_style(
         find_target: Returns the target of a style for a transform.
     """
     if style is None:
-        return RegionStyle(lambda own: TransferTarget(own, options.transform), keeps_pixels=True)
+        return RegionStyle(lambda own, _: TransferTarget(own, options.transform), keeps_pixels=True)
     alphas = options.level_alphas(scales)
     strength = options.match
     if strength is None:
@@ -81,12 +83,13 @@ def find_region_style(
     if min(alphas) == 1:
         return RegionStyle(find_target(style, options.transform), style.bank, match)
 
-    def blend(own: Levels) -> TransferTarget:
+    def blend(own: Levels, quantiles: Tensor | None) -> TransferTarget:
         levels = [
             blend_statistics([[content], [target]], [1 - alpha, alpha])[0]
             for content, target, alpha in zip(own, style.levels, alphas, strict=True)
         ]
-        return TransferTarget(levels, options.transform)
+        colors = blend_quantiles([quantiles, style.colors], [1 - alphas[0], alphas[0]])
+        return TransferTarget(levels, options.transform, colors)
 
     return RegionStyle(blend, style.bank, match)
 
@@ -94,9 +97,10 @@ def find_region_style(
 def find_targets(styles: Sequence[RegionStyle], moments: ContentMoments) -> list[TransferTarget]:
     """Return the target of every region, for a content whose moments are known at the levels it needs."""
     own: Iterator[Levels] = zip(*moments.levels, strict=True)
+    quantiles = moments.quantiles or [None] * len(styles)
     return [
-        style.target if isinstance(style.target, TransferTarget) else style.target(region)
-        for style, region in zip(styles, own, strict=True)
+        style.target if isinstance(style.target, TransferTarget) else style.target(region, colors)
+        for style, region, colors in zip(styles, own, quantiles, strict=True)
     ]
 
 
@@ -200,10 +204,10 @@ def mix_maps(
         [h, W, C], float32.
     """
     if shares is None:
-        return _map_rows(rows, *maps[0])
+        return map_rows(rows, *maps[0])
     mixed = torch.zeros_like(rows) if out is None else out.zero_()
     for region, inside, columns, share in shares.parts(scale, start, start + len(rows)):
-        part = _map_rows(rows[inside, columns], *maps[region])
+        part = map_rows(rows[inside, columns], *maps[region])
         mixed[inside, columns].addcmul_(part, share.unsqueeze(2))
     return mixed
 
@@ -214,7 +218,8 @@ def find_extent(present: Tensor) -> slice:
     return slice(int(inside[0]), int(inside[-1]) + 1) if len(inside) else slice(0, 0)
 
 
-def _map_rows(rows: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
+def map_rows(rows: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
+    """Map every pixel of rows [h, W, C] to matrix @ x + offset."""
     # A product for every row: with other numbers of rows it would round differently.
     return torch.baddbmm(offset, rows, matrix.T.expand(len(rows), -1, -1))
 

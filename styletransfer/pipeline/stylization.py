@@ -31,7 +31,7 @@ from .memory_plan import (
     waiting_bytes,
 )
 from .network_runner import NetworkRunner
-from .output_image import OutputImage, keep_chroma
+from .output_image import OutputImage, keep_chroma, measure_colors
 from .process_memory import available_memory, is_tuned, resident_memory, return_freed_memory
 from .regions import PixelWeights, RegionStyle, find_region_style, select_regions
 from .resampling import (
@@ -95,12 +95,13 @@ class StylizationPipeline(Pipeline):
         runner = self._float32_runner if exact else self.runner
         samples, alpha = as_samples(style), as_weights(alpha)
         with self._computing():
-            plan = self._plan(runner, samples, match=patches)
-            if not patches:
+            plan, bank = self._plan(runner, samples, match=patches), None
+            if patches:
+                levels, bank = runner.measure_with_patches(samples, plan, self._check_stop, alpha)
+            else:
                 levels = runner.measure(samples, plan, self._check_stop, alpha)
-                return StyleStatistics(levels, self.fingerprint)
-            levels, bank = runner.measure_with_patches(samples, plan, self._check_stop, alpha)
-        return StyleStatistics(levels, self.fingerprint, bank=bank)
+        colors = measure_colors(samples, alpha)
+        return StyleStatistics(levels, self.fingerprint, bank=bank, colors=colors)
 
     def stylize(
         self,
@@ -334,6 +335,6 @@ class StylizationPipeline(Pipeline):
         """Return the target of a style; its square roots are computed once while the style exists."""
         known, target = self._targets.get(style, (None, None))
         if target is None or known != transform:
-            target = TransferTarget(style.levels, transform)
+            target = TransferTarget(style.levels, transform, style.colors)
             self._targets[style] = transform, target
         return target

@@ -26,11 +26,16 @@ class ContentMoments:
             output's colors last, one for each region.
         biases: For each scale at which matches are chosen, the bias [M] of the patches of every region's
             style; None for a region that matches none. See `transfer.patch_matching.balance_use`.
+        colors: For every region the distribution of its colors once they have mean and covariance of its
+            style, see `transfer.color_curves.measure_distribution`.
+        quantiles: For every region those of its own colors, where `levels` has all levels; empty otherwise.
     """
 
     levels: list[list[Statistics]]
     found: list[list[Statistics]]
     biases: dict[int, list[Tensor | None]] = field(default_factory=dict)
+    colors: list[Tensor] = field(default_factory=list)
+    quantiles: list[Tensor] = field(default_factory=list)
 
     @classmethod
     def mean(
@@ -62,7 +67,11 @@ class ContentMoments:
         for scale in known[0][0] if known else ():
             regions = zip(*(part[scale] for part, _ in known), strict=True)
             biases[scale] = [_mean_biases(region, [weight for _, weight in known]) for region in regions]
-        return cls(levels, found, biases)
+        colors, quantiles = (
+            [_mean(region, weights) for region in zip(*each, strict=True)]
+            for each in ([part.colors for part in parts], [part.quantiles for part in parts])
+        )
+        return cls(levels, found, biases, colors, quantiles)
 
 
 class MomentsRecord:
@@ -119,11 +128,13 @@ def merge_moments(parts: Sequence[Statistics], weights: Sequence[float]) -> Stat
 
 
 def _mean_biases(parts: Sequence[Tensor | None], weights: Sequence[float]) -> Tensor | None:
-    first = parts[0]
-    if first is None:
-        return None
-    mean, total = first.clone(), sum(weights)
+    known = [part for part in parts if part is not None]
+    return _mean(known, weights) if known else None
+
+
+def _mean(parts: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Return the weighted mean of tensors; that of equals is equal to the bit."""
+    mean, total = parts[0].clone(), sum(weights)
     for part, weight in zip(parts, weights, strict=True):
-        assert part is not None
-        mean += weight / total * (part - first)
+        mean += weight / total * (part - parts[0])
     return mean

@@ -19,6 +19,7 @@ from ..linalg import (
     wasserstein_barycenter,
     whitening_coloring,
 )
+from .color_curves import find_curves
 
 # Transforms by the names that users type, with the name of `linalg` for the map between the covariances.
 METHODS: dict[str, TransferMethod] = {"wct": "eigh", "monge": "monge", "adain": "adain"}
@@ -79,11 +80,18 @@ class TransferTarget:
     Args:
         levels: Mean and covariance to reach at every level, batch 1, the picture's first.
         transform: A key of METHODS.
+        colors: Quantiles of the colors to reach, see `color_curves`; None reaches mean and covariance only.
     """
 
-    def __init__(self, levels: Sequence[Statistics], transform: str) -> None:
+    def __init__(
+        self,
+        levels: Sequence[Statistics],
+        transform: str,
+        colors: Tensor | None = None,
+    ) -> None:
         self.levels = levels
         self.transform = transform
+        self.colors = colors
 
     @cached_property
     def roots(self) -> list[Tensor]:
@@ -108,6 +116,14 @@ class TransferTarget:
         if level == 0 and self._color_range is not None:
             matrix = self._color_range @ matrix
         return matrix, target.mean[0] - matrix @ content.mean[0]
+
+    def find_curves(self, distribution: Tensor) -> Tensor | None:
+        """Return the curves that follow the map of the colors; None if only mean and covariance count.
+
+        Args:
+            distribution: What `color_curves.measure_distribution` finds in the result of the map.
+        """
+        return None if self.colors is None else find_curves(distribution, self.colors)
 
     @cached_property
     def _color_range(self) -> Tensor | None:

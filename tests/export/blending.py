@@ -12,8 +12,9 @@ from styletransfer.linalg import Statistics, wasserstein_barycenter
 
 
 def blend_values(members: Sequence[Mapping[str, Any]], weights: Sequence[float]) -> dict[str, Any]:
-    """Blend means and covariances in float64."""
-    blended = {}
+    """Blend means and covariances in float64, and the quantiles of the colors."""
+    colors = [weight * each["colors"] for each, weight in zip(members, weights, strict=True)]
+    blended = {"colors": (np.sum(colors, 0) / sum(weights)).astype(np.float32)}
     for level in range(sum(name.startswith("mean_") for name in members[0])):
         statistics = [
             Statistics(

@@ -89,6 +89,8 @@ def test_values_of_a_style_are_those_that_the_program_measures(runner: Any, styl
             np.testing.assert_allclose(
                 values[f"{name}_{level}"], expected, atol=1e-4 * np.abs(expected).max()
             )
+    assert wanted.colors is not None
+    np.testing.assert_allclose(values["colors"], wanted.colors.numpy(), atol=1e-5)
     assert wanted.bank is not None
     for scale, pieces in wanted.bank.pieces.items():
         np.testing.assert_allclose(values[f"pieces_{scale}"], pieces.float().numpy(), atol=0.02, rtol=0.01)

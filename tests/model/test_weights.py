@@ -99,11 +99,11 @@ def test_headers_that_lack_something_are_refused(tmp_path: Path) -> None:
     write_tensors(tmp_path / "a.safetensors", {}, {"format": "styletransfer-autoencoder-1"})
     with pytest.raises(WeightsError, match="not a model"):
         load_model(tmp_path / "a.safetensors")
-    write_tensors(tmp_path / "b.safetensors", {}, {"format": "styletransfer-statistics-5"})
+    write_tensors(tmp_path / "b.safetensors", {}, {"format": "styletransfer-statistics-6"})
     with pytest.raises(WeightsError, match="no style statistics"):
         StyleStatistics.load(tmp_path / "b.safetensors")
     wrong = {"0.mean": torch.zeros(1, 3), "0.covariance": torch.zeros(1, 3, 2), "0.count": torch.ones(1)}
-    metadata = {"format": "styletransfer-statistics-5", "model": "m"}
+    metadata = {"format": "styletransfer-statistics-6", "model": "m"}
     for tensors in (wrong, wrong | {"0.covariance": torch.full((1, 3, 3), torch.nan)}):
         write_tensors(tmp_path / "c.safetensors", tensors, metadata)
         with pytest.raises(WeightsError, match="level 0"):
@@ -135,7 +135,7 @@ def test_patches_are_saved_and_damaged_ones_are_refused(tmp_path: Path) -> None:
 
 def test_statistics_of_networks_without_matching_have_no_patches(tmp_path: Path) -> None:
     tensors = {"0.mean": torch.zeros(1, 3), "0.covariance": torch.eye(3)[None], "0.count": torch.ones(1)}
-    metadata = {"format": "styletransfer-statistics-5", "model": "m", "stroke_scale": "1"}
+    metadata = {"format": "styletransfer-statistics-6", "model": "m", "stroke_scale": "1"}
     write_tensors(tmp_path / "a.safetensors", tensors, metadata)
     assert StyleStatistics.load(tmp_path / "a.safetensors").bank is None
 

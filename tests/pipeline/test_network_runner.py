@@ -20,10 +20,12 @@ from styletransfer.pipeline.device import PRECISIONS
 from styletransfer.pipeline.feature_graph import OUTPUT, FittedNetwork, Kind, Node
 from styletransfer.pipeline.memory_plan import StreamingPlan, list_storage
 from styletransfer.pipeline.network_runner import NetworkRunner
+from styletransfer.pipeline.output_image import measure_colors
 from styletransfer.pipeline.regions import Levels, PixelWeights, RegionStyle
 from styletransfer.pipeline.streamed_maps import FeatureMap, MapShape, Reader
 from styletransfer.pipeline.streaming_layers import PictureMap
 from styletransfer.transfer import TransferTarget, blend_statistics
+from styletransfer.transfer.color_curves import blend_quantiles
 
 CPU = torch.device("cpu")
 FP32 = PRECISIONS["fp32"]
@@ -68,7 +70,7 @@ def to_float(samples: Tensor) -> Tensor:
 def stylize(
     runner: NetworkRunner,
     samples: Tensor,
-    target: TransferTarget | Callable[[Levels], TransferTarget],
+    target: TransferTarget | Callable[[Levels, Tensor | None], TransferTarget],
     plan: StreamingPlan,
 ) -> Tensor:
     """Fit and apply; return the result [3, H, W], near 0..255."""
@@ -160,12 +162,13 @@ def test_the_result_does_not_depend_on_the_tile(
 ) -> None:
     content, style = make_picture(301, 245), make_picture(70, 90, seed=style_seed)
     runner = NetworkRunner(network, PRECISIONS[precision], CPU)
-    levels = runner.measure(style, StreamingPlan(1000))
+    levels, colors = runner.measure(style, StreamingPlan(1000)), measure_colors(style, None)
 
-    def blend(own: Levels) -> TransferTarget:
-        return TransferTarget(blend_statistics([own, levels], [1 - alpha, alpha]), "wct")
+    def blend(own: Levels, quantiles: Tensor | None) -> TransferTarget:
+        blended = blend_quantiles([quantiles, colors], [1 - alpha, alpha])
+        return TransferTarget(blend_statistics([own, levels], [1 - alpha, alpha]), "wct", blended)
 
-    target = TransferTarget(levels, "wct") if alpha == 1 else blend
+    target = TransferTarget(levels, "wct", colors) if alpha == 1 else blend
     expected = stylize(runner, content, target, StreamingPlan(1000, EVERYTHING))
     for tile in (64, 96, 128, 256, 511):
         found = stylize(runner, content, target, StreamingPlan(tile, frozenset({Node("decoded", 0)})))

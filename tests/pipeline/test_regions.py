@@ -128,7 +128,7 @@ def test_regions_do_not_depend_on_stores_and_strips(network: Autoencoder, precis
     for seed in (1, 2):
         levels, bank = runner.measure_with_patches(make_picture(40, 50, seed=seed), StreamingPlan(64))
         styles.append(RegionStyle(TransferTarget(levels, "wct"), bank))
-    styles.append(RegionStyle(lambda own: TransferTarget(own, "wct"), keeps_pixels=True))
+    styles.append(RegionStyle(lambda own, _: TransferTarget(own, "wct"), keeps_pixels=True))
     costs = list_storage(ARCHITECTURE, runner.precision)
     expected = run_engine(runner, content, styles, shares, StreamingPlan(128, costs[0].nodes))
     for cost in costs[::3]:
