@@ -228,7 +228,7 @@ class NetworkRunner:
             colors = fitted.moments.colors
             if patches is not None:
                 colors += measure_transferred_colors(targets, found, patches, weights)
-            known = colors or [None] * len(targets)
+            known: Sequence[Tensor | None] = colors or [None] * len(targets)
             for target, style, region, distribution in zip(targets, styles, found, known, strict=True):
                 transfer = ColorTransfer.find(target, region, distribution, keeps_pixels=style.keeps_pixels)
                 fitted.colors.append(transfer.to(self.device))

@@ -133,7 +133,8 @@ def measure_colors(samples: Tensor, alpha: Tensor | None) -> Tensor:
     Returns:
         See `transfer.color_curves.measure_quantiles`.
     """
-    rows, columns = spread_positions(*samples.shape[1:], PICTURE_PIXELS)
+    height, width = samples.shape[1:]
+    rows, columns = spread_positions(height, width, PICTURE_PIXELS)
     colors = samples[:, rows.to(samples.device)][:, :, columns.to(samples.device)].flatten(1).cpu()
     weights = None if alpha is None else sample_weights(0, alpha, PICTURE_PIXELS)[0].cpu()
     return measure_quantiles(colors.float() / white_level(samples), weights)

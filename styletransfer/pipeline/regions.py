@@ -97,7 +97,7 @@ def find_region_style(
 def find_targets(styles: Sequence[RegionStyle], moments: ContentMoments) -> list[TransferTarget]:
     """Return the target of every region, for a content whose moments are known at the levels it needs."""
     own: Iterator[Levels] = zip(*moments.levels, strict=True)
-    quantiles = moments.quantiles or [None] * len(styles)
+    quantiles: Sequence[Tensor | None] = moments.quantiles or [None] * len(styles)
     return [
         style.target if isinstance(style.target, TransferTarget) else style.target(region, colors)
         for style, region, colors in zip(styles, own, quantiles, strict=True)
