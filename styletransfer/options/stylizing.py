@@ -25,7 +25,7 @@ Transform = Literal["wct", "monge", "adain"]
 ContentStatistics = Literal["exact", "thumbnail"]
 
 # Strength of matching: the largest that costs little of the content, see docs/matching.md.
-DEFAULT_MATCH = 0.75
+DEFAULT_MATCH = 0.6
 # The network paints strokes that suit a picture of this size, in pixels. Larger pictures get larger strokes.
 NATIVE_LONG_EDGE, NATIVE_SHORT_EDGE = 512, 128
 # The stroke scales that are chosen automatically. There are none above: the largest prints are viewed from
