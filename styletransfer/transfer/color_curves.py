@@ -31,7 +31,7 @@ LARGEST_SLOPE = 3.0
 # Steps in which what is too steep is spread over the neighboring nodes.
 SPREADING_STEPS = 40
 # Most pixels of a result, and of a style or a content, by which their distributions are known.
-OUTPUT_PIXELS, PICTURE_PIXELS = 4096, 65536
+OUTPUT_PIXELS, PICTURE_PIXELS = 4096, 16384
 
 
 def measure_quantiles(colors: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -46,7 +46,7 @@ def measure_quantiles(colors: Tensor, weights: Tensor | None = None) -> Tensor:
     """
     weights = _normalize(weights, colors)
     colors, weights = colors[:, weights > 0], weights[weights > 0]
-    values, order = colors.double().sort(1)
+    values, order = colors.sort(1)
     shares = weights[order]
     centers = shares.cumsum(1) - shares / 2
     wanted = ((torch.arange(QUANTILES, dtype=torch.float64) + 0.5) / QUANTILES).expand(len(colors), -1)
@@ -55,7 +55,7 @@ def measure_quantiles(colors: Tensor, weights: Tensor | None = None) -> Tensor:
     below = (above - 1).clamp(min=0)
     low, high = centers.gather(1, below), centers.gather(1, above)
     share = ((wanted - low) / (high - low).clamp_min(torch.finfo(torch.float64).tiny)).clamp(0, 1)
-    return values.gather(1, below).lerp(values.gather(1, above), share).float()
+    return values.gather(1, below).double().lerp(values.gather(1, above).double(), share).float()
 
 
 def blend_quantiles(parts: Sequence[Tensor | None], weights: Sequence[float]) -> Tensor | None:
