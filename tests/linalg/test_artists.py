@@ -97,7 +97,10 @@ def test_works_are_read_by_artist(folder: Path) -> None:
 def test_grain_is_found_and_drawn(folder: Path) -> None:
     accuracy, decisive = compare_artists(["ann-smooth", "bob-grain"], folder, folder / "sheet.png")
     assert accuracy.rows[0][:2] == ["all", "100 (100 to 100)"]
-    assert all("variance" in str(row[0]) for row in decisive.rows)
+    # The many that follow weigh next to nothing, and which they are depends on the weights of the network.
+    strongest = [str(name) for name, _, weight, _ in decisive.rows if int(weight) > 0]
+    assert len(strongest) > 5
+    assert all("variance" in name for name in strongest)
     assert {row[1] for row in decisive.rows} == {"bob-grain"}
     sheet = read_picture(folder / "sheet.png")
     assert sheet.width > 200
