@@ -21,8 +21,9 @@ from .model import StyleStatistics
 from .options import default_style_size
 from .picture_conversion import PictureSource, as_batch, measure_edges, name_style, to_picture
 from .pipeline import Pipeline
-from .pipeline.regions import complete_statistics
+from .pipeline.regions import complete_statistics, find_missing_share
 from .region_maps import read_levels, resize_masks
+from .transfer.color_curves import blend_quantiles
 from .transfer.patch_matching import PatchBank
 
 StyleSource: TypeAlias = PictureSource | StyleStatistics
@@ -326,7 +327,7 @@ class StyleMeasurer:
 
 
 def complete_style(region: StyleStatistics, whole: StyleStatistics) -> StyleStatistics:
-    """Complete statistics and patches of a small region of a style by those of the whole style."""
+    """Complete statistics, colors and patches of a small region of a style by those of the whole style."""
     levels = tuple(map(complete_statistics, region.levels, whole.levels))
     bank = region.bank
     if bank is not None and whole.bank is not None:
@@ -334,7 +335,9 @@ def complete_style(region: StyleStatistics, whole: StyleStatistics) -> StyleStat
         present = len(bank.shares[coarsest]) / LEAST_REGION_PATCHES
         if present < 1:
             bank = PatchBank.blend([bank, whole.bank], [present, 1 - present])
-    return replace(region, levels=levels, bank=bank)
+    missing = find_missing_share(region.levels[0])
+    colors = blend_quantiles([region.colors, whole.colors], [1 - missing, missing])
+    return replace(region, levels=levels, bank=bank, colors=colors)
 
 
 def as_sequence(style: StyleSource | Sequence[StyleSource]) -> Sequence[StyleSource]:

@@ -1,4 +1,4 @@
-"""What is known of a style: mean and covariance at every level, and patches, in a file of 6 to 13 MB."""
+"""What is known of a style: mean and covariance at every level, quantiles of its colors, and patches."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from .feature_graph import (
 )
 from .matching_layers import PatchMatcher, PatchSampler, whiten_patches
 from .memory_plan import StreamingPlan, divide_work
-from .output_image import ColorTransfer, measure_colors, measure_transferred_colors, transfer_colors
+from .output_image import find_color_transfers, measure_colors, transfer_colors
 from .process_memory import limit_resident_memory
 from .regions import (
     NO_WEIGHTS,
@@ -223,15 +223,10 @@ class NetworkRunner:
     ) -> None:
         """Add to a network what follows from the statistics of a map, and from some of its patches."""
         if measured == OUTPUT:
-            counts = fitted.weights.statistics
-            weights = None if counts is None else sample_weights(0, counts.samples, OUTPUT_PIXELS)
-            colors = fitted.moments.colors
-            if patches is not None:
-                colors += measure_transferred_colors(targets, found, patches, weights)
-            known: Sequence[Tensor | None] = colors or [None] * len(targets)
-            for target, style, region, distribution in zip(targets, styles, found, known, strict=True):
-                transfer = ColorTransfer.find(target, region, distribution, keeps_pixels=style.keeps_pixels)
-                fitted.colors.append(transfer.to(self.device))
+            kept = [style.keeps_pixels for style in styles]
+            counts, colors = fitted.weights.statistics, fitted.moments.colors
+            transfers = find_color_transfers(targets, found, kept, colors, patches, counts)
+            fitted.colors.extend(transfer.to(self.device) for transfer in transfers)
         elif measured == decoder_input(measured.scale, fitted.architecture):
             self._add_transfers(fitted, targets, found, measured.scale)
         else:

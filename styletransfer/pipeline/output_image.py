@@ -12,6 +12,7 @@ from ..linalg import Statistics
 from ..model import soft_clip
 from ..transfer import TransferTarget
 from ..transfer.color_curves import (
+    OUTPUT_PIXELS,
     PICTURE_PIXELS,
     bend_colors,
     measure_distribution,
@@ -41,27 +42,30 @@ class ColorTransfer(NamedTuple):
     curves: Tensor | None
 
     @classmethod
-    def find(
-        cls,
-        target: TransferTarget,
-        found: Statistics,
-        distribution: Tensor | None,
-        *,
-        keeps_pixels: bool,
-    ) -> ColorTransfer:
-        """Find the transfer that gives an output the colors of a target.
+    def find(cls, target: TransferTarget, found: Statistics, *, keeps_pixels: bool) -> ColorTransfer:
+        """Find the map that gives an output mean and covariance of a target, without curves.
 
         Args:
             target: What to reach.
             found: Statistics of the output's colors in 0..1.
-            distribution: Distribution of the colors that have the target's statistics; None for no curves.
             keeps_pixels: Whether the region adds nothing to the result.
         """
         matrix, offset = target.find_map(found, 0)
-        if keeps_pixels:
-            return cls(torch.zeros_like(matrix).float(), torch.zeros_like(offset).float(), None)
-        curves = None if distribution is None else target.find_curves(distribution)
-        return cls(matrix.float(), (WHITE * offset).float(), curves)
+        share = 0 if keeps_pixels else 1
+        return cls((share * matrix).float(), (share * WHITE * offset).float(), None)
+
+    def measure(self, pixels: Tensor, weights: Tensor | None) -> Tensor:
+        """Measure how the map distributes some pixels of the output.
+
+        Args:
+            pixels: [N, 1, 1, 3] in 0..255.
+            weights: How much each pixel counts, [N]; None if all count alike.
+
+        Returns:
+            See `transfer.color_curves.measure_distribution`.
+        """
+        colors = torch.addmm(self.offset.unsqueeze(1), self.matrix, pixels.cpu().flatten(1).T)
+        return measure_distribution(colors / WHITE, weights)
 
     def to(self, device: torch.device) -> ColorTransfer:
         """Return the transfer on a device."""
@@ -71,6 +75,41 @@ class ColorTransfer(NamedTuple):
     def bend(self, colors: Tensor) -> Tensor:
         """Send colors [3, ...] in 0..255 through the curves."""
         return colors if self.curves is None else bend_colors(colors, self.curves, WHITE)
+
+
+def find_color_transfers(
+    targets: Sequence[TransferTarget],
+    found: Sequence[Statistics],
+    kept: Sequence[bool],
+    distributions: list[Tensor],
+    pixels: Tensor | None,
+    counts: RegionWeights | None,
+) -> list[ColorTransfer]:
+    """Find the color transfer of every region.
+
+    Args:
+        targets: What each region shall reach.
+        found: Statistics of each region's output, colors in 0..1.
+        kept: Whether each region keeps its pixels and adds nothing to the result.
+        distributions: For each region what `ColorTransfer.measure` returns; with pixels, it is added here.
+        pixels: Some pixels of the output, [N, 1, 1, 3] in 0..255; None if the distributions are known.
+        counts: How the pixels count in every region; None if all count alike.
+    """
+    transfers = [
+        ColorTransfer.find(target, region, keeps_pixels=keeps)
+        for target, region, keeps in zip(targets, found, kept, strict=True)
+    ]
+    if pixels is not None:
+        weights: Sequence[Tensor | None] = [None] * len(transfers)
+        if counts is not None:
+            weights = list(sample_weights(0, counts.samples, OUTPUT_PIXELS))
+        distributions += [
+            each.measure(pixels, weight) for each, weight in zip(transfers, weights, strict=True)
+        ]
+    return [
+        transfer._replace(curves=target.find_curves(distribution))
+        for transfer, target, distribution in zip(transfers, targets, distributions, strict=True)
+    ]
 
 
 def transfer_colors(
@@ -98,29 +137,6 @@ def transfer_colors(
         moved = map_rows(rows[inside, columns].float(), transfer.matrix, transfer.offset)
         mixed[:, inside, columns].addcmul_(transfer.bend(moved.permute(2, 0, 1)), share)
     return mixed
-
-
-def measure_transferred_colors(
-    targets: Sequence[TransferTarget],
-    found: Sequence[Statistics],
-    pixels: Tensor,
-    weights: Tensor | None,
-) -> list[Tensor]:
-    """Measure how colors are distributed once they have mean and covariance of their target, per region.
-
-    Args:
-        targets: What each region shall reach.
-        found: Statistics of each region's output, colors in 0..1.
-        pixels: Some pixels of the output, [N, 1, 1, 3] in 0..255.
-        weights: How much each pixel counts in each region, [R, N]; None if all count alike.
-    """
-    colors = pixels.cpu().flatten(1).double().T / WHITE
-    distributions = []
-    for index, (target, region) in enumerate(zip(targets, found, strict=True)):
-        matrix, offset = target.find_map(region, 0)
-        counts = None if weights is None else weights[index].cpu()
-        distributions.append(measure_distribution(matrix @ colors + offset[:, None], counts))
-    return distributions
 
 
 def measure_colors(samples: Tensor, alpha: Tensor | None) -> Tensor:

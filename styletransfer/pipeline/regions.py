@@ -242,10 +242,14 @@ def borrow_statistics(regions: Sequence[Statistics]) -> list[Statistics]:
     return [complete_statistics(region, whole) for region in regions]
 
 
+def find_missing_share(region: Statistics) -> float:
+    """Return the share, 0..1, of the pixels that a region lacks for statistics of its own."""
+    return max(0.0, 1 - float(region.count) / (SAMPLES_PER_CHANNEL * region.mean.shape[-1]))
+
+
 def complete_statistics(region: Statistics, whole: Statistics) -> Statistics:
     """Move the statistics of a region towards those of a whole as far as it has too few pixels."""
-    enough = SAMPLES_PER_CHANNEL * region.mean.shape[-1]
-    missing = 1 - float(region.count) / enough
+    missing = find_missing_share(region)
     if missing <= 0:
         return region
     if missing >= 1:

@@ -7,7 +7,7 @@ distribution near the style's.
 
 Source: Pitie et al. 2007 (CVIU), transfer of the distribution of colors, one axis at a time. Differs: the
 three channels once, after an affine map; curves are smooth and of bounded slope, so that noise and rounding
-are not enlarged, and a picture of one color keeps the style's mean.
+are enlarged no more than that; and the mean remains, for a picture of one color within two levels of 255.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ def measure_quantiles(colors: Tensor, weights: Tensor | None = None) -> Tensor:
     shares = weights[order]
     centers = shares.cumsum(1) - shares / 2
     wanted = ((torch.arange(QUANTILES, dtype=torch.float64) + 0.5) / QUANTILES).expand(len(colors), -1)
-    above = torch.searchsorted(centers, wanted.contiguous()).clamp(1, max(1, colors.shape[1] - 1))
-    above = above.clamp(max=colors.shape[1] - 1)
-    below = (above - 1).clamp(min=0)
+    last = colors.shape[1] - 1
+    above = torch.searchsorted(centers, wanted.contiguous()).clamp(min(1, last), last)
+    below = (above - 1).clamp_min(0)
     low, high = centers.gather(1, below), centers.gather(1, above)
     share = ((wanted - low) / (high - low).clamp_min(torch.finfo(torch.float64).tiny)).clamp(0, 1)
     return values.gather(1, below).double().lerp(values.gather(1, above).double(), share).float()
@@ -102,7 +102,7 @@ def find_curves(distribution: Tensor, quantiles: Tensor) -> Tensor:
         quantiles: What `measure_quantiles` returned for the style.
 
     Returns:
-        What is added to a value at each node, [C, NODES], float32. It does not change the mean.
+        What is added to a value at each node, [C, NODES], float32. Its mean over the distribution is 0.
     """
     place = (distribution * QUANTILES - 0.5).clamp(0, QUANTILES - 1)
     below = place.long().clamp(max=QUANTILES - 2)

@@ -69,6 +69,12 @@ def test_a_part_of_a_style_is_measured(stylizer: Stylizer, style: Path) -> None:
     # The coarsest scale has six positions for 64 channels, so that nearly all is borrowed from the whole.
     borrowed = (part.levels[-1].covariance - whole.levels[-1].covariance).norm()
     assert 0 < borrowed < 0.1 * whole.levels[-1].covariance.norm()
+    mask[:], mask[5, 5] = 0, 1
+    pixel = stylizer.measure_style(style, mask=mask)
+    assert pixel.colors is not None
+    assert whole.colors is not None
+    own = torch.tensor(np.asarray(Image.open(style))[5, 5] / 255)[:, None].float()
+    torch.testing.assert_close(pixel.colors, whole.colors.lerp(own, 1 / 12), rtol=0, atol=1e-5)
     with pytest.raises(OptionError, match="measured on its picture"):
         stylizer.measure_style(whole, mask=mask)
 

@@ -24,6 +24,7 @@ from styletransfer.model import (
     save_model,
     verify_model,
 )
+from styletransfer.transfer.color_curves import measure_quantiles
 from styletransfer.transfer.patch_matching import PatchBank
 
 
@@ -108,6 +109,20 @@ def test_headers_that_lack_something_are_refused(tmp_path: Path) -> None:
         write_tensors(tmp_path / "c.safetensors", tensors, metadata)
         with pytest.raises(WeightsError, match="level 0"):
             StyleStatistics.load(tmp_path / "c.safetensors")
+
+
+def test_quantiles_of_colors_are_saved_and_damaged_ones_are_refused(tmp_path: Path) -> None:
+    levels = (Statistics(torch.zeros(1, 3), torch.eye(3)[None], torch.ones(1)),)
+    colors = measure_quantiles(torch.rand(3, 50))
+    StyleStatistics(levels, "m", colors=colors).save(tmp_path / "a.safetensors")
+    loaded = StyleStatistics.load(tmp_path / "a.safetensors")
+    assert loaded.colors is not None
+    assert torch.equal(loaded.colors, colors)
+    tensors, metadata, _ = read_tensors(tmp_path / "a.safetensors")
+    for damaged in (colors[:, :-1], colors.flip(1), torch.full_like(colors, torch.nan)):
+        write_tensors(tmp_path / "b.safetensors", tensors | {"colors": damaged.contiguous()}, metadata)
+        with pytest.raises(WeightsError, match="colors"):
+            StyleStatistics.load(tmp_path / "b.safetensors")
 
 
 def test_patches_are_saved_and_damaged_ones_are_refused(tmp_path: Path) -> None:

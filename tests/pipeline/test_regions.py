@@ -18,6 +18,7 @@ from styletransfer.pipeline import StylizationPipeline
 from styletransfer.pipeline.device import PRECISIONS
 from styletransfer.pipeline.memory_plan import StreamingPlan, list_storage
 from styletransfer.pipeline.network_runner import NetworkRunner
+from styletransfer.pipeline.output_image import measure_colors
 from styletransfer.pipeline.regions import (
     PixelWeights,
     RegionStyle,
@@ -26,6 +27,7 @@ from styletransfer.pipeline.regions import (
     complete_statistics,
 )
 from styletransfer.transfer import TransferTarget, transfer_features
+from styletransfer.transfer.color_curves import measure_quantiles
 
 from .test_matching_layers import ARCHITECTURE
 from .test_network_runner import CPU, FP32, make_picture, to_float
@@ -126,8 +128,9 @@ def test_regions_do_not_depend_on_stores_and_strips(network: Autoencoder, precis
     content, shares = make_picture(77, 38), build_shares(blobs(2, 77, 38), outside=True)
     styles = []
     for seed in (1, 2):
-        levels, bank = runner.measure_with_patches(make_picture(40, 50, seed=seed), StreamingPlan(64))
-        styles.append(RegionStyle(TransferTarget(levels, "wct"), bank))
+        style = make_picture(40, 50, seed=seed)
+        levels, bank = runner.measure_with_patches(style, StreamingPlan(64))
+        styles.append(RegionStyle(TransferTarget(levels, "wct", measure_colors(style, None)), bank))
     styles.append(RegionStyle(lambda own, _: TransferTarget(own, "wct"), keeps_pixels=True))
     costs = list_storage(ARCHITECTURE, runner.precision)
     expected = run_engine(runner, content, styles, shares, StreamingPlan(128, costs[0].nodes))
@@ -135,6 +138,25 @@ def test_regions_do_not_depend_on_stores_and_strips(network: Autoencoder, precis
         for tile in (8, 24, 64):
             found = run_engine(runner, content, styles, shares, StreamingPlan(tile, cost.nodes))
             assert (found - expected).abs().max() < (0.1 if precision == "fp32" else 1), (cost, tile)
+
+
+def test_every_region_has_color_curves_of_its_own(network: Autoencoder) -> None:
+    runner, plan = NetworkRunner(network, PRECISIONS["fp32"], CPU), StreamingPlan(64)
+    content, shares = make_picture(64, 48), torch.zeros(2, 64, 48, dtype=torch.uint8)
+    shares[0, :32], shares[1, 32:] = 255, 255
+    levels = [runner.measure(make_picture(40, 50, seed=seed), plan) for seed in (1, 2)]
+    skewed = measure_quantiles(torch.rand(3, 500, generator=torch.Generator().manual_seed(0)) ** 8)
+
+    def run(*colors: Tensor | None) -> Tensor:
+        targets = [TransferTarget(*each) for each in zip(levels, ("wct", "wct"), colors, strict=True)]
+        styles = [RegionStyle(target) for target in targets]
+        return run_engine(runner, content, styles, shares, plan)
+
+    plain, upper, both = run(None, None), run(skewed, None), run(skewed, skewed)
+    assert (upper[:, :32] - plain[:, :32]).abs().mean() > 1
+    assert torch.equal(upper[:, 32:], plain[:, 32:])
+    assert (both[:, 32:] - plain[:, 32:]).abs().mean() > 1
+    assert torch.equal(both[:, :32], upper[:, :32])
 
 
 @pytest.mark.parametrize("runtime", [{"tile": 16}, {"tile": 48}, {"max_memory": "30M"}])

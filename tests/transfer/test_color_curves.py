@@ -39,7 +39,7 @@ def distance(colors: Tensor, style: Tensor) -> float:
     return float((measure_quantiles(colors) - measure_quantiles(style)).abs().mean())
 
 
-def test_quantiles_are_those_of_numpy_and_count_weights() -> None:
+def test_quantiles_are_those_of_torch_and_count_weights() -> None:
     colors = gaussian(1001)
     shares = (torch.arange(QUANTILES) + 0.5) / QUANTILES
     expected = torch.quantile(colors, shares, dim=1).T

@@ -15,7 +15,10 @@ def measure(seed: int, samples: int = 50) -> Statistics:
 
 
 def moments(seed: int, bias: Tensor | None = None) -> ContentMoments:
-    return ContentMoments([[measure(seed)]], [[measure(seed + 10)], [measure(seed + 20)]], {3: [bias]})
+    found = [[measure(seed + 10)], [measure(seed + 20)]]
+    return ContentMoments(
+        [[measure(seed)]], found, {3: [bias]}, [torch.rand(3, 5) + seed], [torch.rand(3, 9)]
+    )
 
 
 def test_the_mean_is_the_union_of_the_samples() -> None:
@@ -38,6 +41,18 @@ def test_the_mean_of_equals_is_equal_to_the_bit() -> None:
     for found, wanted in zip([*mean.levels, *mean.found], [*part.levels, *part.found], strict=True):
         assert all(map(torch.equal, found[0], wanted[0]))
     assert torch.equal(mean.biases[3][0], part.biases[3][0])  # type: ignore[arg-type]
+    assert torch.equal(mean.colors[0], part.colors[0])
+    assert torch.equal(mean.quantiles[0], part.quantiles[0])
+
+
+def test_distributions_of_colors_are_mixed_by_their_weights() -> None:
+    parts = [moments(0), moments(1)]
+    mean = ContentMoments.mean(parts, [1, 3])
+    for found, first, second in (
+        (mean.colors, parts[0].colors, parts[1].colors),
+        (mean.quantiles, parts[0].quantiles, parts[1].quantiles),
+    ):
+        torch.testing.assert_close(found[0], first[0].lerp(second[0], 0.75))
 
 
 def test_biases_have_weights_of_their_own() -> None:
