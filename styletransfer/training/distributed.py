@@ -7,6 +7,11 @@ from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
+
+# Optimizers import this module. Its functions have the process group of the time of the import as a default:
+# imported after the group is joined, it would keep the group and its threads until the interpreter ends, and
+# a thread that then lets go of a tensor aborts the process.
+import torch.distributed.nn
 from torch import nn
 
 

@@ -115,6 +115,7 @@ def train(
     options = TrainOptions(**recipe)
     check_folder(folder, resume=resume)
     processes = join_processes(resolve_device(device))
+    click.get_current_context().call_on_close(leave_processes)
     perceptual = load_vgg19(vgg)
     data = TrainingPairs(
         [PicturePool(path) for path in contents],
@@ -149,7 +150,6 @@ def train(
         raise
     finally:
         reports.close()
-        leave_processes()
     if trainer.skipped_files:
         console.note(f"{trainer.skipped_files} corrupt pictures were skipped")
     if processes.rank == 0:
