@@ -1,9 +1,9 @@
-"""Where and how precisely to compute: devices, dtypes, and what the devices support."""
+"""Where and how precisely to compute: devices, dtypes, what the devices support, and on how many threads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import NamedTuple
 
@@ -17,6 +17,10 @@ CPU = torch.device("cpu")
 # are at most this wide and all of them together have at most this many rows.
 CPU_EIGH_MAX_CHANNELS = 128
 CPU_EIGH_MAX_ROWS = 512
+
+# PyTorch computes convolutions whose input has at most this many values by another algorithm, a product of
+# matrices, which is slower and rounds differently.
+SMALL_INPUT = 20480
 
 
 class DeviceDtype(NamedTuple):
@@ -114,3 +118,34 @@ def no_autocast(tensor: Tensor) -> AbstractContextManager[None]:
     if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
         return torch.autocast(device_type, enabled=False)
     return nullcontext()
+
+
+def limit_threads(tensor: Tensor, most: int = 1) -> AbstractContextManager[None]:
+    """Return a context in which the calling thread computes with few threads; others keep their numbers.
+
+    LAPACK and products of matrices divide their sums by the number of threads, except batches of at least as
+    many products as threads. With a limit, every number of threads gives the same bits.
+
+    Args:
+        tensor: What is computed. Devices other than the CPU have no such threads, and in `torch.compile` the
+            change would break the graph.
+        most: Largest number of threads: 1 for a decomposition or a single product, or the products' number.
+    """
+    if tensor.device.type != "cpu" or torch.compiler.is_compiling() or torch.get_num_threads() <= most:
+        return nullcontext()
+    return _use_threads(most)
+
+
+def limit_convolution_threads(maps: Tensor) -> AbstractContextManager[None]:
+    """Return a context for a convolution of maps [B, C, H, W], in which small ones are computed alone."""
+    return limit_threads(maps) if maps.numel() <= SMALL_INPUT else nullcontext()
+
+
+@contextmanager
+def _use_threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

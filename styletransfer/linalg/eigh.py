@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from .device_placement import DeviceDtype, eigh_placement
+from .device_placement import DeviceDtype, eigh_placement, limit_threads
 from .function_transforms import TransformableFunction, values_are_available
 from .psd_matrices import NumericalError, require_finite, require_square, symmetrize
 
@@ -79,8 +79,10 @@ def decompose_symmetric(matrix: Tensor, name: str = "the matrix") -> tuple[Tenso
     require_finite(name, matrix)
     placement = DeviceDtype.of(matrix)
     solver_placement = eigh_placement(placement, matrix.shape[-1], matrix.shape[:-2].numel())
+    placed = solver_placement.to(matrix.detach())
     try:
-        eigenvalues, eigenvectors = torch.linalg.eigh(solver_placement.to(matrix.detach()))
+        with limit_threads(placed):
+            eigenvalues, eigenvectors = torch.linalg.eigh(placed)
     except LinAlgError as error:
         raise NumericalError(f"the eigendecomposition of {name} did not converge: {error}") from error
     return placement.to(eigenvalues), placement.to(eigenvectors)

@@ -311,7 +311,8 @@ def _enlarge_rows(coarse: Tensor, rows: slice) -> Tensor:
     """Return rows of a picture of block means [3, h, w], interpolated to `BLOCK` times its size."""
     top, bottom = rows.start // BLOCK, -(-rows.stop // BLOCK)
     above, below = int(top > 0), int(bottom < coarse.shape[1])  # neighbors that the interpolation needs
-    part = coarse[None, :, top - above : bottom + below]
-    enlarged = interpolate(part, scale_factor=BLOCK, mode="bilinear")[0]
+    # As a batch of channels: for three channels, PyTorch's kernel depends on the number of threads.
+    part = coarse[:, None, top - above : bottom + below]
+    enlarged = interpolate(part, scale_factor=BLOCK, mode="bilinear").squeeze(1)
     start = above * BLOCK
     return enlarged[:, start : start + rows.stop - rows.start]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..errors import WeightsError
 from ..linalg import Statistics, compute_statistics
+from ..linalg.device_placement import limit_convolution_threads
 from ..transfer.monge_map import bounded_monge_map
 
 # Scale of the last convolution of every coupling at first, so that training begins near a transfer of colors.
@@ -123,8 +124,9 @@ class Coupling(nn.Module):
             maps = F.avg_pool2d(maps, self.pool, step, border, ceil_mode=True, count_include_pad=False)
         # One border serves both convolutions: copying it takes more time than the convolutions do.
         maps = F.pad(maps, (2 * self.dilation + self.grids - 1,) * 4, mode="replicate")
-        maps = self.middle(self.first(maps).relu_()).relu_()
-        maps = self.last(maps)
+        with limit_convolution_threads(maps):
+            maps = self.middle(self.first(maps).relu_()).relu_()
+            maps = self.last(maps)
         if self.pool > 1:
             height, width = half.shape[-2:]
             if self.grids == 2:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..linalg import Statistics, compute_statistics, merge_statistics
+from ..linalg.device_placement import limit_convolution_threads
 from ..model import CouplingNetwork
 from ..pipeline import ProgressCallback
 from ..pipeline.regions import AffineMap, PixelWeights, borrow_statistics, mix_maps
@@ -85,7 +86,8 @@ class TransferPasses:
     def _move(self, encoded: Tensor, maps: Sequence[AffineMap], start: int) -> Tensor:
         if self.weights.shares is None:
             matrix, offset = maps[0]
-            return F.conv2d(encoded, matrix[:, :, None, None], offset)
+            with limit_convolution_threads(encoded):
+                return F.conv2d(encoded, matrix[:, :, None, None], offset)
         features = encoded[0].permute(1, 2, 0).contiguous()
         return mix_maps(features, maps, self.weights.shares, 0, start).permute(2, 0, 1)[None]
 

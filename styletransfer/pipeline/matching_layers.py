@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..linalg import Statistics
+from ..linalg.device_placement import limit_threads
 from ..model.autoencoder import Decoder
 from ..transfer import whitening_map
 from ..transfer.patch_matching import (
@@ -27,7 +28,7 @@ from ..transfer.patch_matching import (
 )
 from .regions import AffineMap, RegionWeights, mix_maps, sample_weights, spread_positions
 from .streamed_maps import FeatureMap, MapShape
-from .streaming_layers import ConvParameters, from_batch, to_batch
+from .streaming_layers import ConvParameters, convolve_rows
 
 # Most positions that are matched at a time: 512 x 1024 scores stay in a processor's cache.
 MATCH_BLOCK = 512
@@ -140,7 +141,7 @@ class RegionMatchesMap(FeatureMap):
     def _find_queries(merged: Tensor, matching: ScaleMatching) -> Tensor:
         """Return the keys [h, w, D] of patches of the merged map [h + 2, w + 2, C]."""
         assert matching.queries is not None
-        return F.normalize(from_batch(F.conv2d(to_batch(merged), *matching.queries)), dim=2)
+        return F.normalize(convolve_rows(merged, matching.queries), dim=2)
 
 
 class MatchedMap(FeatureMap):
@@ -282,7 +283,9 @@ class PatchMatcher:
         if patches is None:
             bias = unbalanced_bias(shares) if bias is None else bias
         elif bias is None:
-            queries = self._decoder.find_keys(whiten_patches(patches, found), scale).to(self.device)
+            white = whiten_patches(patches, found)
+            with limit_threads(white):
+                queries = self._decoder.find_keys(white, scale).to(self.device)
             bias = balance_use(queries, ready.keys, shares, weights)
         return ready._replace(
             bias=bias,
@@ -307,7 +310,8 @@ class PatchMatcher:
             strength = self.architecture.match_strengths[scale]
             ready[scale] = ScaleMatching(pieces.to(self.device), self.piece_stride(scale), strength)
             if self.architecture.key_scale(scale) == scale:
-                keys = self._decoder.find_keys(pieces, scale).to(self.device)
+                with limit_threads(pieces):
+                    keys = self._decoder.find_keys(pieces, scale).to(self.device)
                 ready[scale] = ready[scale]._replace(keys=keys)
         return ready
 
@@ -358,7 +362,8 @@ def _clamp_neighbors(positions: Tensor, stride: int, length: int, margin: int) -
 def whiten_patches(patches: Tensor, found: Statistics) -> Tensor:
     """Whiten patches [N, P, P, C] with the statistics of their map; return [N, P * P * C] on the CPU."""
     matrix, offset = whitening_map(found)
-    white = torch.addmm(offset[0].float(), patches.cpu().flatten(0, 2), matrix[0].float().T)
+    with limit_threads(matrix):
+        white = torch.addmm(offset[0].float(), patches.cpu().flatten(0, 2), matrix[0].float().T)
     return white.view(len(patches), -1)
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..linalg import Statistics, merge_statistics
+from ..linalg.device_placement import limit_threads
 from ..model import StyleStatistics
 from ..options import StylizeOptions
 from ..transfer import TransferTarget, blend_statistics
@@ -221,7 +222,8 @@ def find_extent(present: Tensor) -> slice:
 def map_rows(rows: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
     """Map every pixel of rows [h, W, C] to matrix @ x + offset."""
     # A product for every row: with other numbers of rows it would round differently.
-    return torch.baddbmm(offset, rows, matrix.T.expand(len(rows), -1, -1))
+    with limit_threads(rows, len(rows)):
+        return torch.baddbmm(offset, rows, matrix.T.expand(len(rows), -1, -1))
 
 
 def borrow_statistics(regions: Sequence[Statistics]) -> list[Statistics]:

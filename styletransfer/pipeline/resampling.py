@@ -135,8 +135,9 @@ def upsample_strips(samples: Tensor, factor: int) -> Iterator[tuple[slice, Tenso
         bottom = min(top + step, height)
         # Strips get one more row on either side, which is cut off, so that they join without a seam.
         first = max(0, top - 1)
-        strip = samples[:, first : bottom + 1].float()[None]
-        strip = F.interpolate(strip, scale_factor=factor, mode="bilinear")[0]
+        # As a batch of maps: for three channels, PyTorch's kernel depends on the number of threads.
+        strip = samples[:, None, first : bottom + 1].float()
+        strip = F.interpolate(strip, scale_factor=factor, mode="bilinear").squeeze(1)
         begin = (top - first) * factor
         yield slice(top * factor, bottom * factor), strip[:, begin : begin + (bottom - top) * factor]
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..linalg import NumericalError, Statistics
+from ..linalg.device_placement import limit_threads
 from .process_memory import HugePageBuffer
 from .regions import RegionWeights
 
@@ -335,7 +336,9 @@ class StatisticsAccumulator:
             block = slice(top, top + step)
             shifted = torch.sub(rows[block], self.shift)  # [h, W, C], float32
             weighted = shifted if weights is None else shifted * weights[block].unsqueeze(2)
-            self.products[region] += self._total(torch.bmm(weighted.mT, shifted))
+            with limit_threads(shifted, len(shifted)):
+                products = torch.bmm(weighted.mT, shifted)
+            self.products[region] += self._total(products)
             self.sums[region] += self._total(weighted.sum(1))
 
     def _total(self, rows: Tensor) -> Tensor:

@@ -9,14 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..linalg.device_placement import SMALL_INPUT, limit_convolution_threads
 from .regions import AffineMap, RegionWeights, mix_maps
 from .streamed_maps import FeatureMap, MapShape
 
 # float32 values that one instruction of this processor handles.
 SIMD_WIDTH = {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability(), 4)
-# PyTorch computes convolutions whose input has at most this many values by another algorithm, which is slower
-# and rounds differently. Strips would then differ in the last bits, which bfloat16 makes visible.
-SMALL_INPUT = 20480
 
 
 class ConvParameters(NamedTuple):
@@ -116,14 +114,15 @@ class ConvolvedMap(FeatureMap):
         super().__init__(shape, [source.reader(margin=1)])
         self.negative_slope = negative_slope
         row = (source.shape.width + 2) * source.shape.channels
-        self.step = max(1, SMALL_INPUT // row - 1)  # the input has one more row above and below
+        # Small inputs differ in the last bits, which bfloat16 makes visible. An input has two more rows.
+        self.step = max(1, SMALL_INPUT // row - 1)
         self.grouped = count_grouped_pixels(self.shape)
         self.parameters = parameters.group_pixels(self.grouped)
 
     def compute(self, start: int, stop: int, out: Tensor | None) -> Tensor:
         """Convolve rows."""
-        rows = to_batch(self.sources[0].read(start, stop).to(self.shape.dtype))
-        result = from_batch(F.conv2d(rows, *self.parameters, stride=(1, self.grouped)))
+        rows = self.sources[0].read(start, stop).to(self.shape.dtype)
+        result = convolve_rows(rows, self.parameters, stride=self.grouped)
         result = result.view(stop - start, self.shape.width, self.shape.channels)
         if self.negative_slope == 1:
             return result if out is None else out.copy_(result)
@@ -264,6 +263,13 @@ def to_batch(rows: Tensor) -> Tensor:
 def from_batch(features: Tensor) -> Tensor:
     """View [1, C, h, W] as rows [h, W, C]; this copies only on devices without channels-last layers."""
     return features.permute(0, 2, 3, 1)[0].contiguous()
+
+
+def convolve_rows(rows: Tensor, parameters: ConvParameters, stride: int = 1) -> Tensor:
+    """Convolve rows [h, W, C] that hold their margin, with steps of `stride` pixels along a row."""
+    maps = to_batch(rows)
+    with limit_convolution_threads(maps):
+        return from_batch(F.conv2d(maps, *parameters, stride=(1, stride)))
 
 
 def chain_convolutions(

@@ -24,6 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..linalg.device_placement import limit_threads
+
 # Most patches of a style, and of a blend of styles, at each scale. More take time and look the same.
 MAX_PATCHES, MAX_BLEND_PATCHES = 1024, 2048
 # Positions whose pieces are pasted at a time, to bound the memory.
@@ -117,7 +119,8 @@ class PatchBank:
         pieces = F.normalize(self.pieces[max(self.pieces)].float(), dim=1)
         if len(pieces) < 2:
             return 1.0
-        nearest = (pieces @ pieces.T).fill_diagonal_(-1).amax(1)
+        with limit_threads(pieces):
+            nearest = (pieces @ pieces.T).fill_diagonal_(-1).amax(1)
         coherence = float(nearest @ self.shares[max(self.pieces)].to(nearest.device))
         smoothness = (coherence - PAINTED_COHERENCE) / (SMOOTH_COHERENCE - PAINTED_COHERENCE)
         return 1 - (1 - SMOOTH_STRENGTH) * min(max(smoothness, 0.0), 1.0)
@@ -176,7 +179,8 @@ def find_matches(queries: Tensor, keys: Tensor, bias: Tensor) -> Matches:
         [N, K] or [H, W, K].
     """
     if queries.dim() == 3:
-        scores = torch.baddbmm(bias, queries, keys.T.expand(len(queries), -1, -1))
+        with limit_threads(queries, len(queries)):
+            scores = torch.baddbmm(bias, queries, keys.T.expand(len(queries), -1, -1))
     else:
         scores = torch.addmm(bias, queries, keys.T)
     best, indices = scores.topk(min(NEAREST + 1, len(keys)))
@@ -222,7 +226,8 @@ def balance_use(queries: Tensor, keys: Tensor, shares: Tensor, weights: Tensor |
         weights = queries.new_ones(len(queries))
     counted = weights > 0
     queries, weights = queries[counted], weights[counted] / weights.sum()
-    scores = queries @ keys.T
+    with limit_threads(queries):
+        scores = queries @ keys.T
     bias = unbalanced_bias(shares)
     for _ in range(BALANCE_STEPS):
         use = weights @ torch.softmax((scores + bias) / TEMPERATURE, 1) / shares

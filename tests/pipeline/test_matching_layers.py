@@ -68,20 +68,6 @@ def test_the_result_does_not_depend_on_stores_and_strips(network: Autoencoder, p
             assert (found - expected).abs().max() < (0.1 if precision == "fp32" else 1), (cost, tile)
 
 
-@pytest.mark.parametrize("threads", [2, 3])
-def test_the_number_of_threads_changes_nothing_that_is_visible(network: Autoencoder, threads: int) -> None:
-    content, style = make_picture(90, 120), make_picture(100, 80, seed=1)
-    runner, before = NetworkRunner(network, FP32, CPU), torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        expected = stylize(runner, content, style, StreamingPlan(32))
-        torch.set_num_threads(threads)
-        found = stylize(runner, content, style, StreamingPlan(32))
-    finally:
-        torch.set_num_threads(before)
-    assert (found - expected).abs().max() < 0.1
-
-
 def test_without_strength_only_statistics_are_transferred(network: Autoencoder) -> None:
     content, style = make_picture(45, 38), make_picture(40, 50, seed=1)
     runner = NetworkRunner(network, FP32, CPU)

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
+from styletransfer.linalg.device_placement import SMALL_INPUT
 from styletransfer.model import Architecture
 from styletransfer.pipeline import streaming_layers
-from styletransfer.pipeline.streaming_layers import SIMD_WIDTH, SMALL_INPUT, ConvolvedMap, ConvParameters
+from styletransfer.pipeline.streaming_layers import SIMD_WIDTH, ConvolvedMap, ConvParameters
 
 from .fixed_map import FixedMap
 
@@ -82,7 +83,7 @@ def test_pytorch_switches_the_convolution_algorithm_where_small_input_says() -> 
 
     rows = SMALL_INPUT // (4 * 40)
     assert 4 * rows * 40 == SMALL_INPUT
-    advice = "PyTorch has changed: compare streaming_layers.SMALL_INPUT with Convolution.cpp, use_mkldnn"
+    advice = "PyTorch has changed: compare device_placement.SMALL_INPUT with Convolution.cpp, use_mkldnn"
     assert select(rows) == select(rows // 4), advice
     assert select(rows) != select(rows + 1), advice
     assert select(rows + 1) == select(10 * rows), advice
