@@ -11,12 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..transfer.feature_transform import EMPTY_SHARE, EPS
+from ..transfer.feature_transform import EMPTY_SHARE, EPS, LEAST_VARIANCE
 from .graph_builder import GraphBuilder, Value
 
 ITERATIONS = 20
-# Variance, relative to the squared mean, below which features count as constant. Rounding causes 1e-14.
-LEAST_VARIANCE = 1e-12
 
 
 class MeasuredMap(NamedTuple):

@@ -70,11 +70,10 @@ def symmetric_product(left: Tensor, right: Tensor) -> Tensor:
         right: [..., K, C].
 
     Returns:
-        [..., C, C]. Only panels on and below the diagonal are computed; the rest is copied.
+        [..., C, C], symmetric to the last bit. Only panels on and below the diagonal are computed; the rest
+        is copied.
     """
     channels = left.shape[-2]
-    if channels <= PANEL_ROWS:
-        return left @ right
     lefts, rights = left.reshape(-1, *left.shape[-2:]), right.reshape(-1, *right.shape[-2:])
     result = left.new_empty(len(lefts), channels, channels)
     for rows, columns in lower_triangle_blocks(channels):
@@ -89,10 +88,15 @@ def lower_triangle_blocks(channels: int) -> list[tuple[slice, slice]]:
 
 
 def mirror_lower_triangle(matrix: Tensor) -> Tensor:
-    """Copy the panels of the lower triangle to the upper one, in place, and return the matrix [..., C, C]."""
-    for start in range(PANEL_ROWS, matrix.shape[-1], PANEL_ROWS):
+    """Copy the lower triangle to the upper one, in place, and return the matrix [..., C, C].
+
+    Within a panel, too: not every processor computes a product and its transpose alike to the last bit.
+    """
+    for start in range(0, matrix.shape[-1], PANEL_ROWS):
         rows, left = slice(start, start + PANEL_ROWS), slice(0, start)
         matrix[..., left, rows] = matrix[..., rows, left].mT
+        panel = matrix[..., rows, rows]
+        panel.copy_(panel.tril() + panel.tril(-1).mT)
     return matrix
 
 

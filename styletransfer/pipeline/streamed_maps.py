@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..linalg import NumericalError, Statistics
 from ..linalg.device_placement import limit_threads
+from ..transfer.feature_transform import LEAST_VARIANCE
 from .process_memory import HugePageBuffer
 from .regions import RegionWeights
 
@@ -348,7 +349,8 @@ class StatisticsAccumulator:
     def result(self) -> list[Statistics]:
         """Return the statistics of every region of the map, batch 1, float64 on the CPU.
 
-        A region without any weight has zeros.
+        A region without any weight has zeros. The covariance of values that differ by rounding only is zero,
+        because whitening would make a pattern of them.
 
         Raises:
             NumericalError: The map holds NaN or infinity.
@@ -362,6 +364,8 @@ class StatisticsAccumulator:
         covariances = products - offsets.unsqueeze(2) * offsets.unsqueeze(1)
         covariances = (covariances + covariances.mT) / 2
         means = self.shift.cpu().double() + offsets
+        variances = covariances.diagonal(dim1=1, dim2=2).sum(1)
+        covariances *= (variances > LEAST_VARIANCE * means.square().sum(1))[:, None, None]
         return [
             Statistics(mean[None], covariance[None], count[None])
             for mean, covariance, count in zip(means, covariances, counts, strict=True)

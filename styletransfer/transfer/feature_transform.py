@@ -27,6 +27,9 @@ METHODS: dict[str, TransferMethod] = {"wct": "eigh", "monge": "monge", "adain": 
 # Added to every eigenvalue, relative to the mean eigenvalue. Where the content hardly varies, its features
 # are rounding and compression noise, which whitening would amplify until they show as speckle.
 EPS = 1e-3
+# Variance, relative to the squared mean, up to which features count as constant. Rounding causes some 1e-15
+# where a processor computes the pixels at an edge in another way than the others.
+LEAST_VARIANCE = 1e-12
 # A direction of color with less variance than this, relative to the mean eigenvalue, counts as empty. Gray
 # pictures that were compressed in color have less, paintings some 1e-2, brown ink on white 2e-4.
 EMPTY_SHARE = 1e-4
