@@ -88,7 +88,8 @@ def test_a_content_of_one_color_becomes_a_picture_of_one_color(
     torch.manual_seed(0)
     network = Autoencoder(Architecture(widths, (1, 1, 1))).eval()
     pipeline = build_pipeline(LoadedModel(network, "0" * 64, {}), "fp32")
-    result = pipeline.stylize(torch.full((3, *size), 0.3), pipeline.measure(random_picture(40, 50)), StylizeOptions())
+    content, style = torch.full((3, *size), 0.3), pipeline.measure(random_picture(40, 50))
+    result = pipeline.stylize(content, style, StylizeOptions())
     assert result.flatten(1).std(1).max() < 1e-4
 
 
