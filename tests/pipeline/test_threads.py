@@ -86,6 +86,18 @@ def test_the_number_of_threads_changes_no_pixel_of_blends_of_hidden_pixels() -> 
     assert_same_for_all_counts(compute)
 
 
+def test_the_number_of_threads_changes_no_pixel_of_regions() -> None:
+    content, styles = make_picture(131, 87, seed=0), [make_picture(60, 70, seed=seed) for seed in (1, 2)]
+    upper = make_picture(131, 87, seed=3)[:1].double() / 255
+
+    def compute() -> Tensor:
+        stylizer = Stylizer(runtime=RuntimeOptions(device="cpu"))
+        masks = [upper[0], 1 - upper[0]]
+        return stylizer.stylize(Picture(content), [Picture(style) for style in styles], mask=masks).pixels
+
+    assert_same_for_all_counts(compute)
+
+
 def test_products_of_few_rows_do_not_depend_on_threads() -> None:
     torch.manual_seed(0)
     for rows, width, patches in [(1, 11, 1020), (2, 40, 700), (3, 64, 33), (1, 101, 1024)]:
