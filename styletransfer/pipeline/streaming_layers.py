@@ -266,10 +266,16 @@ def from_batch(features: Tensor) -> Tensor:
 
 
 def convolve_rows(rows: Tensor, parameters: ConvParameters, stride: int = 1) -> Tensor:
-    """Convolve rows [h, W, C] that hold their margin, with steps of `stride` pixels along a row."""
+    """Convolve rows [h, W, C] that hold their margin, with steps of `stride` pixels along a row.
+
+    Small inputs are convolved in float64, because PyTorch's algorithm for them rounds by their size on some
+    processors: strips would differ, by more than a level where a bfloat16 tips over.
+    """
     maps = to_batch(rows)
     with limit_convolution_threads(maps):
-        return from_batch(F.conv2d(maps, *parameters, stride=(1, stride)))
+        if maps.device.type == "cpu" and maps.dtype == torch.float32 and maps.numel() <= SMALL_INPUT:
+            maps, parameters = maps.double(), parameters.to(torch.float64, maps.device)
+        return from_batch(F.conv2d(maps, *parameters, stride=(1, stride))).to(rows.dtype)
 
 
 def chain_convolutions(

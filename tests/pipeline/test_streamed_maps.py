@@ -173,3 +173,13 @@ def test_accumulated_statistics_are_those_of_the_whole_map() -> None:
     scale = exact.covariance.diagonal(dim1=1, dim2=2).mean()
     assert (found.covariance - exact.covariance).abs().max() < 1e-6 * scale
     assert found.count == 37 * 50
+
+
+def test_values_that_differ_by_rounding_have_no_covariance() -> None:
+    features = torch.full((37, 50, 12), 0.3)
+    for change, varies in [(2e-7, False), (1e-3, True)]:
+        features[:, -1] = 0.3 * (1 + change)
+        accumulator = StatisticsAccumulator(source := FixedMap(features.clone()))
+        source.reader().read(0, 37)
+        (found,) = accumulator.result()
+        assert bool(found.covariance.any()) == varies

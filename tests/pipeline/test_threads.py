@@ -18,6 +18,8 @@ from styletransfer.pipeline.regions import map_rows
 from styletransfer.pipeline.resampling import upsample_strips
 from styletransfer.transfer.patch_matching import balance_use, find_matches
 
+from .test_network_runner import make_picture
+
 COUNTS = [2, 3, 5, 16]
 
 
@@ -33,16 +35,6 @@ def assert_same_for_all_counts(compute: Callable[[], Tensor]) -> None:
             assert torch.get_num_threads() == count
     finally:
         torch.set_num_threads(before)
-
-
-def make_picture(height: int, width: int, seed: int) -> Tensor:
-    """Return noise of several scales [3, H, W]."""
-    generator = torch.Generator().manual_seed(seed)
-    total = torch.zeros(3, height, width)
-    for scale in (1, 4, 16):
-        noise = torch.rand(1, 3, -(-height // scale), -(-width // scale), generator=generator)
-        total += torch.nn.functional.interpolate(noise, scale_factor=scale)[0, :, :height, :width] / 3
-    return (total * 255).to(torch.uint8)
 
 
 @pytest.mark.parametrize(

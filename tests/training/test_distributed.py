@@ -10,7 +10,6 @@ import pytest
 
 # Threads of the process group that are still there at the end of the interpreter can abort the process.
 JOIN_AND_LEAVE = """
-import sys
 from pathlib import Path
 
 import torch
